@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+// The house: targets strictly layered, a target imports only lower rows (Documentation/Architecture.md).
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// A C library linked from its static archive, so that the binary needs nothing installed where it runs.
+func archive(_ name: String) -> LinkerSetting { .linkedLibrary(":lib\(name).a", .when(platforms: [.linux])) }
+
+func room(_ name: String, _ dependencies: [Target.Dependency], linking: [LinkerSetting] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: linking)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: name + "Tests",
+    dependencies: [.byName(name: name), "AngelTesting"] + (name == "AngelCore" ? [] : ["AngelCore"]) + dependencies,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "angel",
+  products: [
+    .executable(name: "angel", targets: ["angel"]),
+    .library(name: "Angel", targets: ["AngelModels", "AngelHCF", "AngelCPU", "AngelCheckpoint"]),
+  ],
+  targets: [
+    // Level 0: C and system libraries.
+    .target(name: "CAngelKernels", cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno"])]),
+    .target(name: "CAngelShims"),
+    .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CUTF8Proc", providers: [.apt(["libutf8proc-dev"])]),
+    .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    // Level 1
+    // The static Swift run time needs libm, which the C compiler driver does not add by itself.
+    room("AngelCore", [], linking: [.linkedLibrary("m")]),
+    // Level 2
+    room("AngelMemory", ["AngelCore"]),
+    room("AngelText", ["AngelCore", "CPCRE2", "CUTF8Proc"], linking: [archive("pcre2-8"), archive("utf8proc")]),
+    // Level 3
+    room("AngelTensor", ["AngelCore", "AngelMemory", "CAngelKernels"]),
+    // Level 4
+    room("AngelCPU", ["AngelCore", "AngelMemory", "AngelTensor", "CAngelKernels"]),
+    room("AngelNN", ["AngelCore", "AngelTensor"]),
+    // Level 5
+    room(
+      "AngelCheckpoint",
+      ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "CSodium", "CZlib", "CAngelShims"],
+      linking: [archive("sodium"), archive("z")]),
+    // Level 6
+    room("AngelModels", ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint"]),
+    // Level 7
+    room(
+      "AngelHCF",
+      ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelModels"]),
+    // Level 11
+    .executableTarget(
+      name: "angel",
+      dependencies: [
+        "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
+        "AngelHCF",
+      ], swiftSettings: strict),
+    // Tests and their kit
+    room("AngelTesting", ["AngelCore"]),
+    tests("AngelCore"),
+    tests("AngelMemory"),
+    tests("AngelText"),
+    tests("AngelTensor", ["AngelCPU", "CAngelKernels"]),
+    tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
+    tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
+    tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
+    tests("AngelHCF", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu2x
+)

@@ -1,0 +1,88 @@
+/// The element type of a tensor, or the block format of a quantised one.
+///
+/// Raw values are shared with `angel_dtype` in the C kernels (`angel_types.h`); a test holds the two together.
+public enum DType: UInt8, CaseIterable, Sendable, Hashable {
+  case float64 = 0
+  case float32 = 1
+  case float16 = 2
+  case bfloat16 = 3
+  case int64 = 4
+  case int32 = 5
+  case uint8 = 6
+  /// Activations in int8: per row `K` quants, then one float32 scale per 32, then one int32 sum per 16.
+  case int8Rows = 7
+  // GGUF block formats, in the layout llama.cpp documents in `ggml-common.h`.
+  case q4_0 = 16
+  case q4_1 = 17
+  case q5_0 = 18
+  case q5_1 = 19
+  case q8_0 = 20
+  case q4_K = 21
+  case q5_K = 22
+  case q6_K = 23
+}
+
+extension DType {
+  /// The name used in tables, JSON and error messages.
+  public var name: String {
+    switch self {
+    case .float64: "f64"
+    case .float32: "f32"
+    case .float16: "f16"
+    case .bfloat16: "bf16"
+    case .int64: "i64"
+    case .int32: "i32"
+    case .uint8: "u8"
+    case .int8Rows: "int8_rows"
+    case .q4_0: "q4_0"
+    case .q4_1: "q4_1"
+    case .q5_0: "q5_0"
+    case .q5_1: "q5_1"
+    case .q8_0: "q8_0"
+    case .q4_K: "q4_k"
+    case .q5_K: "q5_k"
+    case .q6_K: "q6_k"
+    }
+  }
+
+  /// Elements in one block: 1 for plain types.
+  public var blockElements: Int {
+    switch self {
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8: 1
+    case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
+    case .q4_K, .q5_K, .q6_K: 256
+    }
+  }
+
+  /// Bytes in one block, as stored in a file.
+  public var blockBytes: Int {
+    switch self {
+    case .float64, .int64: 8
+    case .float32, .int32: 4
+    case .float16, .bfloat16: 2
+    case .uint8: 1
+    case .int8Rows: 32 + 4 + 8
+    case .q4_0: 18
+    case .q4_1: 20
+    case .q5_0: 22
+    case .q5_1: 24
+    case .q8_0: 34
+    case .q4_K: 144
+    case .q5_K: 176
+    case .q6_K: 210
+    }
+  }
+
+  /// Whether elements are stored in blocks that share scales.
+  public var isQuantized: Bool { rawValue >= DType.q4_0.rawValue }
+
+  /// Whether this is one of the four plain floating-point types.
+  public var isFloatingPoint: Bool { rawValue <= DType.bfloat16.rawValue }
+
+  /// Bytes of `elements` consecutive elements; `elements` must be a multiple of `blockElements`.
+  public func byteCount(of elements: Int) -> Int {
+    precondition(
+      elements % blockElements == 0, "\(name): \(elements) elements are not whole blocks of \(blockElements)")
+    return elements / blockElements * blockBytes
+  }
+}

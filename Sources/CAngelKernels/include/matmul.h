@@ -1,0 +1,23 @@
+// matmul: output[r][n] = bias[n] + sum_k input[r][k] * weight[n][k]. dtypes: (input, weight, none).
+//   input f32 with every weight dtype: float32 arithmetic on dequantised weights.
+//   input int8_rows (see quantize_rows.h) with quantised weights: int32 sums inside a block, float32 across blocks.
+// Kernel contract: output[r][n] depends on row r and weight row n alone. Per lane the sum runs over k (or blocks)
+// ascending in one chain of fused multiply-adds; every instruction set and every tile shape keeps that order, so results
+// are equal bit for bit for any number of rows, parts and threads:
+//   f32         acc = fma(w_k, x_k, acc), k ascending, starting from 0; bias is added last
+//   q4_0        acc = fma((float)(dot - 8*sum), d*s, acc) per 32-block;      dot = sum q*x (int32), s = activation scale
+//   q4_1        acc = fma((float)dot, d*s, acc); acc = fma(m, s*(float)sum, acc)
+//   q5_0, q8_0  as q4_0 with 16 and with the stored offset 128;  q5_1 as q4_1
+//   q4_K, q5_K  acc = fma((float)dot, (d*scale)*s, acc); acc = fma(-(dmin*min), s*(float)sum, acc) per 32-sub-block
+//   q6_K        i = scale[2b]*(dot16[0]-32*sum16[0]) + scale[2b+1]*(dot16[1]-32*sum16[1]); acc = fma((float)i, d*s, acc)
+// Parts split output panels (columns), never depth.
+#pragma once
+#include "angel_types.h"
+
+struct angel_matmul_arguments {
+  const void *input;    // [rows, depth]
+  const void *weight;   // packed panels of [columns, depth] (pack.h)
+  const float *bias;    // [columns] or NULL
+  float *output;        // [rows, columns]
+  int64_t rows, depth, columns;
+};

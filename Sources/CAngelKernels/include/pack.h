@@ -1,0 +1,31 @@
+// pack: weight rows as a file stores them -> panels of 16 rows, the one resident layout of every linear weight.
+// dtypes: (weight, none, none).
+//
+// A panel holds ANGEL_PANEL consecutive output rows; the last panel is padded with zero rows. Within a panel, depth (K)
+// runs slowest, so decode streams memory in order and a vector lane is an output row. `lane` is the row in the panel.
+//   f32         float  [K][16]
+//   f16, bf16   uint16 [K/2][16][2]          K padded to even with zero
+//   q4_0 q4_1   per 32-block: f16 d[16] (q4_1: then f16 m[16]); u8 q[4][64]
+//               q[j][4*lane+i]: low nibble = element 4*j+i, high nibble = element 16+4*j+i
+//   q5_0 q5_1   as q4 with, before q: u64 high[8]; bit 4*lane+i of high[g] = fifth bit of element 4*g+i
+//   q8_0        per 32-block: f16 d[16]; u8 q[8][64]; q[g][4*lane+i] = element 4*g+i, stored + 128
+//   q4_K q5_K   per 256-block: f16 d[16], f16 dmin[16], u8 scale[8][16], u8 min[8][16];
+//               then per 32-sub-block: (q5_K: u64 high[8]); u8 q[4][64] as in q4
+//   q6_K        per 256-block: f16 d[16], i8 scale[16][16];
+//               then per 32-sub-block: u8 low[4][64] as in q4; u8 top[2][64], bits 2*(g&3).. of top[g>>2][4*lane+i]
+//               = top two bits of element 4*g+i
+// Dequantised values are exactly those of the GGUF formats: q4_0 d*(q-8), q4_1 d*q+m (two roundings), q5 alike with
+// 16, q8_0 d*q, q4_K/q5_K (d*scale)*q - (dmin*min), q6_K (d*scale)*(q-32), all in float32.
+#pragma once
+#include "angel_types.h"
+#define ANGEL_PANEL 16
+
+struct angel_pack_arguments {
+  const void *source;        // [columns, depth] rows in file layout, any alignment
+  void *target;              // angel_packed_bytes(...) bytes, 64-byte aligned
+  const int32_t *row_order;  // [columns] source row of each output row, or NULL for the identity
+  int64_t columns, depth;
+};
+
+// Bytes of the packed weight, or -1 when depth is not a whole number of blocks or the dtype has no packed form.
+int64_t angel_packed_bytes(angel_dtype dtype, int64_t columns, int64_t depth);

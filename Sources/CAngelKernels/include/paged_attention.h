@@ -1,0 +1,48 @@
+// kv_store: writes new keys and values into their cache blocks. dtypes: (f32, cache, none), cache f32, f16 or bf16.
+// paged_attention: softmax(scale * q k^T) v over the cached positions of each row's sequence, one row at a time.
+// dtypes: (f32, cache, none).
+//
+// A block holds 16 tokens of all layers. Inside a block the part of one layer, at byte offset layer_offset, is
+//   keys   cache [kv_heads][head_size][16]   (token is the fastest axis: a vector lane is a token)
+//   values cache [kv_heads][16][head_size]
+// A row at position p attends positions max(0, p - window + 1) ... p (window 0: from 0). Query head h reads kv head
+// h / (heads / kv_heads). Nothing of size rows x positions is ever stored: flash attention's running maximum, sum and
+// output (arXiv:2205.14135), per row over blocks ascending.
+// Kernel contract: a row's result depends on its query, its position and the cache alone. Per block of 16 positions:
+// scores s_t = scale * dot (one fma chain over head_size ascending per token), soft-capped as cap*tanh(s/cap) when
+// softcap > 0; m' = max(m, max s); correction = exp(m - m'); p_t = exp(s_t - m'), 0 where masked; the 16 p_t are summed
+// by halving 8-4-2-1; l = l*correction + that sum; o = o*correction, then o = fma(p_t, v_t, o) for t ascending.
+// Blocks are grouped in splits of ANGEL_SPLIT_TOKENS at fixed absolute positions; each split starts from m = -inf, l = 0,
+// o = 0, and splits are merged in ascending order: m'' = max(m, m_s); l = l*exp(m-m'') + l_s*exp(m_s-m''), o alike. So
+// splits of one row may be computed by different parts, and prefill and decode agree bit for bit.
+#pragma once
+#include "angel_types.h"
+#define ANGEL_BLOCK_TOKENS 16
+#define ANGEL_SPLIT_TOKENS 512
+
+// How rows find their cache. Everything that changes from step to step is read through a pointer, so that a recorded
+// launch can be replayed.
+struct angel_paged_cache {
+  char *arena;                   // base address of the cache's memory
+  const int64_t *block_table;    // [sequences, blocks_per_sequence]: byte offset of each block from arena
+  const int32_t *row_sequences;  // [rows]: which sequence a row belongs to
+  const int32_t *row_positions;  // [rows]: absolute position of a row in its sequence
+  int64_t blocks_per_sequence;
+  int64_t layer_offset;          // byte offset of this layer inside a block
+  int64_t kv_heads, head_size;
+};
+struct angel_kv_store_arguments {
+  const float *keys;    // [rows, kv_heads, head_size], already rotated
+  const float *values;  // [rows, kv_heads, head_size]
+  struct angel_paged_cache cache;
+  int64_t rows;
+};
+struct angel_paged_attention_arguments {
+  const float *queries;  // [rows, heads, head_size], already rotated
+  float *output;         // [rows, heads, head_size]
+  struct angel_paged_cache cache;
+  int64_t rows, heads;
+  float scale;
+  float softcap;   // 0: none
+  int32_t window;  // 0: unlimited
+};

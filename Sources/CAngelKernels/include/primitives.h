@@ -1,0 +1,45 @@
+// The primitives that composed forms are written in; plain loops, float32 and float64.
+//   add subtract multiply divide maximum minimum   binary, broadcasting by strides   dtypes: (T, none, none)
+//   negate exp log sqrt sin cos tanh               unary                              dtypes: (T, none, none)
+//   sum max                                        reduction of a middle axis         dtypes: (T, none, none)
+//   copy       strided copy with conversion, the way to permute, broadcast and cast   dtypes: (source, target, none)
+//              among f64, f32, f16, bf16, i64, i32, u8 (floats to integers truncate toward zero, saturating)
+//   gather     rows by index                       dtypes: (T, none, none)
+//   contract   batched matrix product              dtypes: (T, none, none)
+#pragma once
+#include "angel_types.h"
+#define ANGEL_RANK 8
+
+struct angel_binary_arguments {
+  const void *left, *right;
+  void *output;  // contiguous
+  int64_t sizes[ANGEL_RANK], left_strides[ANGEL_RANK], right_strides[ANGEL_RANK];  // in elements; unused axes: size 1
+};
+struct angel_unary_arguments {
+  const void *input;
+  void *output;
+  int64_t count;
+};
+struct angel_reduce_arguments {
+  const void *input;  // [outer, size, inner]
+  void *output;       // [outer, inner]; summed over `size` ascending
+  int64_t outer, size, inner;
+};
+struct angel_copy_arguments {
+  const void *source;
+  void *target;  // contiguous
+  int64_t sizes[ANGEL_RANK], strides[ANGEL_RANK];  // of the source, in elements
+};
+struct angel_gather_arguments {
+  const void *table;       // [count, width]
+  const int32_t *indices;  // [rows], each in 0..<count
+  void *output;            // [rows, width]
+  int64_t rows, count, width;
+};
+struct angel_contract_arguments {
+  const void *left;   // [batch, m, k] by strides, in elements
+  const void *right;  // [batch, k, n] by strides
+  void *output;       // [batch, m, n] contiguous; summed over k ascending
+  int64_t batch, m, n, k;
+  int64_t left_batch, left_m, left_k, right_batch, right_k, right_n;  // strides
+};

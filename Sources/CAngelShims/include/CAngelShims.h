@@ -1,0 +1,2 @@
+// Libraries opened at run time with dlopen, declared in C, so that the binary starts where they are not installed.
+#pragma once

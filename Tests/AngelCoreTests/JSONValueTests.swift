@@ -1,0 +1,39 @@
+import AngelCore
+import Testing
+
+@Suite("JSON")
+struct JSONValueTests {
+  @Test("a document survives parsing and encoding with its key order")
+  func roundTrip() throws {
+    let text = #"{"b":[1,-2.5,true,null],"a":{"é":"\u0000\n\"\\😀"},"n":123456789012345680000}"#
+    let value = try JSONValue(parsing: text)
+    #expect(value["b"]?.array?.count == 4)
+    #expect(value["a"]?["é"]?.string == "\0\n\"\\😀")
+    #expect(value["n"] == .number(123456789012345680000))
+    #expect(try JSONValue(parsing: value.encoded()) == value)
+    #expect(value.object?.members.map(\.key) == ["b", "a", "n"])
+  }
+
+  @Test("surrogate pairs become one scalar, lone halves are refused")
+  func surrogates() throws {
+    #expect(try JSONValue(parsing: #""\ud83d\ude00""#) == "😀")
+    for text in [#""\ud83d""#, #""\ude00""#, #""\ud83dx""#, #""\ud83dA""#] {
+      #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+    }
+  }
+
+  @Test(
+    "malformed texts are refused",
+    arguments: ["", "{", "[1,]", "{\"a\"}", "01", "1.", "tru", "\"\u{1}\"", "[1] 2", "1e999", "nul", "{\"a\":1,}", "-"])
+  func malformed(text: String) { #expect(throws: JSONError.self) { try JSONValue(parsing: text) } }
+
+  @Test("nesting beyond the limit is refused, not overflowed")
+  func depth() {
+    #expect(throws: JSONError.self) { try JSONValue(parsing: String(repeating: "[", count: 100_000)) }
+  }
+
+  @Test("invalid UTF-8 is refused with its place")
+  func invalidUTF8() {
+    #expect(throws: JSONError.self) { try JSONValue(parsing: [0x22, 0xFF, 0x22] as [UInt8]) }
+  }
+}
