@@ -1,1 +1,1 @@
-// Placeholder until the room's first file lands.
+public enum MemoryKind: Sendable, Hashable, CaseIterable { case weights, keyValueCache, activations, workspace }

@@ -35,3 +35,6 @@ const char *angel_isa_name(angel_isa isa);
 // The kernel of `family` for the dtypes of its first inputs and output, or NULL when there is none (the caller then
 // falls back on the composed form). Each family's header says what the three dtypes mean; unused ones are ANGEL_NO_DTYPE.
 angel_kernel angel_kernel_lookup(angel_family family, angel_dtype first, angel_dtype second, angel_dtype third);
+
+// The family's name as written in families.def.
+const char *angel_family_name(angel_family family);

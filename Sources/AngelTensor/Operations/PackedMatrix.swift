@@ -1,0 +1,130 @@
+public import AngelCore
+import AngelMemory
+import CAngelKernels
+
+/// A weight matrix [columns, depth] in panels of 16 rows, the one resident layout of every linear weight (pack.h).
+///
+/// Decode streams it in memory order, prefill reuses each panel for many rows, and both give the same bits.
+public struct PackedMatrix: Sendable {
+  /// The element type, as in the file.
+  public let dtype: DType
+  /// Output features: rows of the matrix.
+  public let columns: Int
+  /// Input features: elements of a row.
+  public let depth: Int
+  let storage: Storage
+
+  /// The backend that holds it.
+  public var backend: any Backend { storage.backend }
+  /// Resident bytes, padding included.
+  public var byteCount: Int { storage.allocation.byteCount }
+
+  /// Bytes a packed matrix takes, or nil when the dtype has no packed form or `depth` is not whole blocks.
+  public static func byteCount(dtype: DType, columns: Int, depth: Int) -> Int? {
+    let bytes = angel_packed_bytes(angel_dtype(dtype.rawValue), Int64(columns), Int64(depth))
+    return bytes < 0 ? nil : Int(bytes)
+  }
+
+  /// Packs rows as a file stores them; `rowOrder[i]` is the source row of row `i`, nil the identity.
+  ///
+  /// `rows` must hold exactly the matrix; the bytes are read before this returns.
+  package init(
+    rows: UnsafeRawBufferPointer, dtype: DType, columns: Int, depth: Int, rowOrder: [Int32]? = nil,
+    on backend: any Backend
+  ) {
+    guard let byteCount = Self.byteCount(dtype: dtype, columns: columns, depth: depth) else {
+      preconditionFailure("pack: \(dtype.name) [\(columns), \(depth)] has no packed form")
+    }
+    precondition(rows.count == columns * dtype.byteCount(of: depth), "pack: \(rows.count) bytes for \(columns) rows")
+    precondition(rowOrder == nil || rowOrder?.count == columns, "pack: a row order of \(rowOrder?.count ?? 0) rows")
+    self.dtype = dtype
+    self.columns = columns
+    self.depth = depth
+    self.storage = Storage(byteCount: byteCount, kind: .weights, on: backend)
+    guard let kernel = backend.kernel(ANGEL_FAMILY_pack, KernelDTypes(dtype)) else {
+      preconditionFailure("pack: no kernel on \(backend.device) for \(dtype.name)")
+    }
+    func launch(_ order: UnsafePointer<Int32>?) {
+      let arguments = angel_pack_arguments(
+        source: rows.baseAddress, target: storage.allocation.address, row_order: order, columns: Int64(columns),
+        depth: Int64(depth))
+      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * rows.count)) }
+    }
+    if let rowOrder { rowOrder.withUnsafeBufferPointer { launch($0.baseAddress) } } else { launch(nil) }
+  }
+
+  /// The float32 values of rows `tokens` ([R] int32, each a valid row): [R, depth].
+  public func rows(_ tokens: Tensor) -> Tensor { EmbeddingRows(matrix: self)(tokens) }
+
+  /// The whole matrix in float32, [columns, depth].
+  package func dequantized() -> Tensor { rows(Tensor((0..<Int32(columns)).map { $0 }, on: backend)) }
+}
+
+/// Dequantised rows of a packed matrix (embedding.h).
+private struct EmbeddingRows: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_embedding }
+  let matrix: PackedMatrix
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification {
+    precondition(
+      inputs[0].dtype == .int32 && inputs[0].shape.rank == 1, "embedding: tokens must be i32 [R], not \(inputs[0])")
+    return TensorSpecification([inputs[0].shape[0], matrix.depth], .float32)
+  }
+
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(matrix.dtype) }
+
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_embedding_arguments {
+    angel_embedding_arguments(
+      tokens: inputs[0].int32s, weight: UnsafeRawPointer(matrix.storage.allocation.address),
+      output: output.mutableFloats, rows: Int64(output.shape[0]), columns: Int64(matrix.columns),
+      depth: Int64(matrix.depth))
+  }
+}
+
+/// Activations times the transpose of a packed matrix (matmul.h).
+private struct PackedProduct: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_matmul }
+  let matrix: PackedMatrix
+  let bias: Tensor?
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification {
+    let x = inputs[0]
+    precondition(
+      x.shape.rank == 2 && x.shape[1] == matrix.depth,
+      "matmul: input \(x) against weight \(matrix.dtype.name)[\(matrix.columns), \(matrix.depth)]")
+    precondition(
+      bias == nil || bias?.specification == TensorSpecification([matrix.columns], .float32),
+      "matmul: bias \(bias?.specification.description ?? "") for \(matrix.columns) columns")
+    return TensorSpecification([x.shape[0], matrix.columns], .float32)
+  }
+
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(inputs[0].dtype, matrix.dtype) }
+
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_matmul_arguments {
+    angel_matmul_arguments(
+      input: UnsafeRawPointer(inputs[0].address), weight: UnsafeRawPointer(matrix.storage.allocation.address),
+      bias: bias?.floats, output: output.mutableFloats, rows: Int64(output.shape[0]), depth: Int64(matrix.depth),
+      columns: Int64(matrix.columns))
+  }
+
+  func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
+    Work(
+      bytes: matrix.byteCount + inputs[0].byteCount + output.byteCount,
+      multiplyAdds: output.shape.elementCount * matrix.depth)
+  }
+
+  func composed(_ inputs: [Tensor]) -> Tensor? {
+    precondition(inputs[0].dtype == .float32, "matmul: int8 rows have no composed form")
+    let weight = matrix.dequantized().reshaped(1, matrix.columns, matrix.depth)
+    let product = inputs[0].reshaped(1, -1, matrix.depth).matmul(weight, transposingRight: true)
+    let result = product.reshaped(-1, matrix.columns)
+    return bias.map { result + $0 } ?? result
+  }
+}
+
+extension Tensor {
+  /// x Wᵀ + bias for x [R, depth] (float32 or int8 rows): [R, columns] float32.
+  package func matmul(_ matrix: PackedMatrix, bias: Tensor? = nil) -> Tensor {
+    PackedProduct(matrix: matrix, bias: bias)(self)
+  }
+}

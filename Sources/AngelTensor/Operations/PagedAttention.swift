@@ -1,0 +1,172 @@
+public import AngelCore
+import AngelMemory
+import CAngelKernels
+
+/// Cache memory of one layer as the attention kernels see it, for the rows of one step (paged_attention.h).
+///
+/// The one place where storage changes after it is published: a block belongs to the sequence that holds it, and only its
+/// engine launches stores into it.
+public struct PagedCache: Sendable {
+  /// Float32, float16 or bfloat16.
+  public let dtype: DType
+  /// [sequences, blocksPerSequence] int64 byte offsets of blocks from the arena.
+  public let blockTable: Tensor
+  /// [rows] int32: the sequence a row belongs to.
+  public let rowSequences: Tensor
+  /// [rows] int32: the absolute position of a row in its sequence.
+  public let rowPositions: Tensor
+  public let geometry: CacheGeometry
+  package let arena: CacheArena
+
+  package init(
+    arena: CacheArena, blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor, geometry: CacheGeometry,
+    dtype: DType
+  ) {
+    precondition(blockTable.dtype == .int64 && blockTable.shape.rank == 2, "cache: table \(blockTable.specification)")
+    precondition(rowSequences.specification == rowPositions.specification, "cache: rows differ in number")
+    self.arena = arena
+    self.blockTable = blockTable
+    self.rowSequences = rowSequences
+    self.rowPositions = rowPositions
+    self.geometry = geometry
+    self.dtype = dtype
+  }
+
+  func view(layer: Int) -> angel_paged_cache {
+    angel_paged_cache(
+      arena: arena.base.assumingMemoryBound(to: CChar.self),
+      block_table: UnsafePointer(blockTable.address.assumingMemoryBound(to: Int64.self)),
+      row_sequences: rowSequences.int32s, row_positions: rowPositions.int32s,
+      blocks_per_sequence: Int64(blockTable.shape[1]), layer_offset: Int64(layer * geometry.layerBytes(dtype)),
+      kv_heads: Int64(geometry.keyValueHeadCount), head_size: Int64(geometry.headSize))
+  }
+}
+
+/// What one token costs in the cache: layers × heads × size, in blocks of 16 tokens of all layers.
+public struct CacheGeometry: Hashable, Sendable {
+  public static let blockTokens = Int(ANGEL_BLOCK_TOKENS)
+  public var layerCount: Int
+  public var keyValueHeadCount: Int
+  public var headSize: Int
+
+  public init(layerCount: Int, keyValueHeadCount: Int, headSize: Int) {
+    self.layerCount = layerCount
+    self.keyValueHeadCount = keyValueHeadCount
+    self.headSize = headSize
+  }
+
+  /// Bytes of one layer's part of a block: keys, then values.
+  public func layerBytes(_ dtype: DType) -> Int {
+    2 * keyValueHeadCount * headSize * Self.blockTokens * dtype.blockBytes
+  }
+
+  /// Bytes of a block of 16 tokens.
+  public func blockBytes(_ dtype: DType) -> Int { layerCount * layerBytes(dtype) }
+}
+
+/// The memory cache blocks are carved from.
+package struct CacheArena {
+  package let base: UnsafeMutableRawPointer
+  package init(base: UnsafeMutableRawPointer) { self.base = base }
+}
+
+// SAFETY: a plain address; which blocks may be written is decided by the engine that owns them.
+extension CacheArena: @unchecked Sendable {}
+
+/// How scores are made and masked.
+public struct AttentionShape: Hashable, Sendable {
+  /// Multiplies query · key, usually 1 / sqrt(headSize).
+  public var scale: Float
+  /// Scores become cap * tanh(score / cap); 0 for none.
+  public var softCap: Float = 0
+  /// A row sees this many positions up to its own; 0 for all.
+  public var window = 0
+
+  public init(scale: Float, softCap: Float = 0, window: Int = 0) {
+    self.scale = scale
+    self.softCap = softCap
+    self.window = window
+  }
+}
+
+extension PagedCache {
+  /// Writes rotated keys and values, both [R, kvHeads, headSize], at their rows' positions in `layer`.
+  public func store(keys: Tensor, values: Tensor, layer: Int) {
+    let expected = TensorSpecification(
+      [rowPositions.shape[0], geometry.keyValueHeadCount, geometry.headSize], .float32)
+    precondition(
+      keys.specification == expected && values.specification == expected,
+      "kv_store: keys \(keys.specification), values \(values.specification), expected \(expected)")
+    guard let kernel = keys.backend.kernel(ANGEL_FAMILY_kv_store, KernelDTypes(.float32, dtype)) else {
+      preconditionFailure("kv_store: no kernel on \(keys.backend.device) for \(dtype.name)")
+    }
+    let arguments = angel_kv_store_arguments(
+      keys: keys.floats, values: values.floats, cache: view(layer: layer), rows: Int64(keys.shape[0]))
+    withUnsafeBytes(of: arguments) {
+      keys.backend.launch(kernel, $0, work: Work(bytes: 3 * expected.byteCount))
+    }
+    withExtendedLifetime((keys, values)) {}
+  }
+
+  /// Softmax attention of `queries` [R, heads, headSize] over each row's cached positions in `layer`: the same shape.
+  public func attend(_ queries: Tensor, layer: Int, shape: AttentionShape) -> Tensor {
+    PagedAttention(cache: self, layer: layer, shape: shape)(queries)
+  }
+}
+
+/// Flash attention over cached blocks (arXiv:2205.14135, paged_attention.h). Its definition over dense keys and values
+/// is `denseAttention`; a cache is read through block tables, so every arithmetic backend supplies the kernel.
+private struct PagedAttention: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_paged_attention }
+  let cache: PagedCache
+  let layer: Int
+  let shape: AttentionShape
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification {
+    let queries = inputs[0]
+    precondition(
+      queries.shape.rank == 3 && queries.shape[0] == cache.rowPositions.shape[0]
+        && queries.shape[1] % cache.geometry.keyValueHeadCount == 0 && queries.shape[2] == cache.geometry.headSize,
+      "paged_attention: queries \(queries) against \(cache.geometry)")
+    return queries
+  }
+
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(.float32, cache.dtype) }
+
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_paged_attention_arguments {
+    angel_paged_attention_arguments(
+      queries: inputs[0].floats, output: output.mutableFloats, cache: cache.view(layer: layer),
+      rows: Int64(output.shape[0]), heads: Int64(output.shape[1]), scale: shape.scale, softcap: shape.softCap,
+      window: Int32(clamping: shape.window))
+  }
+
+  func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
+    // Half the cache is in sight on average; what a row really sees is known on the device only.
+    let positions = cache.blockTable.shape[1] * CacheGeometry.blockTokens / 2
+    return Work(bytes: 2 * output.byteCount, multiplyAdds: 2 * output.shape.elementCount * positions)
+  }
+}
+
+/// Causal attention over dense tensors, the definition that the paged kernel must equal.
+///
+/// - Parameters:
+///   - queries: [R, heads, headSize], row `r` at position `positions[r]`.
+///   - keys: [P, kvHeads, headSize], entry `p` at position `p`; `values` alike.
+/// - Returns: [R, heads, headSize].
+package func denseAttention(
+  _ queries: Tensor, keys: Tensor, values: Tensor, positions: [Int], shape: AttentionShape
+) -> Tensor {
+  let (rows, heads, size) = (queries.shape[0], queries.shape[1], queries.shape[2])
+  let (length, groups) = (keys.shape[0], keys.shape[1])
+  func perHead(_ x: Tensor) -> Tensor {
+    x.permuted(1, 0, 2).reshaped(groups, 1, length, size)
+      .broadcast(to: [groups, heads / groups, length, size]).reshaped(heads, length, size)
+  }
+  var scores = queries.permuted(1, 0, 2).matmul(perHead(keys), transposingRight: true) * Double(shape.scale)
+  if shape.softCap > 0 { scores = tanh(scores / Double(shape.softCap)) * Double(shape.softCap) }
+  let mask = positions.flatMap { position in
+    (0..<length).map { $0 > position || (shape.window > 0 && $0 <= position - shape.window) ? -1e30 : 0.0 }
+  }
+  let masked = scores + Tensor(mask, shape: [1, rows, length], on: queries.backend).cast(to: queries.dtype)
+  return masked.softmax().matmul(perHead(values)).permuted(1, 0, 2)
+}

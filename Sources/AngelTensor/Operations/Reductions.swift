@@ -1,0 +1,45 @@
+import AngelCore
+import CAngelKernels
+
+/// Sum or maximum over one axis (primitives.h).
+private struct Reduction: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_sum }
+  let axis: Int
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification { reduced(inputs[0], axis) }
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_reduce_arguments { reduction(inputs[0], output, axis) }
+}
+
+private struct MaximumReduction: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_max }
+  let axis: Int
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification { reduced(inputs[0], axis) }
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_reduce_arguments { reduction(inputs[0], output, axis) }
+}
+
+/// The specification with `axis` reduced to size 1.
+private func reduced(_ input: TensorSpecification, _ axis: Int) -> TensorSpecification {
+  var shape = input.shape
+  shape[axis] = 1
+  return TensorSpecification(shape, input.dtype)
+}
+
+private func reduction(_ input: Tensor, _ output: Tensor, _ axis: Int) -> angel_reduce_arguments {
+  let sizes = input.shape.array
+  return angel_reduce_arguments(
+    input: UnsafeRawPointer(input.address), output: output.address,
+    outer: Int64(sizes[..<axis].reduce(1, *)), size: Int64(sizes[axis]),
+    inner: Int64(sizes[(axis + 1)...].reduce(1, *)))
+}
+
+extension Tensor {
+  /// The sum over `axis`, which stays with size 1.
+  public func sum(over axis: Int) -> Tensor { Reduction(axis: shape.normalized(axis))(self) }
+
+  /// The maximum over `axis`, which stays with size 1.
+  public func max(over axis: Int) -> Tensor { MaximumReduction(axis: shape.normalized(axis))(self) }
+
+  /// The mean over `axis`, which stays with size 1.
+  public func mean(over axis: Int) -> Tensor { sum(over: axis) / Double(shape[axis]) }
+}

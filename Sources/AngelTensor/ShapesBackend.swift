@@ -1,0 +1,65 @@
+public import AngelCore
+public import AngelMemory
+public import CAngelKernels
+import Synchronization
+
+/// The backend without arithmetic: shapes, dtypes and peak memory by kind, for planning and tests.
+public final class ShapesBackend: Backend {
+  private struct State {
+    var current: [MemoryKind: Int] = [:]
+    var peak: [MemoryKind: Int] = [:]
+    var launches: [String: Int] = [:]
+  }
+  private let state = Mutex(State())
+
+  public init() {}
+
+  public var device: Device { .shapes }
+
+  /// The most bytes of each kind that were held at once.
+  public var peakBytes: [MemoryKind: Int] { state.withLock { $0.peak } }
+
+  /// The bytes of each kind that are held now.
+  public var currentBytes: [MemoryKind: Int] { state.withLock { $0.current } }
+
+  /// How often each kernel family was launched.
+  public var launches: [String: Int] { state.withLock { $0.launches } }
+
+  public func allocate(byteCount: Int, kind: MemoryKind) -> Allocation {
+    state.withLock {
+      $0.current[kind, default: 0] += byteCount
+      $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
+    }
+    return Allocation(address: Self.nowhere, byteCount: byteCount, kind: kind, handle: 0)
+  }
+
+  public func release(_ allocation: Allocation) {
+    state.withLock { $0.current[allocation.kind, default: 0] -= allocation.byteCount }
+  }
+
+  public func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {
+    precondition(offset + bytes.count <= allocation.byteCount, "write past the end of an allocation")
+  }
+
+  public func read(_ allocation: Allocation, at offset: Int, into bytes: UnsafeMutableRawBufferPointer)
+    throws(BackendError)
+  {
+    throw .noArithmetic(.shapes)
+  }
+
+  public func kernel(_ family: angel_family, _ dtypes: KernelDTypes) -> Kernel? {
+    Kernel(family: family) { _, _, _ in }
+  }
+
+  public func launch(_ kernel: Kernel, _ arguments: UnsafeRawBufferPointer, work: Work) {
+    state.withLock { $0.launches[kernel.family.name, default: 0] += 1 }
+  }
+
+  public func synchronize() throws(BackendError) {}
+
+  /// An address that is never read: one page past zero, so that even arithmetic on it stays unmapped.
+  private static var nowhere: UnsafeMutableRawPointer {
+    guard let address = UnsafeMutableRawPointer(bitPattern: 4096) else { preconditionFailure("4096 is not zero") }
+    return address
+  }
+}

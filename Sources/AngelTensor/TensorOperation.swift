@@ -1,0 +1,57 @@
+import AngelCore
+package import CAngelKernels
+
+/// One operation family: its shape rule, its definition in other operations, and how its kernel is called.
+///
+/// `composed` is at once the definition, the fallback where a backend has no kernel, and the oracle of the tests.
+/// Primitives have none; every arithmetic backend must supply their kernels.
+package protocol TensorOperation: Sendable {
+  /// The family's C argument struct.
+  associatedtype Arguments
+  /// The kernel family, whose header states formula, layouts and reduction order.
+  static var family: angel_family { get }
+
+  /// Shape and dtype of the result; traps on misuse with the operation, shapes and dtypes.
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification
+  /// The dtypes the kernel is looked up by.
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes
+  /// The argument struct for a launch.
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> Arguments
+  /// How much there is to do.
+  func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work
+  /// The definition in other operations, or nil for a primitive.
+  func composed(_ inputs: [Tensor]) -> Tensor?
+}
+
+extension TensorOperation {
+  package func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(inputs[0].dtype) }
+
+  package func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
+    Work(bytes: inputs.reduce(output.byteCount) { $0 + $1.byteCount })
+  }
+
+  package func composed(_ inputs: [Tensor]) -> Tensor? { nil }
+
+  /// Runs the operation: its kernel where the backend has one, else its composed form.
+  package func callAsFunction(_ inputs: Tensor...) -> Tensor {
+    let backend = inputs[0].backend
+    let specifications = inputs.map(\.specification)
+    let output = result(of: specifications)
+    for input in inputs.dropFirst() {
+      precondition(input.device == backend.device, "\(Self.family.name): \(input.device) against \(backend.device)")
+    }
+    guard let kernel = backend.kernel(Self.family, kernelDTypes(specifications)) else {
+      guard let result = composed(inputs) else {
+        preconditionFailure("\(Self.family.name): no kernel on \(backend.device) for \(specifications)")
+      }
+      return result
+    }
+    let tensor = Tensor(uninitialized: output, on: backend)
+    withUnsafeBytes(of: arguments(inputs, tensor)) {
+      backend.launch(kernel, $0, work: work(specifications, output))
+    }
+    // The argument struct holds addresses only: the inputs must outlive the launch.
+    withExtendedLifetime(inputs) {}
+    return tensor
+  }
+}
