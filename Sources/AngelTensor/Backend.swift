@@ -40,14 +40,21 @@ public struct Allocation {
   public let address: UnsafeMutableRawPointer
   public let byteCount: Int
   public let kind: MemoryKind
-  /// The backend's own note of where the memory came from.
-  public let handle: Int
+  /// The host pages it came from, when it came from a page pool.
+  public let region: MemoryRegion?
 
-  public init(address: UnsafeMutableRawPointer, byteCount: Int, kind: MemoryKind, handle: Int) {
+  public init(address: UnsafeMutableRawPointer, byteCount: Int, kind: MemoryKind, region: MemoryRegion? = nil) {
     self.address = address
     self.byteCount = byteCount
     self.kind = kind
-    self.handle = handle
+    self.region = region
+  }
+
+  /// An allocation that holds nothing, for backends without arithmetic and after a failure. Its address, one page past
+  /// zero, is never mapped.
+  public static func nowhere(byteCount: Int, kind: MemoryKind) -> Allocation {
+    guard let address = UnsafeMutableRawPointer(bitPattern: 4096) else { preconditionFailure("4096 is not zero") }
+    return Allocation(address: address, byteCount: byteCount, kind: kind)
   }
 }
 

@@ -30,7 +30,7 @@ public final class ShapesBackend: Backend {
       $0.current[kind, default: 0] += byteCount
       $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
     }
-    return Allocation(address: Self.nowhere, byteCount: byteCount, kind: kind, handle: 0)
+    return .nowhere(byteCount: byteCount, kind: kind)
   }
 
   public func release(_ allocation: Allocation) {
@@ -56,10 +56,4 @@ public final class ShapesBackend: Backend {
   }
 
   public func synchronize() throws(BackendError) {}
-
-  /// An address that is never read: one page past zero, so that even arithmetic on it stays unmapped.
-  private static var nowhere: UnsafeMutableRawPointer {
-    guard let address = UnsafeMutableRawPointer(bitPattern: 4096) else { preconditionFailure("4096 is not zero") }
-    return address
-  }
 }

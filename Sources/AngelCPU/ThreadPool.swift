@@ -1,0 +1,34 @@
+import AngelCore
+import CAngelKernels
+import Synchronization
+
+/// The C thread pool as a resource: created with the backend, joined when the backend goes.
+final class ThreadPool: Sendable {
+  private let pool: Mutex<OpaquePointer>
+
+  init(threadCount: Int) throws(ThreadPoolError) {
+    guard let created = angel_pool_create(Int32(clamping: threadCount)) else {
+      throw .unavailable(threadCount: threadCount)
+    }
+    pool = Mutex(created)
+  }
+
+  deinit { pool.withLock { angel_pool_destroy($0) } }
+
+  /// Runs a kernel for parts 0..<parts; returns when all are done. One launch at a time; others wait.
+  func run(_ kernel: angel_kernel, _ arguments: UnsafeRawBufferPointer, parts: Int) {
+    pool.withLock { angel_pool_run($0, kernel, arguments.baseAddress, Int32(clamping: parts)) }
+  }
+}
+
+/// Why no thread pool could be made.
+enum ThreadPoolError: DescribedError {
+  case unavailable(threadCount: Int)
+
+  var description: String {
+    switch self {
+    case .unavailable(let threadCount):
+      "\(threadCount) threads cannot be started: lower --threads or raise the process limit (ulimit -u)"
+    }
+  }
+}
