@@ -1,0 +1,43 @@
+/// How much memory one kind uses, now and at most.
+public struct KindUsage: Equatable, Sendable {
+  public let kind: MemoryKind
+  /// Bytes in regions, as asked for.
+  public var byteCount = 0
+  public var peakByteCount = 0
+  public var regionCount = 0
+  /// Pages that hold at least one of those bytes.
+  public var pageCount = 0
+  public var peakPageCount = 0
+
+  init(kind: MemoryKind) { self.kind = kind }
+
+  /// The part of this kind's pages that holds nothing, 0...1.
+  public var fragmentation: Double {
+    pageCount == 0 ? 0 : 1 - Double(byteCount) / Double(pageCount * Page.byteCount)
+  }
+}
+
+/// A snapshot of a page pool.
+public struct MemoryUsage: Equatable, Sendable {
+  /// One entry for each kind, in the order of `MemoryKind.allCases`.
+  public let kinds: [KindUsage]
+  /// Pages made usable so far: they stay resident, used or not.
+  public let touchedPageCount: Int
+  /// Touched pages that nobody uses.
+  public let freePageCount: Int
+  /// The longest run of those.
+  public let largestFreeRunPageCount: Int
+  /// Bytes the pool may use.
+  public let budget: Int
+
+  /// The entry of one kind.
+  public subscript(kind: MemoryKind) -> KindUsage { kinds[Int(kind.rawValue)] }
+  /// Bytes in regions of all kinds.
+  public var byteCount: Int { kinds.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes the pool keeps resident: what it was at most, since pages stay touched.
+  public var residentByteCount: Int { touchedPageCount * Page.byteCount }
+  /// The part of the free pages outside their longest run, 0 when they are in one piece.
+  public var externalFragmentation: Double {
+    freePageCount == 0 ? 0 : 1 - Double(largestFreeRunPageCount) / Double(freePageCount)
+  }
+}

@@ -1,1 +1,0 @@
-public enum MemoryKind: Sendable, Hashable, CaseIterable { case weights, keyValueCache, activations, workspace }

@@ -1,0 +1,122 @@
+import AngelCore
+import AngelMemory
+import Testing
+
+@Suite("Page pool")
+struct PagePoolTests {
+  @Test("regions are aligned, counted from the base and counted by kind")
+  func values() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    let small = try pool.allocate(byteCount: 100, kind: .weights)
+    let large = try pool.allocate(byteCount: Page.byteCount + 1, kind: .activations)
+    #expect(small.address == pool.baseAddress + small.offset)
+    #expect(small.offset % 64 == 0 && large.offset % 64 == 0)
+    #expect(UInt(bitPattern: pool.baseAddress) % UInt(Page.hugePageByteCount) == 0)
+    #expect(large.pages.upperBound.rawValue - large.pages.lowerBound.rawValue == 2)
+    let usage = pool.usage
+    #expect(usage[.weights].byteCount == 100 && usage[.weights].pageCount == 1)
+    #expect(usage[.activations].byteCount == Page.byteCount + 1 && usage[.activations].pageCount == 2)
+    #expect(usage.touchedPageCount == 3 && usage.freePageCount == 0)
+    pool.release(large)
+    #expect(pool.usage[.activations].peakByteCount == Page.byteCount + 1)
+    #expect(pool.usage[.activations].pageCount == 0 && pool.usage.freePageCount == 2)
+    try pool.checkInvariants()
+  }
+
+  @Test("a fresh region is zero, writable to its last byte and an empty one has an address of its own")
+  func contents() throws {
+    let pool = try PagePool(budget: 4 * Page.byteCount)
+    let region = try pool.allocate(byteCount: 3 * Page.byteCount, kind: .weights)
+    #expect(region.bytes.allSatisfy { $0 == 0 })
+    region.bytes[region.byteCount - 1] = 7
+    let (first, second) = (
+      try pool.allocate(byteCount: 0, kind: .weights), try pool.allocate(byteCount: 0, kind: .weights)
+    )
+    #expect(first.address != second.address)
+    try pool.checkInvariants()
+  }
+
+  @Test("small regions of one kind share a page, kinds never do")
+  func sharing() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    for _ in 0..<100 { _ = try pool.allocate(byteCount: 1000, kind: .weights) }
+    #expect(pool.usage[.weights].pageCount == 1)
+    let other = try pool.allocate(byteCount: 1000, kind: .workspace)
+    #expect(other.pages.lowerBound == PageIndex(rawValue: 1))
+    try pool.checkInvariants()
+  }
+
+  @Test("four regions of three quarters of a page fill three pages")
+  func packing() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    for _ in 0..<4 { _ = try pool.allocate(byteCount: Page.byteCount / 4 * 3, kind: .activations) }
+    #expect(pool.usage[.activations].pageCount == 3)
+    #expect(pool.usage[.activations].fragmentation == 0)
+  }
+
+  @Test("a large region takes the tightest run of free pages")
+  func bestFit() throws {
+    let pool = try PagePool(budget: 16 * Page.byteCount)
+    let regions = try [5, 1, 2, 1, 3, 1].map { try pool.allocate(byteCount: $0 * Page.byteCount, kind: .weights) }
+    for index in [0, 2, 4] { pool.release(regions[index]) }
+    let fitted = try pool.allocate(byteCount: 2 * Page.byteCount, kind: .activations)
+    #expect(fitted.offset == regions[2].offset)
+    #expect(pool.usage.largestFreeRunPageCount == 5)
+    try pool.checkInvariants()
+  }
+
+  @Test("a request beyond the budget names what is wanted, free and allowed, and the remedy")
+  func exhaustion() throws {
+    let pool = try PagePool(budget: 4 * Page.byteCount)
+    let kept = try pool.allocate(byteCount: 3 * Page.byteCount, kind: .weights)
+    #expect(
+      throws: MemoryError.exhausted(
+        requested: 2 * Page.byteCount, kind: .activations, free: Page.byteCount, largestFree: Page.byteCount,
+        budget: 4 * Page.byteCount)
+    ) { try pool.allocate(byteCount: 2 * Page.byteCount, kind: .activations) }
+    #expect(throws: MemoryError.self) { try pool.allocate(byteCount: Int.max, kind: .activations) }
+    pool.release(kept)
+    _ = try pool.allocate(byteCount: 4 * Page.byteCount, kind: .activations)
+    try pool.checkInvariants()
+    let text = MemoryError.exhausted(requested: 3, kind: .activations, free: 2, largestFree: 2, budget: 4).description
+    #expect(text.hasPrefix("3 B of activations wanted, 2 B of 4 B free: lower the batch"))
+  }
+
+  @Test("impossible budgets are refused", arguments: [-1, 0, 4096, Int.max])
+  func budgets(budget: Int) { #expect(throws: MemoryError.invalidBudget(budget)) { try PagePool(budget: budget) } }
+
+  @Test("a repeated step touches no new page after the first")
+  func steadyState() throws {
+    let pool = try PagePool(budget: 64 * Page.byteCount)
+    var generator = SequenceGenerator(seed: 3)
+    let sizes = (0..<200).map { _ in generator.next(below: 20) == 0 ? 5 << 20 : generator.next(below: 40_000) }
+    func step() throws -> [Int] {
+      var live: [MemoryRegion] = []
+      var offsets: [Int] = []
+      for (position, size) in sizes.enumerated() {
+        live.append(try pool.allocate(byteCount: size, kind: .activations))
+        offsets.append(live[live.count - 1].offset)
+        if position % 3 == 2 { pool.release(live.remove(at: position % live.count)) }
+      }
+      live.forEach(pool.release)
+      return offsets
+    }
+    let first = try step()
+    let touched = pool.usage.touchedPageCount
+    for _ in 0..<20 { _ = try step() }
+    #expect(pool.usage.touchedPageCount == touched)
+    #expect(pool.usage[.activations].byteCount == 0 && pool.usage.freePageCount == touched)
+    #expect(try step().count == first.count)
+    try pool.checkInvariants()
+  }
+
+  @Test("reserved pages serve later requests")
+  func reserve() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    try pool.reserve(byteCount: 5 * Page.byteCount - 1)
+    #expect(pool.usage.touchedPageCount == 5)
+    _ = try pool.allocate(byteCount: 5 * Page.byteCount, kind: .weights)
+    #expect(pool.usage.touchedPageCount == 5)
+    #expect(throws: MemoryError.self) { try pool.reserve(byteCount: 4 * Page.byteCount) }
+  }
+}
