@@ -4,20 +4,22 @@ import Synchronization
 
 /// The C thread pool as a resource: created with the backend, joined when the backend goes.
 final class ThreadPool: Sendable {
-  private let pool: Mutex<OpaquePointer>
+  // SAFETY: set once; the C pool is only run while `turn` is held, and destroyed when nothing refers to it any more.
+  private nonisolated(unsafe) let pool: OpaquePointer
+  private let turn = Mutex(())
 
   init(threadCount: Int) throws(ThreadPoolError) {
     guard let created = angel_pool_create(Int32(clamping: threadCount)) else {
       throw .unavailable(threadCount: threadCount)
     }
-    pool = Mutex(created)
+    pool = created
   }
 
-  deinit { pool.withLock { angel_pool_destroy($0) } }
+  deinit { angel_pool_destroy(pool) }
 
   /// Runs a kernel for parts 0..<parts; returns when all are done. One launch at a time; others wait.
   func run(_ kernel: angel_kernel, _ arguments: UnsafeRawBufferPointer, parts: Int) {
-    pool.withLock { angel_pool_run($0, kernel, arguments.baseAddress, Int32(clamping: parts)) }
+    turn.withLock { _ in angel_pool_run(pool, kernel, arguments.baseAddress, Int32(clamping: parts)) }
   }
 }
 

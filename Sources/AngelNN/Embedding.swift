@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 public import AngelTensor
 
 /// One row of the weight for each token.

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 public import AngelTensor
 
 /// down(silu(gate(x)) * up(x)), the SwiGLU feed-forward layer (arXiv:2002.05202).

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 public import AngelTensor
 
 /// y = x Wᵀ + b. How the weight is held (packed, quantised, later sharded or adapted) is this layer's business alone.

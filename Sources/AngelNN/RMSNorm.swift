@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 public import AngelTensor
 
 /// x / sqrt(mean(x²) + epsilon) * weight over the last axis (arXiv:1910.07467).

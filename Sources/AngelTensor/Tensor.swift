@@ -21,7 +21,9 @@ public struct Tensor: Sendable {
   }
 
   /// A tensor whose bytes the next launch fills.
-  package init(uninitialized specification: TensorSpecification, on backend: any Backend, kind: MemoryKind = .activations) {
+  package init(
+    uninitialized specification: TensorSpecification, on backend: any Backend, kind: MemoryKind = .activations
+  ) {
     self.init(
       shape: specification.shape, dtype: specification.dtype,
       storage: Storage(byteCount: specification.byteCount, kind: kind, on: backend))
