@@ -1,0 +1,55 @@
+public import AngelCore
+
+/// Why a model's files could not be opened, read or written.
+public enum CheckpointError: DescribedError, Equatable {
+  /// The system refused an operation on a file; `reason` is its message.
+  case system(operation: String, path: String, reason: String)
+  /// There is no room for a file.
+  case diskFull(path: String, wanted: Int, free: Int)
+  /// A file breaks its format's rules; `offset` is the byte where that showed, where one is known.
+  case damaged(path: String, format: String, reason: String, offset: Int? = nil)
+  /// A file is sound, but of a kind this version does not read.
+  case unsupported(path: String, reason: String)
+  /// A path holds no model, or more than one.
+  case notACheckpoint(path: String, reason: String)
+  /// A tensor that the model needs is not in its files.
+  case missingTensor(name: String, path: String, similar: [String])
+  /// A tensor whose element type this version cannot compute with.
+  case unsupportedTensor(name: String, type: String, path: String, supported: [String])
+  /// A tensor that cannot be written as asked.
+  case invalidTensor(name: String, path: String, reason: String)
+  /// The tokenizer's part of the files is wrong or not supported.
+  case tokenizer(path: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .system(let operation, let path, let reason): "cannot \(operation) '\(path)': \(reason)"
+    case .diskFull(let path, let wanted, let free):
+      "no room for '\(path)': \(wanted) bytes wanted, \(free) free; free some space or choose another folder"
+    case .damaged(let path, let format, let reason, let offset):
+      "'\(path)' is not a sound \(format) file: \(reason)" + (offset.map { " (at byte \($0))" } ?? "")
+        + "; fetch it again"
+    case .unsupported(let path, let reason): "'\(path)' is not supported: \(reason)"
+    case .notACheckpoint(let path, let reason): "no model at '\(path)': \(reason)"
+    case .missingTensor(let name, let path, let similar):
+      "no tensor \(quoted(name)) in '\(path)'"
+        + (similar.isEmpty ? "" : "; the nearest names are " + similar.map(quoted).joined(separator: ", "))
+    case .unsupportedTensor(let name, let type, let path, let supported):
+      "tensor \(quoted(name)) of '\(path)' has type \(type), which is not supported; supported: "
+        + supported.joined(separator: ", ")
+    case .invalidTensor(let name, let path, let reason): "cannot write tensor \(quoted(name)) to '\(path)': \(reason)"
+    case .tokenizer(let path, let reason): "'\(path)': \(reason)"
+    }
+  }
+}
+
+/// `text` in quotes, short and without control characters: names from files reach terminals through messages.
+func quoted(_ text: String) -> String {
+  var result = "'"
+  for (position, scalar) in text.unicodeScalars.enumerated() {
+    guard position < 120 else { return result + "…'" }
+    let isPlain = scalar.properties.generalCategory != .control && scalar.properties.generalCategory != .format
+    result += isPlain ? String(scalar) : "\\u{" + String(scalar.value, radix: 16) + "}"
+  }
+  return result + "'"
+}

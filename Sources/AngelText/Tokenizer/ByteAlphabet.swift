@@ -1,0 +1,49 @@
+/// GPT-2's byte alphabet: a visible character for each byte, so that vocabularies can be text files.
+///
+/// Printable Latin-1 bytes stand for themselves; the other 68 bytes take U+0100, U+0101, … in order.
+enum ByteAlphabet {
+  /// The byte of each alphabet character, indexed by scalar value; -1 elsewhere.
+  static let bytes: [Int16] = {
+    var table = [Int16](repeating: -1, count: 0x100 + 68)
+    var next = 0x100
+    for byte in 0..<256 {
+      if isVisible(byte) {
+        table[byte] = Int16(byte)
+      } else {
+        table[next] = Int16(byte)
+        next += 1
+      }
+    }
+    return table
+  }()
+
+  private static func isVisible(_ byte: Int) -> Bool {
+    (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
+  }
+
+  /// Appends the bytes that `spelling` stands for; false, with `output` as before, if a character is not in the alphabet.
+  static func decode(_ spelling: ArraySlice<UInt8>, into output: inout [UInt8]) -> Bool {
+    let start = output.count
+    var index = spelling.startIndex
+    while index < spelling.endIndex {
+      let first = Int(spelling[index])
+      var scalar = first
+      index += 1
+      // The alphabet ends at U+0143: one byte, or two of which the first is C2...C5.
+      if first >= 0x80 {
+        guard (0xC2...0xC5).contains(first), index < spelling.endIndex, spelling[index] & 0xC0 == 0x80 else {
+          output.removeSubrange(start...)
+          return false
+        }
+        scalar = (first & 0x1F) << 6 | Int(spelling[index] & 0x3F)
+        index += 1
+      }
+      guard scalar < bytes.count, bytes[scalar] >= 0 else {
+        output.removeSubrange(start...)
+        return false
+      }
+      output.append(UInt8(bytes[scalar]))
+    }
+    return true
+  }
+}

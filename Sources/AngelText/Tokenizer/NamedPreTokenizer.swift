@@ -1,0 +1,70 @@
+/// A pre-tokenizer known by the name that GGUF files give in `tokenizer.ggml.pre`.
+public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
+  case gpt2 = "gpt-2"
+  case smollm = "smollm"
+  case llama3 = "llama-bpe"
+  case qwen2 = "qwen2"
+  case `default` = "default"
+
+  /// Finds a pre-tokenizer by its GGUF name or one of the names that mean the same cuts.
+  public init(named name: String) throws(TokenizerError) {
+    switch name {
+    case "phi-2", "olmo", "mpt": self = .gpt2
+    case "starcoder", "refact", "command-r": self = .smollm
+    case "llama3", "llama-v3": self = .llama3
+    case "deepseek-r1-qwen", "megrez": self = .qwen2
+    default:
+      guard let known = NamedPreTokenizer(rawValue: name) else {
+        throw .unsupported(
+          feature: "pre-tokenizer", value: name, supported: NamedPreTokenizer.allCases.map(\.rawValue))
+      }
+      self = known
+    }
+  }
+
+  /// The cuts as steps.
+  public var steps: [PreTokenizerStep] {
+    switch self {
+    case .gpt2: [.byteLevel(addingPrefixSpace: false, splittingWords: true)]
+    case .smollm:
+      [.digits(individually: true), .byteLevel(addingPrefixSpace: false, splittingWords: true)]
+    case .llama3: Self.splitting(Self.llama3Expression)
+    case .qwen2: Self.splitting(Self.qwen2Expression)
+    case .default:
+      // What files without a name were made for: punctuation runs, words, then digits by threes.
+      [
+        .split(.expression(#"[\p{P}\$\+<=>\^~\|]+"#), .isolated, inverted: false),
+        .split(.expression(Self.gpt2Expression), .isolated, inverted: false),
+        .split(.expression(#"\p{N}+"#), .isolated, inverted: false),
+        .split(.expression("[0-9][0-9][0-9]"), .isolated, inverted: false),
+        .byteLevel(addingPrefixSpace: false, splittingWords: false),
+      ]
+    }
+  }
+
+  /// Qwen's tokenizer normalises to NFC, which GGUF files leave unsaid.
+  public var normalizers: [NormalizerStep] { self == .qwen2 ? [.unicode(.nfc)] : [] }
+
+  /// Whether a piece that is a whole token skips the merges.
+  public var ignoresMerges: Bool { self == .llama3 }
+
+  /// What a GGUF file without `tokenizer.ggml.add_bos_token` means.
+  public var addsBeginToken: Bool { self == .llama3 }
+
+  private static func splitting(_ expression: String) -> [PreTokenizerStep] {
+    [
+      .split(.expression(expression), .isolated, inverted: false),
+      .byteLevel(addingPrefixSpace: false, splittingWords: false),
+    ]
+  }
+
+  /// GPT-2's pattern (Radford et al. 2019, `encoder.py`).
+  static let gpt2Expression =
+    #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+  /// Llama 3's pattern (`tokenizer.json` of the model): contractions in any case, digits by threes.
+  static let llama3Expression =
+    #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+  /// Qwen 2's pattern: Llama 3's with single digits.
+  static let qwen2Expression =
+    #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+}

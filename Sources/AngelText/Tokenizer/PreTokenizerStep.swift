@@ -1,0 +1,51 @@
+/// One way of cutting text into the pieces that merges never cross; steps apply in order, each to every piece so far.
+///
+/// The cases are the Hugging Face `pre_tokenizer` types that byte-level tokenizers use.
+public enum PreTokenizerStep: Sendable, Hashable {
+  /// Cut where a pattern matches.
+  case split(SplitRule, SplitBehavior, inverted: Bool)
+  /// Cut out digits (general categories Nd, Nl, No), one by one or in runs.
+  case digits(individually: Bool)
+  /// Spell bytes in the byte alphabet: always the last step. `splittingWords` first cuts with the GPT-2 pattern.
+  case byteLevel(addingPrefixSpace: Bool, splittingWords: Bool)
+  /// Keep runs of word characters and runs of other visible characters.
+  case whitespace
+  /// Cut at white space, which is dropped.
+  case whitespaceSplit
+  /// Cut at punctuation: ASCII symbols and general category P.
+  case punctuation(SplitBehavior)
+}
+
+/// What a split looks for.
+public enum SplitRule: Sendable, Hashable {
+  /// A regular expression in Oniguruma's syntax, as far as PCRE2 shares it (`SplitPattern`).
+  case expression(String)
+  /// The text itself.
+  case literal(String)
+}
+
+/// What becomes of the text a split matched.
+public enum SplitBehavior: String, Sendable, Hashable, CaseIterable {
+  case removed = "Removed"
+  case isolated = "Isolated"
+  case mergedWithPrevious = "MergedWithPrevious"
+  case mergedWithNext = "MergedWithNext"
+  case contiguous = "Contiguous"
+}
+
+/// One rewriting of the text before it is cut.
+public enum NormalizerStep: Sendable, Hashable {
+  case unicode(UnicodeForm)
+  /// Put before a text that is not empty.
+  case prepend(String)
+  /// Replace each occurrence of a literal text.
+  case replace(String, with: String)
+}
+
+/// A Unicode normalisation form (UAX #15).
+public enum UnicodeForm: String, Sendable, Hashable, CaseIterable {
+  case nfc = "NFC"
+  case nfd = "NFD"
+  case nfkc = "NFKC"
+  case nfkd = "NFKD"
+}

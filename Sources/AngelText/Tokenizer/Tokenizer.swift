@@ -1,0 +1,81 @@
+import AngelCore
+import Synchronization
+
+/// Text to token ids and back: byte-level byte-pair encoding, equal to the Hugging Face `tokenizers` library.
+///
+/// Immutable and shared: any number of threads may encode and decode at once.
+public final class Tokenizer: Sendable {
+  /// What the file said.
+  public let description: TokenizerDescription
+  /// The number of ids: every token is in `0..<vocabularySize`, though an id may be unused.
+  public var vocabularySize: Int { spellings.count }
+  /// The token that begins a text, where the file names one.
+  public var beginToken: Int32? { description.beginToken }
+  /// The token that ends a text, where the file names one.
+  public var endToken: Int32? { description.endToken }
+
+  /// The spelling and the bytes of each token, added tokens included.
+  let spellings: StringTable
+  let tokenBytes: StringTable
+  let kinds: [TokenKind]
+  let model: BytePairModel
+  let normalizer: Normalizer
+  let preTokenizer: PreTokenizer
+  let rawMatcher: AddedTokenMatcher
+  let normalizedMatcher: AddedTokenMatcher
+  private let index: SpellingIndex
+  private let pool = Mutex<[EncodingMemory]>([])
+
+  /// Prepares a tokenizer; everything the description says is checked here.
+  public init(_ description: TokenizerDescription) throws(TokenizerError) {
+    let vocabulary = try Vocabulary(description)
+    self.description = description
+    spellings = vocabulary.spellings
+    tokenBytes = vocabulary.bytes
+    kinds = vocabulary.kinds
+    index = vocabulary.index
+    model = try BytePairModel(
+      description, spellings: vocabulary.index, bytes: vocabulary.bytes, isModelToken: vocabulary.isModelToken)
+    preTokenizer = try PreTokenizer(description.preTokenizer)
+    let normalizer = Normalizer(steps: description.normalizers)
+    self.normalizer = normalizer
+    let raw = description.addedTokens.filter { !$0.isNormalized }
+    rawMatcher = AddedTokenMatcher(raw, spellings: raw.map { Array($0.content.utf8) })
+    let normalized = description.addedTokens.filter(\.isNormalized)
+    var contents: [[UInt8]] = []
+    for token in normalized { contents.append(try normalizer.normalize(Array(token.content.utf8))) }
+    normalizedMatcher = AddedTokenMatcher(normalized, spellings: contents)
+  }
+
+  /// The token spelled `name` in the file: an added token's text, or a piece in the byte alphabet.
+  public func token(named name: String) -> Int32? { index.find(name.utf8, in: spellings) }
+
+  /// Whether a token is a control or unknown token, which `decode` can skip; false outside the vocabulary.
+  public func isSpecial(_ token: Int32) -> Bool {
+    guard token >= 0, Int(token) < kinds.count else { return false }
+    return kinds[Int(token)] == .control || kinds[Int(token)] == .unknown
+  }
+
+  /// Takes working memory from the pool, or makes some.
+  func takeMemory() throws(TokenizerError) -> EncodingMemory {
+    if let memory = pool.withLock({ $0.popLast() }) { return memory }
+    guard let match = MatchMemory() else {
+      throw .pattern("pre-tokenizer", reason: "no memory to match with")
+    }
+    return EncodingMemory(match: match)
+  }
+
+  /// Gives working memory back for the next encode, with what it has learnt.
+  func giveBack(_ memory: EncodingMemory) {
+    pool.withLock { if $0.count < 64 { $0.append(memory) } }
+  }
+}
+
+/// What one encode works with; kept between encodes because the piece cache is worth most of the speed.
+struct EncodingMemory: Sendable {
+  let match: MatchMemory
+  var cuts = TextCuts()
+  var merger = WordMerger()
+
+  init(match: MatchMemory) { self.match = match }
+}
