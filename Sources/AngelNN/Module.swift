@@ -12,6 +12,8 @@ public protocol ParameterVisitor {
   mutating func visit(_ name: String, _ module: inout some Module)
   /// Visits a list of child modules, named by their index.
   mutating func visit(_ name: String, _ modules: inout [some Module])
+  /// Visits a child module; nil where the configuration leaves it out.
+  mutating func visit(_ name: String, _ module: inout (some Module)?)
   /// Visits a parameter; nil where the configuration leaves it out.
   mutating func visit(_ name: String, _ parameter: inout Parameter?)
   /// Visits a parameter.
@@ -35,6 +37,12 @@ private struct PathVisitor: ParameterVisitor {
     path.append(name)
     for index in modules.indices { visit(String(index), &modules[index]) }
     path.removeLast()
+  }
+
+  mutating func visit(_ name: String, _ module: inout (some Module)?) {
+    guard var present = module else { return }
+    visit(name, &present)
+    module = present
   }
 
   mutating func visit(_ name: String, _ parameter: inout Parameter?) {

@@ -27,7 +27,7 @@ public struct PackedMatrix: Sendable {
 
   /// Packs rows as a file stores them; `rowOrder[i]` is the source row of row `i`, nil the identity.
   ///
-  /// `rows` must hold exactly the matrix; the bytes are read before this returns.
+  /// `rows` must hold exactly the matrix, where the backend's kernels can read it, until the next synchronisation.
   package init(
     rows: UnsafeRawBufferPointer, dtype: DType, columns: Int, depth: Int, rowOrder: [Int32]? = nil,
     on backend: any Backend
@@ -55,6 +55,16 @@ public struct PackedMatrix: Sendable {
 
   /// The float32 values of rows `tokens` ([R] int32, each a valid row): [R, depth].
   public func rows(_ tokens: Tensor) -> Tensor { EmbeddingRows(matrix: self)(tokens) }
+
+  /// The same matrix with its values rounded to another dense dtype (f32, f16 or bf16), packed anew.
+  package func converted(to dtype: DType) -> PackedMatrix {
+    guard dtype != self.dtype else { return self }
+    let rows = dequantized().cast(to: dtype)
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
+    }
+  }
 
   /// The whole matrix in float32, [columns, depth].
   package func dequantized() -> Tensor { rows(Tensor((0..<Int32(columns)).map { $0 }, on: backend)) }

@@ -1,0 +1,29 @@
+public import AngelCore
+import AngelTensor
+
+extension Checkpoint {
+  /// Whether the files hold a tensor of this name.
+  public func contains(_ name: String) -> Bool { tensors[name] != nil }
+
+  /// The size of a tensor's outermost axis.
+  public func rowCount(of name: String) throws(CheckpointError) -> Int {
+    let record = try tensor(name)
+    guard record.shape.rank > 0 else {
+      throw .damaged(path: path, format: "checkpoint", reason: "tensor '\(name)' is a scalar, rows expected")
+    }
+    return record.shape[0]
+  }
+
+  /// The `count` values of a small float32 tensor.
+  public func floats(_ name: String, count: Int) throws -> [Float] {
+    let record = try tensor(name)
+    guard record.dtype == .float32, record.shape.elementCount == count else {
+      throw CheckpointError.damaged(
+        path: path, format: "checkpoint",
+        reason: "tensor '\(name)' is \(record.dtype.name) \(record.shape), \(count) values of f32 expected")
+    }
+    return try record.withBytes { bytes in
+      (0..<count).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+    }
+  }
+}

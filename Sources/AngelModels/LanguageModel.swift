@@ -1,0 +1,36 @@
+public import AngelCheckpoint
+public import AngelNN
+public import AngelTensor
+
+/// A causal language model: tokens in, hidden states out, logits on request.
+///
+/// A model is written once, for one device and dense weights; loading, quantised weights, serving and later training
+/// come from its parameters, its name table and its parallel plan.
+public protocol LanguageModel: Module {
+  associatedtype Configuration: LanguageModelConfiguration
+
+  /// The model with parameters that have no values yet.
+  init(_ configuration: Configuration)
+
+  /// The configuration of a checkpoint in either layout; throws naming the field that cannot be used.
+  static func configuration(of checkpoint: Checkpoint) throws -> Configuration
+  /// The names of the parameters in files.
+  static func names(for configuration: Configuration) -> NameTable
+  /// Which parameters split along which mesh axis.
+  static var parallelPlan: ParallelPlan { get }
+
+  var configuration: Configuration { get }
+
+  /// Final hidden states, normalised: [R] int32 tokens → [R, width].
+  func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor
+  /// The scores of every vocabulary entry: [R, width] → [R, vocabulary].
+  func logits(of hidden: Tensor) -> Tensor
+}
+
+/// What the engine needs to know of any language model.
+public protocol LanguageModelConfiguration: Codable, Equatable, Sendable {
+  var vocabularySize: Int { get }
+  /// The longest sequence the model was made for.
+  var contextLength: Int { get }
+  var cacheGeometry: CacheGeometry { get }
+}

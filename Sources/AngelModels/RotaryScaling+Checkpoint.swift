@@ -1,0 +1,114 @@
+import AngelCheckpoint
+import AngelCore
+import AngelNN
+
+extension RotaryScaling {
+  /// Base and scaling from a Hugging Face configuration: `rope_theta` with `rope_scaling`, or the newer `rope_parameters`.
+  static func huggingFace(_ fields: ConfigurationFields, size: Int, contextLength: Int) throws
+    -> (base: Float, scaling: RotaryScaling)
+  {
+    let nested = try fields.fields("rope_parameters") ?? fields.fields("rope_scaling")
+    let base = try nested?["rope_theta"] != nil
+      ? nested?.float("rope_theta") ?? 10_000 : fields.float("rope_theta", default: 10_000)
+    guard let nested else { return (base, .none) }
+    let type = (nested["rope_type"] ?? nested["type"])?.string ?? "default"
+    // The length before stretching: beside the scaling, inside it, or the model's own.
+    let original = try fields["original_max_position_embeddings"] != nil
+      ? fields.integer("original_max_position_embeddings")
+      : nested.integer("original_max_position_embeddings", default: contextLength)
+    let implied = Float(contextLength) / Float(original)
+    switch type {
+    case "default": return (base, .none)
+    case "linear": return (base, .linear(try nested.float("factor")))
+    case "dynamic": return (base, .dynamic(factor: try nested.float("factor"), originalLength: contextLength))
+    case "llama3":
+      return (
+        base,
+        .llama3(
+          Llama3Bands(
+            factor: try nested.float("factor"), lowFrequencyFactor: try nested.float("low_freq_factor"),
+            highFrequencyFactor: try nested.float("high_freq_factor"), originalLength: original))
+      )
+    case "yarn": return (base, .yarn(try yarn(nested, originalLength: original, implied: implied)))
+    case "longrope":
+      return (base, .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2)))
+    default:
+      throw nested.wrong("rope_type", .string(type), "default, linear, dynamic, llama3, yarn or longrope")
+    }
+  }
+
+  private static func yarn(_ fields: ConfigurationFields, originalLength: Int, implied: Float) throws -> YaRN {
+    let factor = try fields.float("factor", default: implied)
+    var attention = fields["attention_factor"] == nil ? nil : try fields.float("attention_factor")
+    // DeepSeek's form: two weights on the logarithm, whose quotient counts.
+    let (weight, weightOfAll) = (
+      try fields.float("mscale", default: 0), try fields.float("mscale_all_dim", default: 0)
+    )
+    if attention == nil, weight != 0, weightOfAll != 0 {
+      attention = YaRN.temperature(factor, weight: weight) / YaRN.temperature(factor, weight: weightOfAll)
+    }
+    return YaRN(
+      factor: factor, originalLength: originalLength, fastRotations: try fields.float("beta_fast", default: 32),
+      slowRotations: try fields.float("beta_slow", default: 1), truncates: try fields.bool("truncate", default: true),
+      attentionFactor: attention)
+  }
+
+  private static func longRope(
+    _ fields: ConfigurationFields, originalLength: Int, implied: Float, pairs: Int
+  ) throws -> LongRope {
+    func divisors(_ key: String) throws -> [Float] {
+      let values = try fields.floats(key) ?? []
+      guard values.count == pairs, values.allSatisfy({ $0 > 0 }) else {
+        throw fields.wrong(key, fields[key] ?? .null, "\(pairs) positive numbers, one a rotary pair")
+      }
+      return values
+    }
+    return LongRope(
+      shortDivisors: try divisors("short_factor"), longDivisors: try divisors("long_factor"),
+      originalLength: originalLength, factor: try fields.float("factor", default: implied),
+      attentionFactor: fields["attention_factor"] == nil ? nil : try fields.float("attention_factor"))
+  }
+
+  /// Base and scaling from GGUF metadata: `rope.freq_base`, `rope.scaling.*`, or factors kept as tensors.
+  static func gguf(_ fields: ConfigurationFields, _ checkpoint: Checkpoint, size: Int, contextLength: Int) throws
+    -> (base: Float, scaling: RotaryScaling)
+  {
+    let base = try fields.float("rope.freq_base", default: 10_000)
+    let rotated = try fields.integer("rope.dimension_count", in: 1...4096, default: size)
+    guard rotated == size else {
+      throw fields.wrong("rope.dimension_count", .integer(rotated), "\(size): this family rotates whole heads")
+    }
+    if checkpoint.contains("rope_freqs.weight") {
+      let divisors = try checkpoint.floats("rope_freqs.weight", count: size / 2)
+      return (base, .divided(by: divisors, attentionFactor: 1))
+    }
+    let original = try fields.integer("rope.scaling.original_context_length", default: contextLength)
+    let factor = try fields.float("rope.scaling.factor", default: Float(contextLength) / Float(original))
+    let attention = fields["rope.scaling.attn_factor"] == nil ? nil : try fields.float("rope.scaling.attn_factor")
+    if checkpoint.contains("rope_factors_long.weight") {
+      return (
+        base,
+        .longRope(
+          LongRope(
+            shortDivisors: try checkpoint.floats("rope_factors_short.weight", count: size / 2),
+            longDivisors: try checkpoint.floats("rope_factors_long.weight", count: size / 2),
+            originalLength: original, factor: factor, attentionFactor: attention))
+      )
+    }
+    let type = fields["rope.scaling.type"]?.string ?? "none"
+    switch type {
+    case "none": return (base, .none)
+    case "linear": return (base, .linear(factor))
+    case "yarn":
+      return (
+        base,
+        .yarn(YaRN(
+          factor: factor, originalLength: original,
+          fastRotations: try fields.float("rope.scaling.yarn_beta_fast", default: 32),
+          slowRotations: try fields.float("rope.scaling.yarn_beta_slow", default: 1),
+          attentionFactor: attention.map { $0 * YaRN.temperature(factor) }))
+      )
+    default: throw fields.wrong("rope.scaling.type", .string(type), "none, linear or yarn")
+    }
+  }
+}
