@@ -51,7 +51,9 @@ public final class BlockPool {
   /// The address that byte offsets count from.
   public var baseAddress: UnsafeMutableRawPointer { pool.baseAddress }
 
-  /// A block with one reference, contents undefined; throws `.blocksExhausted` at the limit, `.exhausted` without pages.
+  /// A block with one reference, contents undefined.
+  ///
+  /// Throws `.blocksExhausted` at the limit and `.exhausted` where the page pool has no pages left.
   public func allocate() throws(MemoryError) -> BlockIndex {
     if free.isEmpty { try carveSlab() }
     let index = free.removeLast()
