@@ -21,7 +21,7 @@ public struct MachineMemory: Equatable, Sendable {
     }
   }
 
-  /// The part of `usable` an arena takes unless told otherwise: 80 %, the rest is for the program, files and neighbours.
+  /// The part of `usable` an arena takes unless told otherwise; the rest is for the program, files and neighbours.
   public static let defaultFraction = 0.8
 
   /// The default budget: `defaultFraction` of `usable` in whole pages, at least one page.

@@ -1,4 +1,4 @@
-/// What a piece of memory holds. Pages are never shared between kinds, so that each can be planned, counted and moved alone.
+/// What a piece of memory holds. A page holds one kind only, so that each can be planned, counted and moved alone.
 public enum MemoryKind: UInt8, CaseIterable, Hashable, Sendable, CustomStringConvertible {
   case weights
   case gradients
