@@ -8,12 +8,14 @@ extension RotaryScaling {
     -> (base: Float, scaling: RotaryScaling)
   {
     let nested = try fields.fields("rope_parameters") ?? fields.fields("rope_scaling")
-    let base = try nested?["rope_theta"] != nil
+    let base =
+      try nested?["rope_theta"] != nil
       ? nested?.float("rope_theta") ?? 10_000 : fields.float("rope_theta", default: 10_000)
     guard let nested else { return (base, .none) }
     let type = (nested["rope_type"] ?? nested["type"])?.string ?? "default"
     // The length before stretching: beside the scaling, inside it, or the model's own.
-    let original = try fields["original_max_position_embeddings"] != nil
+    let original =
+      try fields["original_max_position_embeddings"] != nil
       ? fields.integer("original_max_position_embeddings")
       : nested.integer("original_max_position_embeddings", default: contextLength)
     let implied = Float(contextLength) / Float(original)
@@ -102,11 +104,12 @@ extension RotaryScaling {
     case "yarn":
       return (
         base,
-        .yarn(YaRN(
-          factor: factor, originalLength: original,
-          fastRotations: try fields.float("rope.scaling.yarn_beta_fast", default: 32),
-          slowRotations: try fields.float("rope.scaling.yarn_beta_slow", default: 1),
-          attentionFactor: attention.map { $0 * YaRN.temperature(factor) }))
+        .yarn(
+          YaRN(
+            factor: factor, originalLength: original,
+            fastRotations: try fields.float("rope.scaling.yarn_beta_fast", default: 32),
+            slowRotations: try fields.float("rope.scaling.yarn_beta_slow", default: 1),
+            attentionFactor: attention.map { $0 * YaRN.temperature(factor) }))
       )
     default: throw fields.wrong("rope.scaling.type", .string(type), "none, linear or yarn")
     }

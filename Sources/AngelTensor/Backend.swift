@@ -94,7 +94,7 @@ public struct Work: Sendable {
 }
 
 /// What a device could not do.
-public enum BackendError: DescribedError {
+public enum BackendError: DescribedError, Equatable {
   /// Memory could not be had; the text is the memory pool's own message.
   case outOfMemory(String)
   /// The backend does no arithmetic, so there is nothing to read.

@@ -74,8 +74,10 @@ public struct ParameterLoader {
   private func matrix(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> PackedMatrix {
     let (columns, depth) = (record.shape[0], record.shape[1])
     guard PackedMatrix.byteCount(dtype: record.dtype, columns: columns, depth: depth) != nil else {
-      throw unusable(record, DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
-        .map(\.name))
+      throw unusable(
+        record,
+        DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
+          .map(\.name))
     }
     let packed = try record.withBytes {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)

@@ -25,7 +25,8 @@ extension LlamaModel {
     result.layerCount = try fields.integer("num_hidden_layers", in: 1...4096)
     result.headCount = try fields.integer("num_attention_heads", in: 1...65_536)
     result.keyValueHeadCount = try fields.integer("num_key_value_heads", in: 1...65_536, default: result.headCount)
-    result.headSize = try fields.integer("head_dim", in: 1...4096, default: max(1, result.hiddenSize / result.headCount))
+    result.headSize = try fields.integer(
+      "head_dim", in: 1...4096, default: max(1, result.hiddenSize / result.headCount))
     result.innerSize = try fields.integer("intermediate_size", in: 1...1 << 24)
     result.contextLength = try fields.integer("max_position_embeddings", default: 2048)
     result.normEpsilon = try fields.float("rms_norm_eps", default: 1e-6)

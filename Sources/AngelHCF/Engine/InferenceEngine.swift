@@ -1,0 +1,118 @@
+public import AngelCore
+public import AngelMemory
+public import AngelModels
+import AngelNN
+public import AngelTensor
+
+/// How an engine is set up.
+public struct EngineOptions: Sendable {
+  /// The most tokens a sequence may have; nil: as many as the model was made for, at most 8192.
+  public var contextLength: Int?
+  /// What keys and values are kept in.
+  public var cacheDType: DType = .float16
+  /// The most tokens of a prompt that run in one step.
+  public var chunkLength = 512
+
+  public init() {}
+
+  /// The context for a model: what was asked for, if the model supports it.
+  func contextLength(for configuration: any LanguageModelConfiguration) throws(EngineError) -> Int {
+    guard let contextLength else { return min(configuration.contextLength, 8192) }
+    guard contextLength <= configuration.contextLength else {
+      throw .contextTooLong(requested: contextLength, supported: configuration.contextLength)
+    }
+    return max(1, contextLength)
+  }
+}
+
+/// Runs a language model over one sequence at a time: prompts in chunks, then token by token, over a paged cache.
+///
+/// Not thread-safe: one owner drives it, and its thread is the first worker of the backend's pool.
+public final class InferenceEngine {
+  public let model: any LanguageModel
+  /// The most tokens of a sequence.
+  public let contextLength: Int
+  private let backend: any Backend
+  private let cache: KeyValueCache
+  private let chunkLength: Int
+  /// Asked between steps; true ends the work with `EngineError.interrupted`.
+  public var isInterrupted: () -> Bool = { false }
+
+  /// An engine over a loaded model whose cache comes from `pool`.
+  public init(_ model: any LanguageModel, on backend: any Backend, pool: PagePool, options: EngineOptions = .init())
+    throws(EngineError)
+  {
+    self.model = model
+    self.backend = backend
+    contextLength = try options.contextLength(for: model.configuration)
+    chunkLength = options.chunkLength
+    cache = KeyValueCache(
+      geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool,
+      backend: backend)
+  }
+
+  /// The size of the vocabulary.
+  public var vocabularySize: Int { model.configuration.vocabularySize }
+
+  /// A sequence without tokens.
+  public func makeSequence() -> CachedSequence { CachedSequence(cache) }
+
+  /// Appends tokens to a sequence, in chunks.
+  ///
+  /// - Parameter visit: called with each chunk's final hidden states [R, width], a row a token.
+  /// - Throws: `EngineError` before anything runs when a token or the length is out of range; memory and device failures,
+  ///   after which the sequence holds the chunks that were finished.
+  public func append(
+    _ tokens: [Int32], to sequence: CachedSequence, visit: (Tensor) throws -> Void = { _ in }
+  ) throws {
+    try check(tokens, sequence)
+    let total = sequence.count + tokens.count
+    try cache.reserve(total, in: sequence)
+    for start in stride(from: 0, to: tokens.count, by: chunkLength) {
+      if isInterrupted() { throw EngineError.interrupted }
+      let chunk = Array(tokens[start..<min(start + chunkLength, tokens.count)])
+      let view = cache.view(of: sequence, from: sequence.count, count: chunk.count)
+      let hidden = model(Tensor(chunk, on: backend), ForwardContext(cache: view, sequenceLength: total))
+      try visit(hidden)
+      try backend.synchronize()
+      sequence.tokens += chunk
+    }
+  }
+
+  /// Appends tokens and returns the logits after the last of them, `vocabularySize` values.
+  public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
+    guard !tokens.isEmpty else { throw EngineError.emptyPrompt }
+    var last: Tensor?
+    try append(tokens, to: sequence) { last = $0.prefix(($0.shape[0] - 1)..<$0.shape[0]) }
+    guard let last else { throw EngineError.emptyPrompt }
+    return try model.logits(of: last).read()
+  }
+
+  /// Appends tokens and calls `visit` with the logits after each, `vocabularySize` values, first position first.
+  public func allLogits(
+    after tokens: [Int32], in sequence: CachedSequence, visit: (UnsafeBufferPointer<Float>) throws -> Void
+  ) throws {
+    let vocabularySize = vocabularySize
+    try append(tokens, to: sequence) { hidden in
+      // A few rows at a time: the logits of 512 positions would take 100 MB and more.
+      for start in stride(from: 0, to: hidden.shape[0], by: 32) {
+        let rows = hidden.prefix(start..<min(start + 32, hidden.shape[0]))
+        let values: [Float] = try model.logits(of: rows).read()
+        try values.withUnsafeBufferPointer { buffer in
+          for row in 0..<rows.shape[0] {
+            try visit(UnsafeBufferPointer(rebasing: buffer[(row * vocabularySize)..<((row + 1) * vocabularySize)]))
+          }
+        }
+      }
+    }
+  }
+
+  private func check(_ tokens: [Int32], _ sequence: CachedSequence) throws(EngineError) {
+    for token in tokens where token < 0 || Int(token) >= vocabularySize {
+      throw .tokenOutOfRange(token: token, vocabularySize: vocabularySize)
+    }
+    guard sequence.count + tokens.count <= contextLength else {
+      throw .contextExceeded(tokens: tokens.count, held: sequence.count, limit: contextLength)
+    }
+  }
+}
