@@ -1,0 +1,36 @@
+public import AngelCore
+import Glibc
+
+/// How well a model predicts a text: exp of the mean negative log-likelihood a token.
+public struct Perplexity: Sendable {
+  /// Scored tokens.
+  public private(set) var tokenCount = 0
+  private var negativeLogLikelihood = 0.0
+
+  public init() {}
+
+  /// exp(mean negative log-likelihood); NaN before anything was scored.
+  public var value: Double { exp(negativeLogLikelihood / Double(tokenCount)) }
+
+  /// Scores one window in a fresh sequence; its first token is unscored, as nothing precedes it.
+  public mutating func score(_ window: [Int32], with engine: InferenceEngine) throws {
+    var position = 0
+    var sum = 0.0
+    try engine.allLogits(after: window, in: engine.makeSequence()) { logits in
+      position += 1
+      guard position < window.count else { return }
+      sum -= Self.logProbability(of: Int(window[position]), in: logits)
+    }
+    negativeLogLikelihood += sum
+    tokenCount += max(0, window.count - 1)
+  }
+
+  /// log softmax(logits)[token], the sum of exponentials taken in float64 from the first entry to the last.
+  static func logProbability(of token: Int, in logits: UnsafeBufferPointer<Float>) -> Double {
+    var maximum = -Float.infinity
+    for value in logits where value > maximum { maximum = value }
+    var sum = 0.0
+    for value in logits { sum += Double(expf(value - maximum)) }
+    return Double(logits[token] - maximum) - log(sum)
+  }
+}

@@ -1,0 +1,134 @@
+public import AngelCore
+import AngelMemory
+public import AngelText
+
+/// Why an answer ended.
+public enum FinishReason: String, Sendable {
+  /// An end token or a stop string.
+  case stop
+  /// The limit on new tokens, or the end of the context.
+  case length
+  /// The user asked for it.
+  case interrupted
+}
+
+/// An answer with its figures.
+public struct GenerationResult: Sendable {
+  /// The answer, without special tokens and without the stop string.
+  public var text = ""
+  /// Every sampled token, an end token included.
+  public var tokens: [Int32] = []
+  /// Log-probabilities, one for each token, when asked for.
+  public var logProbabilities: [SampledToken] = []
+  public var finishReason = FinishReason.length
+  /// Tokens of the prompt, those already in the cache included.
+  public var promptTokenCount = 0
+  /// The seed in use, so that the same text can be had again.
+  public var seed = 0
+  /// Seconds from the call to the first token.
+  public var timeToFirstToken = 0.0
+  /// Seconds from the first token to the last.
+  public var decodeSeconds = 0.0
+
+  /// New tokens per second after the first; 0 for fewer than two.
+  public var tokensPerSecond: Double {
+    tokens.count > 1 && decodeSeconds > 0 ? Double(tokens.count - 1) / decodeSeconds : 0
+  }
+}
+
+/// Turns prompts into text: prefill, then sample, decode and detokenise token by token.
+public struct TextGenerator {
+  let engine: InferenceEngine
+  let tokenizer: Tokenizer
+  let endTokens: Set<Int32>
+
+  /// A generator that ends answers at any of `endTokens`.
+  public init(_ engine: InferenceEngine, tokenizer: Tokenizer, endTokens: Set<Int32>) {
+    self.engine = engine
+    self.tokenizer = tokenizer
+    self.endTokens = endTokens
+  }
+
+  /// Continues `prompt` (all tokens of the sequence, of which the cache may already hold the beginning).
+  ///
+  /// - Parameters:
+  ///   - sequence: holds a prefix of `prompt`; afterwards prompt and answer, but for the last token.
+  ///   - emit: called with each piece of text as soon as it is certain.
+  /// - Throws: `EngineError`, `SamplingError`, `TokenizerError`, memory and device failures, and what `emit` throws.
+  public func generate(
+    from prompt: [Int32], in sequence: CachedSequence, sampling: SamplingParameters, emit: (String) throws -> Void
+  ) throws -> GenerationResult {
+    let clock = ContinuousClock()
+    let begin = clock.now
+    guard !prompt.isEmpty else { throw EngineError.emptyPrompt }
+    var sampler = try Sampler(
+      parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
+    var decoder = IncrementalDecoder(tokenizer)
+    var stops = StopSequenceMatcher(sampling.stop)
+    var result = GenerationResult()
+    result.promptTokenCount = prompt.count
+    result.seed = sampler.seed
+    func send(_ text: String) throws {
+      guard !text.isEmpty else { return }
+      result.text += text
+      try emit(text)
+    }
+
+    let room = engine.contextLength - prompt.count
+    let limit = min(sampling.maxTokens ?? room, room)
+    var pending = Array(prompt[sequence.sharedPrefix(with: prompt)...])
+    var first = clock.now
+    generation: while result.tokens.count < limit {
+      let logits: [Float]
+      do {
+        logits = try engine.logits(after: pending, in: sequence)
+      } catch EngineError.interrupted {
+        result.finishReason = .interrupted
+        break
+      }
+      let sampled = try logits.withUnsafeBufferPointer { logits throws(SamplingError) in
+        try sampler.sample(logits, step: result.tokens.count)
+      }
+      if result.tokens.isEmpty {
+        first = clock.now
+        result.timeToFirstToken = (first - begin).seconds
+      }
+      let token = Int32(sampled.token)
+      result.tokens.append(token)
+      if sampling.logprobs != nil { result.logProbabilities.append(sampled) }
+      if endTokens.contains(token) && !sampling.ignoresEndToken {
+        result.finishReason = .stop
+        break generation
+      }
+      let output = stops.append(try decoder.append(token))
+      try send(output.text)
+      if output.stop != nil {
+        result.finishReason = .stop
+        break generation
+      }
+      pending = [token]
+    }
+    if stops.matched == nil {
+      let rest = stops.append(decoder.finish())
+      try send(rest.text + (rest.stop == nil ? stops.finish() : ""))
+    }
+    result.decodeSeconds = (clock.now - first).seconds
+    return result
+  }
+}
+
+extension CachedSequence {
+  /// Forgets what differs from `prompt` and returns how many of its tokens stay cached: at least one is always left to
+  /// run, since its logits are wanted.
+  func sharedPrefix(with prompt: [Int32]) -> Int {
+    var shared = 0
+    while shared < min(tokens.count, prompt.count - 1), tokens[shared] == prompt[shared] { shared += 1 }
+    truncate(to: shared)
+    return shared
+  }
+}
+
+extension Duration {
+  /// This duration in seconds.
+  package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,84 @@
+public import AngelCheckpoint
+public import AngelCore
+public import AngelMemory
+public import AngelModels
+public import AngelNN
+public import AngelTensor
+public import AngelText
+
+/// Everything one needs to talk to a model: its weights in an engine, its tokenizer, its chat template.
+public final class LanguageModelSession {
+  public let checkpoint: Checkpoint
+  public let tokenizer: Tokenizer
+  /// Nil when the files bring none: prompts are then taken as they are.
+  public let chatTemplate: ChatTemplate?
+  public let engine: InferenceEngine
+  public let generator: TextGenerator
+  /// The tokens that end an answer.
+  public let endTokens: Set<Int32>
+
+  /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
+  public init(
+    _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
+    options: EngineOptions = .init(), report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
+  ) throws {
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var model = try entry.outline(checkpoint)
+    // Before the weights are read: what is wrong with the request or the tokenizer shows at once.
+    _ = try options.contextLength(for: model.configuration)
+    self.checkpoint = checkpoint
+    tokenizer = try Tokenizer(checkpoint.tokenizer())
+    chatTemplate = try checkpoint.chatTemplate.map { source throws(ChatTemplateError) in try ChatTemplate(source) }
+    endTokens = Self.endTokens(checkpoint, tokenizer)
+    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, report: report))
+    engine = try InferenceEngine(model, on: backend, pool: pool, options: options)
+    generator = TextGenerator(engine, tokenizer: tokenizer, endTokens: endTokens)
+  }
+
+  /// The tokens of a conversation, ready for the assistant's next turn.
+  public func promptTokens(for messages: [ChatMessage]) throws -> [Int32] {
+    guard let chatTemplate else { throw SessionError.noChatTemplate(path: checkpoint.path) }
+    let text = try chatTemplate.render(
+      messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: spelling(tokenizer.beginToken),
+      endToken: spelling(tokenizer.endToken))
+    // The template writes the special tokens itself.
+    return try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
+  }
+
+  /// The tokens of a plain text, with the special tokens the model begins a text with.
+  public func promptTokens(for text: String) throws -> [Int32] {
+    try tokenizer.encode(text, addingSpecialTokens: true, parsingSpecialTokens: true)
+  }
+
+  private func spelling(_ token: Int32?) -> String {
+    token.map { tokenizer.description.tokens.string(Int($0)) } ?? ""
+  }
+
+  /// The configured end tokens, and the turn ends of the chat formats in use, where the vocabulary has them as specials.
+  private static func endTokens(_ checkpoint: Checkpoint, _ tokenizer: Tokenizer) -> Set<Int32> {
+    var tokens: Set<Int32> = []
+    if let end = tokenizer.endToken { tokens.insert(end) }
+    for source in [checkpoint.generation, checkpoint.configuration] {
+      let value = source?["eos_token_id"]
+      for id in value?.array ?? [value ?? .null] {
+        if let id = id.integer, id >= 0, id < tokenizer.vocabularySize { tokens.insert(Int32(id)) }
+      }
+    }
+    for name in ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>"] {
+      if let token = tokenizer.token(named: name), tokenizer.isSpecial(token) { tokens.insert(token) }
+    }
+    return tokens
+  }
+}
+
+/// Why a session cannot do what was asked.
+public enum SessionError: DescribedError, Equatable {
+  case noChatTemplate(path: String)
+
+  public var description: String {
+    switch self {
+    case .noChatTemplate(let path):
+      "'\(path)' has no chat template: use `angel generate` with the prompt as the model expects it"
+    }
+  }
+}
