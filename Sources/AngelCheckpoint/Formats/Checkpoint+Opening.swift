@@ -58,7 +58,8 @@ extension Checkpoint {
   private static func pickle(_ path: String) -> CheckpointError {
     .unsupported(
       path: path,
-      reason: "it looks like a Python pickle, which can run any program when it is read; convert it where you trust it: "
+      reason:
+        "it looks like a Python pickle, which can run any program when it is read; convert it where you trust it: "
         + "python -c \"import torch, safetensors.torch as s; "
         + "s.save_file({k: v.clone().contiguous() for k, v in torch.load('IN', weights_only=True).items()}, "
         + "'model.safetensors')\"")

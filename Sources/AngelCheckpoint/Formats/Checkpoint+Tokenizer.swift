@@ -9,7 +9,8 @@ extension Checkpoint {
     case .folder(let folder):
       let path = FilePath.join(folder, "tokenizer.json")
       guard FilePath.kind(path) != nil else {
-        throw .tokenizer(path: folder, reason: "there is no tokenizer.json, the only kind of tokenizer file that is read")
+        throw .tokenizer(
+          path: folder, reason: "there is no tokenizer.json, the only kind of tokenizer file that is read")
       }
       let json = JSONValue.object(try JSONFile.object(path, limit: JSONFile.largeLimit))
       let roles = try JSONFile.objectIfPresent(FilePath.join(folder, "tokenizer_config.json"))
