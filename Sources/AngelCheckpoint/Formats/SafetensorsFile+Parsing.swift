@@ -28,7 +28,9 @@ extension SafetensorsHeader {
             member.key, member.value, dataOffset: dataOffset, dataCount: reader.remaining, damaged))
       }
     }
-    tensors.sort { ($0.byteRange.lowerBound, $0.byteRange.upperBound) < ($1.byteRange.lowerBound, $1.byteRange.upperBound) }
+    tensors.sort {
+      ($0.byteRange.lowerBound, $0.byteRange.upperBound) < ($1.byteRange.lowerBound, $1.byteRange.upperBound)
+    }
     try requireNoHoles(from: dataOffset, to: bytes.count, damaged)
   }
 

@@ -60,7 +60,8 @@ public struct SafetensorsWriter: ~Copyable {
   ) throws(CheckpointError) -> (text: [UInt8], dataCount: Int) {
     var object = JSONObject()
     if !metadata.isEmpty {
-      object["__metadata__"] = .object(JSONObject(metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+      object["__metadata__"] = .object(
+        JSONObject(metadata.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
     }
     var offset = 0
     for tensor in tensors {
