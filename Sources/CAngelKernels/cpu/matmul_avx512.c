@@ -7,7 +7,10 @@
 #define TARGET ANGEL_TARGET_AVX512
 #define TARGET_INLINE static inline __attribute__((always_inline)) TARGET
 
-enum { PREFETCH_BYTES = 1024 };
+enum {
+  PREFETCH_BYTES = 1024,
+  ROWS = 6,  // of an int8 tile: twelve chains of dot products cover their latency
+};
 
 // --- Float32 rows against dense panels -------------------------------------------------------------------------------
 
@@ -204,7 +207,7 @@ TARGET_INLINE __m512i four(const int8_t *q, int g) {
   return _mm512_set1_epi32(bytes);
 }
 
-// One more block in the chain of matmul.h; `block` may be registers or what they were stored to.
+// One more block in the chain of matmul.h, for one row.
 TARGET_INLINE __m512 extend(
   __m512 sum, const struct block_registers *block, enum angel_block_kind kind, int32_t offset, struct block_input x) {
   const __m512 scale = _mm512_mul_ps(block->d, _mm512_set1_ps(x.scale));
@@ -228,37 +231,94 @@ TARGET_INLINE __m512 extend(
   return sum;
 }
 
-TARGET_INLINE void load_block(const struct angel_block *stored, enum angel_block_kind kind, struct block_registers *block) {
+// The last step of a block: from the integer sums to the running float32 sums.
+TARGET_INLINE __m512 accumulate(
+  __m512 sum, __m512i dot, const struct angel_block *block, enum angel_block_kind kind, struct block_input x) {
+  const __m512 scale = _mm512_mul_ps(_mm512_load_ps(block->d), _mm512_set1_ps(x.scale));
+  sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, sum);
+  if (kind == ANGEL_MINIMUM_BLOCK) {
+    const __m512 shift = _mm512_set1_ps(x.scale * (float)(x.sum[0] + x.sum[1]));
+    sum = _mm512_fmadd_ps(_mm512_load_ps(block->minimum), shift, sum);
+  }
+  return sum;
+}
+
+// Integer sums of groups first ..< last of one block, for all rows of the tile. Groups are the outer loop, so that few
+// weights are live at a time and nothing spills.
+TARGET_INLINE void dot_groups(
+  const struct angel_block *const block[2], const struct block_input *x, int first, int last, const int rows,
+  const int panels, __m512i dot[ROWS][2]) {
 #pragma unroll
-  for (int g = 0; g < 8; g++) block->q[g] = _mm512_load_si512(stored->q[g]);
-  block->d = _mm512_load_ps(stored->d);
-  if (kind == ANGEL_MINIMUM_BLOCK) block->minimum = _mm512_load_ps(stored->minimum);
-  if (kind == ANGEL_HALVES_BLOCK) {
-    block->scale[0] = _mm512_load_si512(stored->scale[0]);
-    block->scale[1] = _mm512_load_si512(stored->scale[1]);
+  for (int g = first; g < last; g++) {
+    __m512i quants[2];
+#pragma unroll
+    for (int p = 0; p < panels; p++) quants[p] = _mm512_load_si512(block[p]->q[g]);
+#pragma unroll
+    for (int r = 0; r < rows; r++) {
+      const __m512i activation = four(x[r].q, g);
+#pragma unroll
+      for (int p = 0; p < panels; p++) dot[r][p] = _mm512_dpbusd_epi32(dot[r][p], quants[p], activation);
+    }
+  }
+}
+
+TARGET_INLINE void start_dots(
+  const struct block_input *x, enum angel_block_kind kind, int32_t offset, int half, const int rows, const int panels,
+  __m512i dot[ROWS][2]) {
+#pragma unroll
+  for (int r = 0; r < rows; r++) {
+    const int32_t sum = kind == ANGEL_HALVES_BLOCK ? x[r].sum[half] : x[r].sum[0] + x[r].sum[1];
+#pragma unroll
+    for (int p = 0; p < panels; p++) {
+      dot[r][p] = kind == ANGEL_MINIMUM_BLOCK ? _mm512_setzero_si512() : _mm512_set1_epi32(-offset * sum);
+    }
+  }
+}
+
+// The integer sums of one block, scaled per half where the format has two scales.
+TARGET_INLINE void dot_block(
+  const struct angel_block *const block[2], const struct block_input *x, enum angel_block_kind kind, int32_t offset,
+  const int rows, const int panels, __m512i dot[ROWS][2]) {
+  start_dots(x, kind, offset, 0, rows, panels, dot);
+  if (kind != ANGEL_HALVES_BLOCK) return dot_groups(block, x, 0, 8, rows, panels, dot);
+  __m512i second[ROWS][2];
+  dot_groups(block, x, 0, 4, rows, panels, dot);
+  start_dots(x, kind, offset, 1, rows, panels, second);
+  dot_groups(block, x, 4, 8, rows, panels, second);
+#pragma unroll
+  for (int r = 0; r < rows; r++) {
+#pragma unroll
+    for (int p = 0; p < panels; p++) {
+      dot[r][p] = _mm512_add_epi32(
+        _mm512_mullo_epi32(dot[r][p], _mm512_load_si512(block[p]->scale[0])),
+        _mm512_mullo_epi32(second[r][p], _mm512_load_si512(block[p]->scale[1])));
+    }
   }
 }
 
 TARGET_INLINE void int8_rows(
   const struct angel_int8_tile *t, int32_t row, enum angel_block_kind kind, const int rows, const int panels) {
   float *sums = t->sums + row * t->sums_stride;
-  struct angel_int8_row x[4];
-  __m512 sum[4][2];
+  const uint8_t *input = t->input + row * t->row_bytes;
+  __m512 sum[ROWS][2];
 #pragma unroll
   for (int r = 0; r < rows; r++) {
-    x[r] = angel_int8_row_at(t->input + (row + r) * t->row_bytes, t->depth);
 #pragma unroll
     for (int p = 0; p < panels; p++) sum[r][p] = _mm512_loadu_ps(sums + r * t->sums_stride + 16 * p);
   }
   for (int64_t b = 0; b < t->blocks; b++) {
-    struct block_registers block[2];
-#pragma unroll
-    for (int p = 0; p < panels; p++) load_block(&t->weight[p * t->weight_stride + b], kind, &block[p]);
+    const struct angel_block *const block[2] = {&t->weight[b], &t->weight[t->weight_stride + b]};
+    struct block_input x[ROWS];
+    __m512i dot[ROWS][2];
 #pragma unroll
     for (int r = 0; r < rows; r++) {
-      const struct block_input input = input_at(x[r], t->first_block + b);
+      x[r] = input_at(angel_int8_row_at(input + r * t->row_bytes, t->depth), t->first_block + b);
+    }
+    dot_block(block, x, kind, t->geometry.offset, rows, panels, dot);
 #pragma unroll
-      for (int p = 0; p < panels; p++) sum[r][p] = extend(sum[r][p], &block[p], kind, t->geometry.offset, input);
+    for (int r = 0; r < rows; r++) {
+#pragma unroll
+      for (int p = 0; p < panels; p++) sum[r][p] = accumulate(sum[r][p], dot[r][p], block[p], kind, x[r]);
     }
   }
 #pragma unroll
@@ -270,6 +330,10 @@ TARGET_INLINE void int8_rows(
 
 TARGET_INLINE void int8_panels(const struct angel_int8_tile *t, enum angel_block_kind kind, const int panels) {
   int32_t row = 0;
+  // Two integer sums per row and panel leave registers for four rows only.
+  if (kind != ANGEL_HALVES_BLOCK) {
+    for (; row + ROWS <= t->rows; row += ROWS) int8_rows(t, row, kind, ROWS, panels);
+  }
   for (; row + 4 <= t->rows; row += 4) int8_rows(t, row, kind, 4, panels);
   for (; row + 2 <= t->rows; row += 2) int8_rows(t, row, kind, 2, panels);
   if (row < t->rows) int8_rows(t, row, kind, 1, panels);
@@ -322,8 +386,38 @@ TARGET static void unpack(angel_dtype dtype, struct angel_stretch stretch, struc
 #undef BODY
 }
 
+TARGET_INLINE void dequantize_block(angel_dtype dtype, const struct block_registers *block, float *values) {
+  const struct angel_geometry geometry = angel_geometry_of(dtype);
+  __m512 d[2] = {block->d, block->d};
+  if (geometry.kind == ANGEL_HALVES_BLOCK) {
+    d[0] = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(block->scale[0]));
+    d[1] = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(block->scale[1]));
+  }
+#pragma unroll
+  for (int e = 0; e < ANGEL_BLOCK; e++) {
+    const __m512i shifted = _mm512_srli_epi32(block->q[e / 4], (unsigned)(8 * (e % 4)));
+    const __m512i quant = _mm512_and_si512(shifted, _mm512_set1_epi32(255));
+    const __m512i centred = _mm512_sub_epi32(quant, _mm512_set1_epi32(geometry.offset));
+    __m512 value = _mm512_mul_ps(d[e / 16], _mm512_cvtepi32_ps(centred));
+    if (geometry.kind == ANGEL_MINIMUM_BLOCK) value = _mm512_add_ps(value, block->minimum);
+    _mm512_storeu_ps(values + e * ANGEL_PANEL, value);
+  }
+}
+
+TARGET_INLINE void dequantize_stretch(angel_dtype dtype, struct angel_stretch stretch, float *values) {
+  const struct angel_geometry geometry = angel_geometry_of(dtype);
+  for (int64_t b = 0; b < stretch.count; b++) {
+    const int64_t at = stretch.first + b, index = at % geometry.blocks;
+    const uint8_t *group = stretch.panel + at / geometry.blocks * angel_group_bytes(geometry);
+    struct block_registers block;
+    load_scales(dtype, group, index, &block);
+    load_quants(dtype, group + geometry.header_bytes + index * geometry.block_bytes, block.q);
+    dequantize_block(dtype, &block, values + b * ANGEL_BLOCK * ANGEL_PANEL);
+  }
+}
+
 TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, float *values) {
-#define BODY(constant) angel_dequantize_stretch(constant, stretch, values)
+#define BODY(constant) dequantize_stretch(constant, stretch, values)
   ANGEL_WITH_BLOCK_DTYPE(dtype, BODY)
 #undef BODY
 }
