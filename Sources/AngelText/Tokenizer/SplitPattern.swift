@@ -14,12 +14,12 @@ final class SplitPattern: @unchecked Sendable {
 
   init(_ rule: SplitRule) throws(TokenizerError) {
     let pattern: String
-    var options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C
+    var options = PCRE2_UTF
     switch rule {
     case .expression(let text):
       source = text
       // In Oniguruma's Ruby syntax ^ and $ always mean lines.
-      options |= PCRE2_UCP | PCRE2_MULTILINE
+      options |= PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C
       pattern = try OnigurumaDialect.translate(text)
     case .literal(let text):
       source = text
