@@ -60,7 +60,7 @@ public struct RotaryEmbedding: Sendable {
 }
 
 /// How rotary frequencies are stretched beyond the length a model was trained on.
-public enum RotaryScaling: Hashable, Sendable {
+public enum RotaryScaling: Codable, Hashable, Sendable {
   case none
   /// Position interpolation (arXiv:2306.15595): every frequency divided by the factor.
   case linear(Float)
@@ -76,7 +76,7 @@ public enum RotaryScaling: Hashable, Sendable {
   case divided(by: [Float], attentionFactor: Float)
 
   /// Llama 3's scaling by wave length.
-  public struct Llama3Bands: Hashable, Sendable {
+  public struct Llama3Bands: Codable, Hashable, Sendable {
     public var factor: Float
     public var lowFrequencyFactor: Float
     public var highFrequencyFactor: Float
@@ -100,7 +100,7 @@ public enum RotaryScaling: Hashable, Sendable {
   }
 
   /// YaRN: interpolation for long waves, extrapolation for short ones, a linear ramp over the pairs between.
-  public struct YaRN: Hashable, Sendable {
+  public struct YaRN: Codable, Hashable, Sendable {
     public var factor: Float
     public var originalLength: Int
     public var fastRotations: Float
@@ -146,7 +146,7 @@ public enum RotaryScaling: Hashable, Sendable {
   }
 
   /// LongRoPE's searched divisors.
-  public struct LongRope: Hashable, Sendable {
+  public struct LongRope: Codable, Hashable, Sendable {
     public var shortDivisors: [Float]
     public var longDivisors: [Float]
     public var originalLength: Int

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 
 /// How a file orders the rows of a weight whose model wants another order.
 public enum RowOrder: Hashable, Sendable {
@@ -42,7 +42,7 @@ public struct NameTable: Sendable {
   }
 
   private let byPath: [String: Entry]
-  private let pathByName: [CheckpointLayout: [String: String]]
+  private let pathByName: [Checkpoint.Layout: [String: String]]
 
   public init(_ entries: [Entry]) {
     byPath = Dictionary(entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
@@ -53,7 +53,7 @@ public struct NameTable: Sendable {
   }
 
   /// The name and row order of a parameter in a file of `layout`, or nil when the table has no such path.
-  public func tensor(forParameter path: String, in layout: CheckpointLayout) -> (name: String, rows: RowOrder)? {
+  public func tensor(forParameter path: String, in layout: Checkpoint.Layout) -> (name: String, rows: RowOrder)? {
     let (pattern, index) = Self.generalized(path)
     guard let entry = byPath[pattern] else { return nil }
     switch layout {
@@ -63,7 +63,7 @@ public struct NameTable: Sendable {
   }
 
   /// The path of the parameter a file's tensor belongs to, or nil when the model has none of that name.
-  public func parameter(forTensor name: String, in layout: CheckpointLayout) -> String? {
+  public func parameter(forTensor name: String, in layout: Checkpoint.Layout) -> String? {
     let (pattern, index) = Self.generalized(name)
     return pathByName[layout]?[pattern].map { Self.specialized($0, index) }
   }
@@ -80,6 +80,6 @@ public struct NameTable: Sendable {
 
   private static func specialized(_ pattern: String, _ index: Substring?) -> String {
     guard let index, let star = pattern.firstIndex(of: "*") else { return pattern }
-    return pattern[..<star] + index + pattern[pattern.index(after: star)...]
+    return String(pattern[..<star] + index + pattern[pattern.index(after: star)...])
   }
 }

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 public import AngelNN
 public import AngelTensor
 
