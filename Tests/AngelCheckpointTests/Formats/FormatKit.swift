@@ -127,3 +127,6 @@ func checkpointError(_ body: () throws -> Void) -> CheckpointError? {
     return nil
   } catch { return error as? CheckpointError }
 }
+
+/// Makes the file at `path` `size` bytes long, with a hole at its end.
+func truncateFile(_ path: String, to size: Int) -> Bool { truncate(path, size) == 0 }
