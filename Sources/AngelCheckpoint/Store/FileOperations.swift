@@ -53,6 +53,10 @@ struct OpenFile: ~Copyable {
   }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+    try Self.write(bytes, to: descriptor, path: path)
+  }
+
+  static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(StoreError) {
     var done = 0
     while done < bytes.count, let base = bytes.baseAddress {
       let count = Glibc.write(descriptor, base + done, bytes.count - done)
@@ -63,6 +67,8 @@ struct OpenFile: ~Copyable {
   }
 
   func synchronize() throws(StoreError) { guard fsync(descriptor) == 0 else { throw fileError("write", path) } }
+
+  func truncate() throws(StoreError) { guard ftruncate(descriptor, 0) == 0 else { throw fileError("write", path) } }
 
   /// Takes the advisory lock of the file for as long as it is open; false when someone else has it.
   func tryLock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
@@ -193,6 +199,8 @@ enum FileOperations {
     if let failure { throw failure }
     try file.synchronize()
   }
+
+  static func sleep(seconds: Double) { usleep(UInt32(max(0, min(seconds, 60)) * 1e6)) }
 
   static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }

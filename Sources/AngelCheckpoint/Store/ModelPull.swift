@@ -10,6 +10,7 @@ public struct ModelPull: Sendable {
   let interruption: Interruption
   let progress: ProgressReporter
   let log: Log
+  var patience = Download.Patience()
 
   public init(
     store: ModelStore, environment: Environment, interruption: Interruption, progress: ProgressReporter = .silent,
