@@ -7,12 +7,18 @@ enum CompletionCommand: Command {
   ]
   static let details = """
     bash: angel completion bash > ~/.local/share/bash-completion/completions/angel
-    zsh:  angel completion zsh > a file called _angel in a folder of $fpath
+    zsh:  angel completion zsh > _angel, in a folder of $fpath
     fish: angel completion fish > ~/.config/fish/completions/angel.fish
     """
   static let examples = ["completion bash"]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
-    try context.output.write("TODO")
+    let script =
+      switch arguments.positional(0) {
+      case "zsh": CompletionScript.zsh(CommandCatalog.all)
+      case "fish": CompletionScript.fish(CommandCatalog.all)
+      default: CompletionScript.bash(CommandCatalog.all)
+      }
+    try context.output.write(script)
   }
 }

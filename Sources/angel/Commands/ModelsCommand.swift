@@ -10,6 +10,8 @@ enum ModelsCommand: Command {
       name: "ACTION", isRequired: false, choices: ["list", "show", "remove"], help: "what to do (default: list)"),
     Positional(name: "MODEL", isRequired: false, kind: .model, help: "a name in the store, a folder or a file"),
   ]
+  static let names = Option.flag("names", help: "list the names alone")
+  static let options = [names.declaration]
   static let examples = ["models", "models show smollm2", "models remove smollm2"]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
@@ -17,7 +19,7 @@ enum ModelsCommand: Command {
     let action = arguments.positional(0) ?? "list"
     if action == "list" {
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
-      return try list(store, context)
+      return try list(store, arguments, context)
     }
     guard let model = arguments.positional(1) else { throw UsageError("MODEL is missing", command: name) }
     if action == "show" { return try show(store.resolve(model), context) }
@@ -28,8 +30,9 @@ enum ModelsCommand: Command {
     try context.output.line("removed \(model) (\(TextFormat.bytes(freed)))")
   }
 
-  private static func list(_ store: ModelStore, _ context: CommandContext) throws {
+  private static func list(_ store: ModelStore, _ arguments: Arguments, _ context: CommandContext) throws {
     let models = try store.list()
+    if arguments[names] { return try context.output.write(models.map { $0.manifest.name + "\n" }.joined()) }
     if context.printsJSON {
       let cards = models.map { model in
         var object = model.manifest.json.object ?? JSONObject()
