@@ -1,0 +1,220 @@
+import AngelCore
+import Glibc
+
+/// The system's reason for the last failed call.
+func systemReason(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }
+
+func fileError(_ action: String, _ path: String, _ code: Int32 = errno) -> StoreError {
+  .file(action: action, path: path, reason: systemReason(code))
+}
+
+/// An open file that is closed with its owner.
+struct OpenFile: ~Copyable {
+  let descriptor: Int32
+  let path: String
+
+  init(reading path: String) throws(StoreError) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    self.path = path
+    guard descriptor >= 0 else { throw fileError("read", path) }
+  }
+
+  /// Opens for writing; an existing file is kept and continued only with `appending`.
+  init(writing path: String, appending: Bool = false) throws(StoreError) {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC), 0o644)
+    self.path = path
+    guard descriptor >= 0 else { throw fileError("write", path) }
+  }
+
+  deinit { if descriptor >= 0 { close(descriptor) } }
+
+  var size: Int {
+    get throws(StoreError) {
+      var status = stat()
+      guard fstat(descriptor, &status) == 0 else { throw fileError("read", path) }
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        throw .file(action: "read", path: path, reason: "it is not a regular file")
+      }
+      return Int(status.st_size)
+    }
+  }
+
+  /// Fills as much of `buffer` as the file has at `offset`; the number of bytes read.
+  func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    var done = 0
+    while done < buffer.count, let base = buffer.baseAddress {
+      let count = pread(descriptor, base + done, buffer.count - done, off_t(offset + done))
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else { throw fileError("read", path) }
+      guard count > 0 else { break }
+      done += count
+    }
+    return done
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+    try Self.write(bytes, to: descriptor, path: path)
+  }
+
+  static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws(StoreError) {
+    var done = 0
+    while done < bytes.count, let base = bytes.baseAddress {
+      let count = Glibc.write(descriptor, base + done, bytes.count - done)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw fileError("write", path) }
+      done += count
+    }
+  }
+
+  func synchronize() throws(StoreError) { guard fsync(descriptor) == 0 else { throw fileError("write", path) } }
+
+  func truncate() throws(StoreError) { guard ftruncate(descriptor, 0) == 0 else { throw fileError("write", path) } }
+
+  /// Takes the advisory lock of the file for as long as it is open; false when someone else has it.
+  func tryLock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+}
+
+/// The few things the store does to files and folders by path.
+enum FileOperations {
+  enum Kind { case file, folder, other }
+
+  /// What lies at `path`, symbolic links followed, and its size in bytes; nil when nothing does.
+  static func status(_ path: String) -> (kind: Kind, size: Int)? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return (.file, Int(status.st_size))
+    case S_IFDIR: return (.folder, 0)
+    default: return (.other, 0)
+    }
+  }
+
+  /// Makes a folder and those above it.
+  static func makeFolder(_ path: String) throws(StoreError) {
+    if status(path)?.kind == .folder { return }
+    let parent = self.parent(of: path)
+    if parent != path, !parent.isEmpty { try makeFolder(parent) }
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw fileError("create folder", path) }
+  }
+
+  /// The names in a folder, sorted, without `.` and `..`.
+  static func names(in folder: String) throws(StoreError) -> [String] {
+    guard let stream = opendir(folder) else { throw fileError("read folder", folder) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = Glibc.readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Removes a file, or a folder with all it holds; symbolic links are removed, not followed.
+  static func remove(_ path: String) throws(StoreError) {
+    var status = stat()
+    guard lstat(path, &status) == 0 else {
+      if errno == ENOENT { return }
+      throw fileError("remove", path)
+    }
+    if status.st_mode & S_IFMT == S_IFDIR {
+      for name in try names(in: path) { try remove(path + "/" + name) }
+      guard rmdir(path) == 0 else { throw fileError("remove", path) }
+    } else {
+      guard unlink(path) == 0 || errno == ENOENT else { throw fileError("remove", path) }
+    }
+  }
+
+  static func rename(_ source: String, to target: String) throws(StoreError) {
+    guard Glibc.rename(source, target) == 0 else { throw fileError("move to '\(target)'", source) }
+  }
+
+  /// Makes a rename inside `folder` survive a power failure.
+  static func synchronizeFolder(_ folder: String) {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    // Some file systems refuse to sync folders; the rename itself has already happened.
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  /// Bytes an ordinary user may still write on the file system of `path` or of the nearest folder above it that exists.
+  static func freeBytes(at path: String) -> Int? {
+    var folder = path
+    while status(folder) == nil, folder != "/", !folder.isEmpty { folder = parent(of: folder) }
+    var information = statvfs()
+    guard statvfs(folder.isEmpty ? "." : folder, &information) == 0 else { return nil }
+    let (bytes, overflow) = Int(information.f_bavail).multipliedReportingOverflow(by: Int(information.f_frsize))
+    return overflow ? Int.max : bytes
+  }
+
+  static func requireSpace(_ needed: Int, at path: String) throws(StoreError) {
+    // A margin keeps the machine usable and covers the file system's own bookkeeping.
+    let wanted = needed + 16 << 20
+    guard let free = freeBytes(at: path), free < wanted else { return }
+    throw .notEnoughSpace(needed: wanted, free: free, path: path)
+  }
+
+  /// The sum of the sizes of all files below `folder`, 0 when it cannot be read.
+  static func bytesBelow(_ folder: String) -> Int {
+    guard let names = try? names(in: folder) else { return 0 }
+    var total = 0
+    for name in names {
+      var status = stat()
+      let path = folder + "/" + name
+      guard lstat(path, &status) == 0 else { continue }
+      total += status.st_mode & S_IFMT == S_IFDIR ? bytesBelow(path) : Int(status.st_size)
+    }
+    return total
+  }
+
+  /// A whole small file; refused above `limit` bytes.
+  static func contents(of path: String, limit: Int) throws(StoreError) -> [UInt8] {
+    let file = try OpenFile(reading: path)
+    let size = try file.size
+    guard size <= limit else {
+      throw .file(action: "read", path: path, reason: "\(size) bytes are more than the \(limit) expected at most")
+    }
+    var bytes = [UInt8](repeating: 0, count: size)
+    var failure: StoreError?
+    let count = bytes.withUnsafeMutableBytes { buffer in
+      do throws(StoreError) { return try file.read(at: 0, into: buffer) } catch {
+        failure = error
+        return 0
+      }
+    }
+    if let failure { throw failure }
+    return Array(bytes.prefix(count))
+  }
+
+  /// Writes a small file and makes it durable.
+  static func write(_ text: String, to path: String) throws(StoreError) {
+    let file = try OpenFile(writing: path)
+    var failure: StoreError?
+    var copy = text
+    copy.withUTF8 { bytes in
+      do throws(StoreError) { try file.write(UnsafeRawBufferPointer(bytes)) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    try file.synchronize()
+  }
+
+  static func sleep(seconds: Double) { usleep(UInt32(max(0, min(seconds, 60)) * 1e6)) }
+
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  static func lastComponent(of path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  /// `path` from the root, with its links resolved where it exists.
+  static func absolute(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+}

@@ -1,0 +1,56 @@
+import Glibc
+
+/// The environment variables Angel knows, read once at start: no other file reads the environment.
+public struct Environment: Sendable {
+  private let variables: [String: String]
+
+  /// An environment with the given variables, for tests.
+  public init(_ variables: [String: String]) { self.variables = variables }
+
+  /// The process's own environment.
+  public static func current() -> Environment {
+    var variables: [String: String] = [:]
+    var entry = environ
+    while let pointer = entry.pointee {
+      let text = String(cString: pointer)
+      if let equals = text.firstIndex(of: "="), equals > text.startIndex {
+        variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
+      }
+      entry += 1
+    }
+    return Environment(variables)
+  }
+
+  /// Where models are kept: `$ANGEL_HOME`, else `$XDG_DATA_HOME/angel`, else `~/.local/share/angel`; nil without any.
+  public var modelStoreRoot: String? {
+    if let angelHome = nonEmpty("ANGEL_HOME") { return angelHome }
+    // The XDG base directory specification says that relative paths are to be ignored.
+    if let dataHome = nonEmpty("XDG_DATA_HOME"), dataHome.hasPrefix("/") { return dataHome + "/angel" }
+    return homeDirectory.map { $0 + "/.local/share/angel" }
+  }
+
+  /// The user's home folder, from `$HOME` or the password database.
+  public var homeDirectory: String? {
+    if let home = nonEmpty("HOME") { return home }
+    guard let entry = getpwuid(getuid()), let folder = entry.pointee.pw_dir else { return nil }
+    return String(cString: folder)
+  }
+
+  /// The folders in which programs are looked up.
+  public var programFolders: [String] {
+    (nonEmpty("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").map(String.init)
+  }
+
+  /// Whether the terminal can move its cursor back, as progress bars need.
+  public var terminalIsCapable: Bool { nonEmpty("TERM").map { $0 != "dumb" } ?? false }
+
+  /// Whether `./test --all` runs, which asks for the long versions of tests.
+  public var runsAllTests: Bool { variables["ANGEL_TEST_ALL"] == "1" }
+
+  /// `NAME=value` lines for a child process: these variables with `additions` over them.
+  public func childEntries(adding additions: [String: String]) -> [String] {
+    variables.merging(additions) { $1 }.map { "\($0)=\($1)" }.sorted()
+  }
+
+  private func nonEmpty(_ name: String) -> String? { variables[name].flatMap { $0.isEmpty ? nil : $0 } }
+}

