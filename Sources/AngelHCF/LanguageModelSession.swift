@@ -1,7 +1,7 @@
 public import AngelCheckpoint
 public import AngelCore
 public import AngelMemory
-public import AngelModels
+import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText

@@ -1,9 +1,9 @@
 public import AngelCheckpoint
-public import AngelCore
+package import AngelCore
 public import AngelMemory
-public import AngelModels
-import AngelNN
-public import AngelTensor
+package import AngelModels
+public import AngelNN
+package import AngelTensor
 
 /// The memory a model takes to serve one stream, found by running it without arithmetic.
 public struct ModelPlan: Sendable {

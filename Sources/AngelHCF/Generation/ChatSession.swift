@@ -1,5 +1,5 @@
-public import AngelCore
-public import AngelText
+import AngelCore
+import AngelText
 
 /// A conversation whose keys and values stay cached between turns: only what is new runs.
 public final class ChatSession {

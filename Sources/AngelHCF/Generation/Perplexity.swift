@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import Glibc
 
 /// How well a model predicts a text: exp of the mean negative log-likelihood a token.

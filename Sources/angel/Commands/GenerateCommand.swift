@@ -1,0 +1,84 @@
+import AngelCore
+import AngelHCF
+import AngelText
+
+/// `angel generate MODEL [PROMPT]`: continues a text, or answers it with `--chat`.
+enum GenerateCommand: Command {
+  static let name = "generate"
+  static let summary = "continue a prompt, streaming the text"
+  static let positionals = [
+    Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
+    Positional(name: "PROMPT", isRequired: false, help: "the text (default: standard input)"),
+  ]
+  static let tokens = Option<[Int]>.integers("tokens", in: 0...Int(Int32.max), help: "token ids instead of PROMPT")
+  static let chat = Option<Bool>.flag("chat", help: "treat PROMPT as a user's message: apply the model's chat template")
+  static let system = Option<String?>.text("system", placeholder: "TEXT", help: "with --chat: the system message")
+  static let options =
+    [tokens.declaration, chat.declaration, system.declaration] + SamplingOptions.all + SessionOptions.all
+  static let examples = [
+    "generate smollm2 \"Once upon a time\" --max-tokens 60",
+    "generate smollm2 --chat \"What is gravity?\" --temperature 0.7 --seed 1",
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+    let model = try arguments.required(0, "MODEL", name)
+    let sampling = try SamplingOptions.parameters(arguments)
+    try context.interruption.deferred {
+      let session = try context.openSession(model, arguments)
+      let prompt = try promptTokens(arguments, session, context)
+      let result = try session.generator.generate(
+        from: prompt, in: session.engine.makeSequence(), sampling: sampling,
+        emit: { if !context.printsJSON { try context.output.write($0) } })
+      if context.printsJSON { try context.print(result.json(session.tokenizer)) } else { try context.output.line() }
+      if result.finishReason == .interrupted { throw Interrupted() }
+    }
+  }
+
+  private static func promptTokens(
+    _ arguments: Arguments, _ session: LanguageModelSession, _ context: CommandContext
+  ) throws -> [Int32] {
+    if arguments.has(tokens) {
+      guard arguments.positional(1) == nil else {
+        throw UsageError("give either PROMPT or --tokens, not both", command: name)
+      }
+      return arguments[tokens].map { Int32($0) }
+    }
+    let text = try arguments.positional(1)
+      ?? String(decoding: StandardInput.readAll(interruption: context.interruption), as: UTF8.self)
+    guard arguments[chat] else { return try session.promptTokens(for: text) }
+    let messages = arguments[system].map { [ChatMessage(role: "system", $0)] } ?? []
+    return try session.promptTokens(for: messages + [ChatMessage(role: "user", text)])
+  }
+}
+
+extension GenerationResult {
+  /// The result as the command line's contract has it.
+  func json(_ tokenizer: Tokenizer) -> JSONValue {
+    var object = JSONObject([
+      ("text", .string(text)), ("tokens", .array(tokens.map { .integer(Int($0)) })),
+      ("finish_reason", .string(finishReason.rawValue)), ("prompt_tokens", .integer(promptTokenCount)),
+      ("time_to_first_token", .number(timeToFirstToken)), ("tokens_per_second", .number(tokensPerSecond)),
+      ("seed", .integer(seed)),
+    ])
+    if !logProbabilities.isEmpty {
+      object["logprobs"] = .array(logProbabilities.map { $0.json(tokenizer) })
+    }
+    return .object(object)
+  }
+}
+
+extension SampledToken {
+  fileprivate func json(_ tokenizer: Tokenizer) -> JSONValue {
+    func entry(_ token: Int, _ logProbability: Float?) -> JSONObject {
+      let bytes = (try? tokenizer.bytes(of: Int32(token))).map { Array($0) } ?? []
+      return JSONObject([
+        ("token", .integer(token)), ("text", .string(String(decoding: bytes, as: UTF8.self))),
+        ("bytes", .array(bytes.map { .integer(Int($0)) })),
+        ("logprob", logProbability.map { .number(Double($0)) } ?? .null),
+      ])
+    }
+    var object = entry(token, logProbability)
+    object["top"] = .array(top.map { .object(entry($0.token, $0.logProbability)) })
+    return .object(object)
+  }
+}
