@@ -9,6 +9,16 @@ public struct StringTable: Sendable, Hashable {
 
   public init() {}
 
+  /// Takes over entries that are laid out already; `offsets` ascend from 0 to the number of bytes.
+  public init(bytes: [UInt8], offsets: [UInt32]) {
+    precondition(
+      offsets.first == 0 && offsets.last.map(Int.init) == bytes.count
+        && zip(offsets, offsets.dropFirst()).allSatisfy(<=),
+      "\(offsets.count) offsets do not ascend from 0 to \(bytes.count)")
+    self.bytes = bytes
+    self.offsets = offsets
+  }
+
   /// The number of entries.
   public var count: Int { offsets.count - 1 }
 
