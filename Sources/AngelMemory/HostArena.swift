@@ -14,8 +14,8 @@ public final class HostArena: @unchecked Sendable {
   public let base: UnsafeMutableRawPointer
   /// Bytes that may become usable, a whole number of pages.
   public let budget: Int
-  /// Pages usable so far.
-  public private(set) var usablePageCount = 0
+  /// Pages usable so far; read and changed under the pool's lock (`MemoryUsage.touchedPageCount` for everyone else).
+  private(set) var usablePageCount = 0
   private let mapping: UnsafeMutableRawPointer
   private let mappingByteCount: Int
 

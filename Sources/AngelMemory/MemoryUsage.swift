@@ -1,3 +1,5 @@
+public import AngelCore
+
 /// How much memory one kind uses, now and at most.
 public struct KindUsage: Equatable, Sendable {
   public let kind: MemoryKind
@@ -39,5 +41,23 @@ public struct MemoryUsage: Equatable, Sendable {
   /// The part of the free pages outside their longest run, 0 when they are in one piece.
   public var externalFragmentation: Double {
     freePageCount == 0 ? 0 : 1 - Double(largestFreeRunPageCount) / Double(freePageCount)
+  }
+}
+
+extension MemoryUsage {
+  /// `{"budget_bytes","resident_bytes","free_bytes","kinds":[{"kind","bytes","peak_bytes","pages","peak_pages",
+  /// "fragmentation"}…]}`, with the kinds that were ever used.
+  public var json: JSONValue {
+    let used: [JSONValue] = kinds.filter { $0.peakPageCount > 0 }.map {
+      [
+        "kind": .string($0.kind.jsonName), "bytes": .integer($0.byteCount), "peak_bytes": .integer($0.peakByteCount),
+        "pages": .integer($0.pageCount), "peak_pages": .integer($0.peakPageCount),
+        "fragmentation": .number($0.fragmentation),
+      ]
+    }
+    return [
+      "budget_bytes": .integer(budget), "resident_bytes": .integer(residentByteCount),
+      "free_bytes": .integer(freePageCount * Page.byteCount), "kinds": .array(used),
+    ]
   }
 }

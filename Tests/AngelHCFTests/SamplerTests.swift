@@ -33,7 +33,7 @@ struct SamplerTests {
     var sampler = try Sampler(parameters: parameters, promptTokens: prompt, vocabularySize: 203)
     let random = PhiloxGenerator(seed: UInt64(index))
     var answer: [Int] = []
-    for step in 0..<60 {
+    for step in 0..<25 {
       let logits = makeLogits(203, seed: UInt64(step))
       let uniform = random.uniformDouble(atBlock: UInt64(step))
       let expected = reference.token(logits, answer: answer, uniform: uniform)

@@ -1,4 +1,5 @@
 import AngelHCF
+import FoundationEssentials
 import Testing
 
 @Suite("Sampling errors")
@@ -75,6 +76,17 @@ struct SamplingErrorTests {
     parameters.logitBias = [:]
     parameters.repetitionPenalty = 1.1
     #expect(throws: SamplingError.self) { try Sampler(parameters: parameters, promptTokens: [-1], vocabularySize: 40) }
+  }
+
+  @Test("parameters survive JSON, biases keyed by token")
+  func coding() throws {
+    var parameters = SamplingParameters.greedy
+    parameters.logitBias = [7: -1.5]
+    parameters.stop = ["\n"]
+    parameters.seed = -3
+    let data = try JSONEncoder().encode(parameters)
+    #expect(try JSONDecoder().decode(SamplingParameters.self, from: data) == parameters)
+    #expect(String(decoding: data, as: UTF8.self).contains(#""logitBias":{"7":-1.5}"#))
   }
 
   @Test("a message names the field, the value and the range")

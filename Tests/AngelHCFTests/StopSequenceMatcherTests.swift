@@ -84,7 +84,9 @@ struct StopSequenceMatcherTests {
       defer { position += 1 }
       return Int(random.word(at: position)) % bound
     }
-    func word(_ length: Int) -> String { String((0..<length).map { _ in ["a", "b", "é", "好"][draw(4)] as Character }) }
+    func word(_ length: Int) -> String {
+      String((0..<length).map { _ in ["a", "b", "é", "好"][draw(4)] as Character })
+    }
     let stops = (0..<1 + draw(4)).map { _ in word(1 + draw(4)) }
     let text = word(draw(40))
     let whole = run(stops, [text])

@@ -65,7 +65,7 @@ struct BlockPoolTests {
     let blocks = BlockPool(pool: pages, blockByteCount: 100_000, limit: 60)
     var generator = SequenceGenerator(seed: UInt64(seed))
     var model: [BlockIndex: Int] = [:]
-    for _ in 0..<2000 {
+    for _ in 0..<2000 * RandomisedSteps.factor {
       let known = model.keys.sorted()
       switch generator.next(below: 5) {
       case 0, 1:

@@ -9,7 +9,7 @@ struct PagePoolRandomTests {
     let pool = try PagePool(budget: 24 * Page.byteCount)
     var generator = SequenceGenerator(seed: UInt64(seed))
     var live: [(region: MemoryRegion, mark: UInt8)] = []
-    for step in 0..<600 {
+    for step in 0..<600 * RandomisedSteps.factor {
       if live.isEmpty || generator.next(below: 100) < 55 {
         let size = Self.size(using: &generator)
         let kind = MemoryKind.allCases[generator.next(below: MemoryKind.allCases.count)]
@@ -55,7 +55,7 @@ struct PagePoolRandomTests {
     var generator = SequenceGenerator(seed: UInt64(seed))
     var live: [MemoryRegion] = []
     var damaged = 0
-    for _ in 0..<3000 {
+    for _ in 0..<3000 * RandomisedSteps.factor {
       if live.count < 8 || generator.next(below: 2) == 0 && live.count < 32 {
         guard let region = try? pool.allocate(byteCount: generator.next(below: 300_000), kind: .activations) else {
           continue

@@ -23,6 +23,21 @@ struct PagePoolTests {
     try pool.checkInvariants()
   }
 
+  @Test("usage as JSON lists the kinds that were used")
+  func json() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    pool.release(try pool.allocate(byteCount: Page.byteCount, kind: .keyValueCache))
+    let json = pool.usage.json
+    #expect(json["resident_bytes"] == 4_194_304 && json["free_bytes"] == 4_194_304)
+    #expect(
+      json["kinds"] == [
+        [
+          "kind": "kv_cache", "bytes": 0, "peak_bytes": 4_194_304, "pages": 0, "peak_pages": 1,
+          "fragmentation": .number(0),
+        ]
+      ])
+  }
+
   @Test("a fresh region is zero, writable to its last byte and an empty one has an address of its own")
   func contents() throws {
     let pool = try PagePool(budget: 4 * Page.byteCount)

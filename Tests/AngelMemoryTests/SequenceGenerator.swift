@@ -1,3 +1,5 @@
+import Glibc
+
 /// A small seeded generator for tests (SplitMix64).
 struct SequenceGenerator: RandomNumberGenerator {
   private var state: UInt64
@@ -12,4 +14,9 @@ struct SequenceGenerator: RandomNumberGenerator {
   }
 
   mutating func next(below bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
+}
+
+/// How long randomised tests go on: ten times longer with ANGEL_TEST_ALL=1.
+enum RandomisedSteps {
+  static var factor: Int { getenv("ANGEL_TEST_ALL").map { String(cString: $0) } == "1" ? 10 : 1 }
 }

@@ -6,7 +6,7 @@ import AngelCore
 /// temperature, min-p, top-k, top-p and a draw. Probabilities are renormalised before top-p and before the draw.
 /// Log-probabilities are those of the logits as the model gave them.
 ///
-/// A draw depends on the seed and the step alone (Philox, counter-based), and is turned into a token by walking the kept
+/// A draw depends on the seed and the step alone (Philox, counter-based), and becomes a token by walking the kept
 /// tokens by rising id; so an answer does not depend on batch mates, threads or a restart. Greedy ties go to the
 /// lowest id.
 public struct Sampler: Sendable {

@@ -1,8 +1,8 @@
 /// Ends streamed text before the first stop text, and holds back only what could still become one.
 ///
-/// The stop text that is complete first wins; of several that end at the same place, the longest. So the result does not
-/// depend on how the text is cut into pieces. Comparison is by UTF-8 bytes, without normalisation; pieces and stop texts
-/// are valid UTF-8, therefore a match never begins or ends inside a character's code. Linear in the text
+/// The stop text that is complete first wins; of several that end at the same place, the longest. So the result does
+/// not depend on how the text is cut into pieces. Comparison is by UTF-8 bytes, without normalisation; pieces and stop
+/// texts are valid UTF-8, therefore a match never begins or ends inside a character's code. Linear in the text
 /// (Aho and Corasick, CACM 1975).
 public struct StopSequenceMatcher: Sendable {
   /// What a piece of text lets out.
