@@ -77,13 +77,18 @@ const char *angel_isa_name(angel_isa isa) {
   return isa < sizeof(isa_names) / sizeof(isa_names[0]) ? isa_names[isa] : "unknown";
 }
 
-angel_kernel angel_kernel_lookup(angel_family family, angel_dtype first, angel_dtype second, angel_dtype third) {
+angel_kernel angel_kernel_lookup_for(
+  angel_isa isa, angel_family family, angel_dtype first, angel_dtype second, angel_dtype third) {
   typedef angel_kernel (*provider)(angel_isa, angel_dtype, angel_dtype, angel_dtype);
   static const provider providers[ANGEL_FAMILY_COUNT] = {
 #define ANGEL_FAMILY(name) [ANGEL_FAMILY_##name] = angel_##name##_kernel,
 #include "families.def"
 #undef ANGEL_FAMILY
   };
-  if (family >= ANGEL_FAMILY_COUNT) return NULL;
-  return providers[family](angel_isa_current(), first, second, third);
+  if (family >= ANGEL_FAMILY_COUNT || !isa_is_supported(isa)) return NULL;
+  return providers[family](isa, first, second, third);
+}
+
+angel_kernel angel_kernel_lookup(angel_family family, angel_dtype first, angel_dtype second, angel_dtype third) {
+  return angel_kernel_lookup_for(angel_isa_current(), family, first, second, third);
 }

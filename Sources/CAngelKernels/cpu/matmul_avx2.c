@@ -116,9 +116,9 @@ TARGET static void unpack(angel_dtype dtype, struct angel_stretch stretch, struc
 
 // --- Int8 rows -------------------------------------------------------------------------------------------------------
 
-// Sums over four groups (16 elements) of eight lanes, as int32. Without VNNI, pairs of products are added in 16 bits:
-// quants up to 63 times 127, twice, fit, and so do two such pairs. Bytes of q8_0 reach 255 and would saturate, so their
-// offset is taken off first and the sign moved to the activations: 128 * 127 twice is 32512.
+// Sums over four groups (16 elements) of eight lanes, as int32. Without VNNI, two products are added in 16 bits, which
+// quants up to 63 times 127 never overflow. Bytes of q8_0 reach 255 and would saturate, so their offset is taken off
+// first and their sign moved to the activations: 128 * 127 twice is 32512.
 TARGET_INLINE __m256i dot_half(const uint8_t (*q)[64], int lanes, const int8_t *x, const int is_wide) {
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i dot = _mm256_setzero_si256();

@@ -126,6 +126,18 @@ ANGEL_INLINE void angel_unpack_nibbles(const uint8_t *packed, struct angel_block
   }
 }
 
+// Bit i of high[g] becomes bit 4 of q[g][i]: eight bits at a time are spread over the bytes of a word.
+ANGEL_INLINE void angel_add_fifth_bits(const uint8_t *high, struct angel_block *block) {
+  for (int i = 0; i < 64; i++) {
+    const uint64_t spread = high[i] * 0x0101010101010101u & 0x8040201008040201u;
+    const uint64_t fifth = ((spread + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+    uint64_t quants;
+    memcpy(&quants, (uint8_t *)block->q + 8 * i, 8);
+    quants |= fifth;
+    memcpy((uint8_t *)block->q + 8 * i, &quants, 8);
+  }
+}
+
 // Block `index` of the group at `group`.
 ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, int index, struct angel_block *block) {
   const struct angel_geometry geometry = angel_geometry_of(dtype);
@@ -137,9 +149,7 @@ ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, in
     case ANGEL_Q5_1:
     case ANGEL_Q5_K:
       angel_unpack_nibbles(packed + 64, block);
-      for (int g = 0; g < 8; g++) {
-        for (int i = 0; i < 64; i++) block->q[g][i] |= (uint8_t)((packed[8 * g + i / 8] >> i % 8 & 1) << 4);
-      }
+      angel_add_fifth_bits(packed, block);
       break;
     case ANGEL_Q6_K:
       angel_unpack_nibbles(packed, block);
