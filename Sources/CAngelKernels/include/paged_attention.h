@@ -19,6 +19,7 @@
 #include "angel_types.h"
 #define ANGEL_BLOCK_TOKENS 16
 #define ANGEL_SPLIT_TOKENS 512
+#define ANGEL_HEAD_SIZE_LIMIT 8192
 
 // How rows find their cache. Everything that changes from step to step is read through a pointer, so that a recorded
 // launch can be replayed.

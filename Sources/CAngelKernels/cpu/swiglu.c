@@ -1,0 +1,26 @@
+// swiglu in float32 (swiglu.h).
+#include "swiglu.h"
+#include "variants.h"
+#include "vector_math.h"
+
+ANGEL_INLINE f32x16 swiglu_lanes(f32x16 gate, f32x16 up) { return gate / (1.0f + f32x16_exp(-gate)) * up; }
+
+ANGEL_INLINE void swiglu_elements(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+  const struct angel_swiglu_arguments *a = arguments;
+  // Parts are whole cache lines of output.
+  const struct angel_range lines = angel_part_range((a->count + 15) / 16, part, parts);
+  for (int64_t i = lines.begin * 16; i < lines.end * 16; i += 16) {
+    const int64_t left = a->count - i;
+    if (left >= 16) {
+      f32x16_store(a->output + i, swiglu_lanes(f32x16_load(a->gate + i), f32x16_load(a->up + i)));
+    } else {
+      const f32x16 gate = f32x16_load_first(a->gate + i, left), up = f32x16_load_first(a->up + i, left);
+      f32x16_store_first(a->output + i, swiglu_lanes(gate, up), left);
+    }
+  }
+}
+ANGEL_VARIANTS(swiglu, swiglu_elements)
+
+angel_kernel angel_swiglu_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
+  return angel_only(ANGEL_F32, first, second, third) ? swiglu_variant(isa) : NULL;
+}
