@@ -1,5 +1,5 @@
 import AngelCore
-import AngelText
+public import AngelText
 
 /// A conversation whose keys and values stay cached between turns: only what is new runs.
 public final class ChatSession {

@@ -3,6 +3,12 @@ enum CommandCatalog {
   static let all: [any Command.Type] = [
     PullCommand.self,
     ModelsCommand.self,
+    GenerateCommand.self,
+    ChatCommand.self,
+    TokenizeCommand.self,
+    LogitsCommand.self,
+    PerplexityCommand.self,
+    BenchCommand.self,
     CompletionCommand.self,
     HelpCommand.self,
   ]

@@ -80,7 +80,7 @@ enum BenchCommand: Command {
     _ rows: [Row], loadSeconds: Double, _ backend: CPUBackend, _ context: CommandContext
   ) throws {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     let peak = Int(usage.ru_maxrss) * 1024
     if context.printsJSON {
       return try context.print([

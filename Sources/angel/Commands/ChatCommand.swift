@@ -100,9 +100,11 @@ enum ChatCommand: Command {
     guard let path else { return context.diagnostics.attempt("/save needs a file name\n") }
     let text = chat.messages.map { $0.json.encoded() + "\n" }.joined()
     do {
-      try AtomicFile.write(Array(text.utf8), to: path)
+      let file = try AtomicFile(path: path, expectedBytes: text.utf8.count)
+      try file.write(text.utf8)
+      try file.commit()
       context.diagnostics.attempt("saved \(chat.messages.count) messages to \(path)\n")
-    } catch let error as CheckpointError {
+    } catch {
       context.diagnostics.attempt("error: \(error)\n")
     }
   }
