@@ -66,6 +66,7 @@ let package = Package(
     // Tests and their kit
     room("AngelTesting", ["AngelCore"]),
     tests("AngelCore"),
+    tests("angel", ["AngelCheckpoint"]),
     tests("AngelMemory"),
     tests("AngelText"),
     tests("AngelTensor", ["AngelCPU", "CAngelKernels"]),

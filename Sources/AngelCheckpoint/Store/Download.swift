@@ -49,6 +49,8 @@ final class Download {
   func run(progress: ProgressDisplay, spaceAt folder: String) throws {
     guard HTTPTransfer.isAvailable else { throw StoreError.noCurl }
     var fruitless = 0
+    // Measured by the furthest point ever reached, so that a server that cuts and cannot continue ends the loop.
+    var furthest = try file.size
     while true {
       let state = DownloadState.read(from: statePath)
       var start = try file.size
@@ -66,7 +68,9 @@ final class Download {
       switch response {
       case .complete:
         let size = try file.size
-        guard let expected = DownloadState.read(from: statePath)?.size, size != expected else { return try file.synchronize() }
+        guard let expected = DownloadState.read(from: statePath)?.size, size != expected else {
+          return try file.synchronize()
+        }
         try discard()
         throw StoreError.sizeMismatch(file: label, expected: expected, actual: size)
       case .rangeRefused:
@@ -75,7 +79,9 @@ final class Download {
         try truncate()
         fruitless += 1
       case .interrupted(let reason):
-        fruitless = try file.size > start ? 0 : fruitless + 1
+        let size = try file.size
+        fruitless = size > furthest ? 0 : fruitless + 1
+        furthest = max(furthest, size)
         guard fruitless < patience.attempts else { throw StoreError.transfer(url: label, reason: reason) }
       }
       guard fruitless < patience.attempts else {

@@ -6,7 +6,8 @@ extension ModelPull {
     let url = request.source
     guard let fileName = Self.fileName(of: url) else {
       throw StoreError.unsupportedSource(
-        url, reason: "the address of a .gguf file is wanted; models in several files: download the folder, pull its path")
+        url,
+        reason: "the address of a .gguf file is wanted; models in several files: download the folder, pull its path")
     }
     if let digest = request.sha256 { try Self.check(digest: digest) }
     let name = request.name ?? Self.name(for: fileName)
