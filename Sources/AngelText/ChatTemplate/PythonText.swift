@@ -140,7 +140,7 @@ enum PythonText {
     var rest = text.unicodeScalars[...].drop(while: isSpace)
     while !rest.isEmpty {
       guard result.count < limit else {
-        result.append(strip(String(rest), left: false))
+        result.append(String(rest))
         break
       }
       let word = rest.prefix { !isSpace($0) }

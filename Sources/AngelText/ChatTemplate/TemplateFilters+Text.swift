@@ -2,10 +2,7 @@
 extension TemplateFilters {
   @Sendable static func string(
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator
-  ) throws(ChatTemplateError) -> TemplateValue {
-    _ = try arguments.bound(to: [], of: "the filter 'string'", context)
-    return .string(try context.text(value))
-  }
+  ) throws(ChatTemplateError) -> TemplateValue { .string(try context.text(value)) }
 
   @Sendable static func upper(
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator
