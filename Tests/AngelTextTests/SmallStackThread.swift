@@ -1,7 +1,7 @@
 import Glibc
 
 /// A thread with a stack of a chosen size, to show that recursion stays bounded.
-struct Thread {
+struct SmallStackThread {
   private final class Body: Sendable {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }

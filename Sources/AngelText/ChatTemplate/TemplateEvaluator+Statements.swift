@@ -137,7 +137,8 @@ extension TemplateEvaluator {
   private mutating func callBlock(
     _ call: TemplateExpression, _ caller: TemplateMacro
   ) throws(ChatTemplateError) {
-    guard case .postfix(let base, var steps) = call, let last = steps.popLast(), case .call(let arguments) = last.operation
+    guard case .postfix(let base, var steps) = call, let last = steps.popLast(),
+      case .call(let arguments) = last.operation
     else { throw failure("a call block needs a call") }
     var callee = try evaluate(base)
     callee = try apply(steps, to: callee)
@@ -146,7 +147,9 @@ extension TemplateEvaluator {
     try emit(try text(try self.call(callee, evaluated)))
   }
 
-  mutating func call(_ macro: TemplateMacroValue, _ arguments: TemplateArguments) throws(ChatTemplateError) -> TemplateValue {
+  mutating func call(_ macro: TemplateMacroValue, _ arguments: TemplateArguments) throws(ChatTemplateError)
+    -> TemplateValue
+  {
     let outerLine = line
     let inner = TemplateScope(parent: macro.scope)
     try bind(arguments, to: macro.definition, in: inner)
@@ -178,7 +181,9 @@ extension TemplateEvaluator {
       inner.variables["caller"] = index.map { keyword.remove(at: $0).value } ?? .undefined("No caller defined")
     }
     let extra = Array(arguments.positional.dropFirst(macro.parameters.count))
-    if macro.usesExtraPositional { inner.variables["varargs"] = try tuple(extra) } else if !extra.isEmpty {
+    if macro.usesExtraPositional {
+      inner.variables["varargs"] = try tuple(extra)
+    } else if !extra.isEmpty {
       throw failure("macro '\(macro.name)' takes at most \(macro.parameters.count) arguments")
     }
     if macro.usesExtraKeyword {

@@ -151,7 +151,8 @@ extension TemplateFilters {
 
 extension TemplateEvaluator {
   /// `str.replace`, its result counted before it is built.
-  mutating func replaced(_ text: String, _ old: String, _ new: String, limit: Int?) throws(ChatTemplateError) -> String {
+  mutating func replaced(_ text: String, _ old: String, _ new: String, limit: Int?) throws(ChatTemplateError) -> String
+  {
     try work(bytes: text.utf8.count)
     let limit = limit.map { $0 < 0 ? Int.max : $0 } ?? .max
     try build(bytes: new.utf8.count, times: min(limit, PythonText.count(of: old, in: text)))
