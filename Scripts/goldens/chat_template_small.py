@@ -427,7 +427,10 @@ person.update({'a': 1})
 person.pop('name')
 words.append is defined
 text.__class__
-text.encode('utf-8') is defined
+'a'.split(none)
+' a  b '.split(none, 0)
+' '.split(none, 1)
+[1]|first(2)
 range(5)|list
 range(2, 5)|list
 range(5, 0, -2)|list
@@ -528,7 +531,9 @@ STATEMENTS = [
     "{% set j = joiner(', ') %}{% for x in words %}{{ j() }}{{ x }}{% endfor %}",
     "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}",
     "{% if true %}", "{% endif %}", "{% if true %}{% endfor %}", "{{ 1", "{{ 1 2 }}", "{{ }}", "{% %}", "{{ 'a }}", "{# a",
-    "{% raw %}", "{% nope %}", "{% for x %}{% endfor %}", "{% break %}", "{{ 1 +* 2 }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}",
+    "{% raw %}x", "{% for x in [1, 2] %}{% continue %}{% else %}none{% endfor %}",
+    "{% for y in [1, 2] %}{% for x in [] %}{% else %}{% break %}{% endfor %}{{ y }}{% endfor %}",
+    "{% nope %}", "{% for x %}{% endfor %}", "{% break %}", "{{ 1 +* 2 }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}",
     "{{ a.  }}", "{{ 1 if }}", "{{ 'a'|upper('x') }}", "{{ f(a=1, 2) }}", "{{ text|trim.x }}", "{{ (text|trim).x }}",
     "{{ 'abc'|list[0] }}", "{{ a is }}", "{{ a! }}", "{{ $x }}", "{{ 1; 2 }}", "{{ not }}", "{% set %}", "{% if %}x{% endif %}",
     "{% set a = [1, 2] %}{% set a = a + [3] %}{{ a }}", "{{ [text, person.name]|join('\n') }}",

@@ -92,7 +92,9 @@ extension TemplateEvaluator {
       }
       result += try formatted(operand, specification, isPercent: true)
     }
-    if !operands.isEmpty, !usesNames, values.formatsByPosition { throw failure("not all values of the format were used") }
+    if !operands.isEmpty, !usesNames, values.formatsByPosition {
+      throw failure("not all values of the format were used")
+    }
     try build(bytes: result.utf8.count)
     return result
   }
@@ -119,7 +121,9 @@ extension TemplateEvaluator {
       default: result.sign = flag
       }
     }
-    guard let width = PythonFormatSpecification.number(&rest) else { throw failure("a width in the format is too large") }
+    guard let width = PythonFormatSpecification.number(&rest) else {
+      throw failure("a width in the format is too large")
+    }
     result.width = width ?? 0
     if rest.first == "." {
       rest = rest.dropFirst()
@@ -203,7 +207,9 @@ extension TemplateEvaluator {
     case "d", "i", "u", "x", "X", "o", "b": (sign, body) = try integer(value, style, isPercent)
     case "f", "F", "e", "E", "g", "G", "%": (sign, body) = try float(value, style)
     case nil:
-      if value.isNumber, !value.isBool { (sign, body) = try plainNumber(value, style) } else {
+      if value.isNumber, !value.isBool {
+        (sign, body) = try plainNumber(value, style)
+      } else {
         body = try text(value)
         if let precision = style.precision { body = PythonText.string(body.unicodeScalars.prefix(precision)) }
       }

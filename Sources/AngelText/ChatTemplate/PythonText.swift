@@ -13,7 +13,10 @@ enum PythonText {
 
   /// The regular expression class `\w`.
   static func isWord(_ scalar: Unicode.Scalar) -> Bool {
-    if scalar.isASCII { return ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || ("0"..."9").contains(scalar) || scalar == "_" }
+    if scalar.isASCII {
+      return ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || ("0"..."9").contains(scalar)
+        || scalar == "_"
+    }
     switch scalar.properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .decimalNumber,
       .letterNumber, .otherNumber:
@@ -87,7 +90,9 @@ enum PythonText {
     needle.isEmpty ? 0 : occurrences(of: needle, in: text, limit: 1).first
   }
 
-  static func contains(_ text: String, _ needle: String) -> Bool { find(Array(needle.utf8), in: Array(text.utf8)) != nil }
+  static func contains(_ text: String, _ needle: String) -> Bool {
+    find(Array(needle.utf8), in: Array(text.utf8)) != nil
+  }
 
   /// Code point index of the first `needle`, or the last one.
   static func index(of needle: String, in text: String, last: Bool) -> Int? {
@@ -140,7 +145,7 @@ enum PythonText {
     var rest = text.unicodeScalars[...].drop(while: isSpace)
     while !rest.isEmpty {
       guard result.count < limit else {
-        result.append(strip(String(rest), left: false))
+        result.append(String(rest))
         break
       }
       let word = rest.prefix { !isSpace($0) }

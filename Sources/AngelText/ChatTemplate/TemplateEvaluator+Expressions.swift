@@ -143,6 +143,9 @@ extension TemplateEvaluator {
     _ name: String, _ value: TemplateValue, _ arguments: TemplateArguments
   ) throws(ChatTemplateError) -> TemplateValue {
     guard let filter = TemplateFilters.table[name] else { throw failure("no filter named '\(name)'") }
+    if TemplateFilters.withoutArguments.contains(name) {
+      _ = try arguments.bound(to: [], of: "the filter '\(name)'", self)
+    }
     return try filter(value, arguments, &self)
   }
 

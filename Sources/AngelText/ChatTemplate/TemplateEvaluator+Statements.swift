@@ -22,7 +22,7 @@ extension TemplateEvaluator {
     case .text(let text): try emit(text)
     case .output(let expression): try print(expression)
     case .conditional(let branches, let otherwise): return try branch(branches, otherwise)
-    case .loop(let loop): try run(loop)
+    case .loop(let loop): return try run(loop)
     case .assignment(let target, let expression): try assign(try evaluate(expression), to: target)
     case .blockAssignment(let target, let filters, let body): try assign(filtered(body, filters), to: target)
     case .macro(let definition): scope.variables[definition.name] = try makeMacro(definition)
@@ -69,30 +69,32 @@ extension TemplateEvaluator {
 
   // MARK: Loops
 
-  private mutating func run(_ loop: TemplateLoop) throws(ChatTemplateError) {
+  private mutating func run(_ loop: TemplateLoop) throws(ChatTemplateError) -> Flow {
     let outer = scope
     let outerLine = line
     defer { scope = outer }
     let items = try filteredItems(of: loop)
     line = outerLine
-    guard !items.isEmpty else {
-      scope = TemplateScope(parent: outer)
-      _ = try execute(loop.otherwise)
-      return
-    }
     let state = TemplateLoopState(items: items, depth: try nesting(items))
     defer {
       // `loop.changed(loop)` would make it hold itself.
       state.lastChanged = nil
     }
+    // As in Jinja2, `else` runs unless some pass got to the end of the body: a `break` in the first pass counts as none.
+    var isCompleted = false
     for (index, item) in items.enumerated() {
       try step()
       state.index = index
       scope = TemplateScope(parent: outer)
       scope.variables["loop"] = .loop(state)
       try assign(item, to: loop.target)
-      if try execute(loop.body) == .breakLoop { break }
+      let flow = try execute(loop.body)
+      if flow == .normal { isCompleted = true }
+      if flow == .breakLoop { break }
     }
+    guard !isCompleted else { return .normal }
+    scope = TemplateScope(parent: outer)
+    return try execute(loop.otherwise)
   }
 
   private mutating func filteredItems(of loop: TemplateLoop) throws(ChatTemplateError) -> [TemplateValue] {
@@ -135,7 +137,8 @@ extension TemplateEvaluator {
   private mutating func callBlock(
     _ call: TemplateExpression, _ caller: TemplateMacro
   ) throws(ChatTemplateError) {
-    guard case .postfix(let base, var steps) = call, let last = steps.popLast(), case .call(let arguments) = last.operation
+    guard case .postfix(let base, var steps) = call, let last = steps.popLast(),
+      case .call(let arguments) = last.operation
     else { throw failure("a call block needs a call") }
     var callee = try evaluate(base)
     callee = try apply(steps, to: callee)
@@ -144,7 +147,9 @@ extension TemplateEvaluator {
     try emit(try text(try self.call(callee, evaluated)))
   }
 
-  mutating func call(_ macro: TemplateMacroValue, _ arguments: TemplateArguments) throws(ChatTemplateError) -> TemplateValue {
+  mutating func call(_ macro: TemplateMacroValue, _ arguments: TemplateArguments) throws(ChatTemplateError)
+    -> TemplateValue
+  {
     let outerLine = line
     let inner = TemplateScope(parent: macro.scope)
     try bind(arguments, to: macro.definition, in: inner)
@@ -176,7 +181,9 @@ extension TemplateEvaluator {
       inner.variables["caller"] = index.map { keyword.remove(at: $0).value } ?? .undefined("No caller defined")
     }
     let extra = Array(arguments.positional.dropFirst(macro.parameters.count))
-    if macro.usesExtraPositional { inner.variables["varargs"] = try tuple(extra) } else if !extra.isEmpty {
+    if macro.usesExtraPositional {
+      inner.variables["varargs"] = try tuple(extra)
+    } else if !extra.isEmpty {
       throw failure("macro '\(macro.name)' takes at most \(macro.parameters.count) arguments")
     }
     if macro.usesExtraKeyword {

@@ -169,7 +169,9 @@ struct TemplateEvaluator {
     var index: [TemplateKey: Int] = [:]
     for entry in entries {
       let key = try key(entry.key)
-      if let position = index[key] { values[position] = entry.value } else {
+      if let position = index[key] {
+        values[position] = entry.value
+      } else {
         index[key] = keys.count
         keys.append(entry.key)
         values.append(entry.value)

@@ -55,7 +55,8 @@ extension TemplateFilters {
     var result: [TemplateValue] = []
     for element in try context.countedElements(of: value) {
       let part = try context.part(attribute, of: element)
-      let passes = try test.map { test throws(ChatTemplateError) in try context.test(test.0, part, test.1) } ?? part.isTrue
+      let passes =
+        try test.map { test throws(ChatTemplateError) in try context.test(test.0, part, test.1) } ?? part.isTrue
       if passes == keeps { result.append(element) }
     }
     return try context.iterator(result)

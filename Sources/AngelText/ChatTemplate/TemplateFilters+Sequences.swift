@@ -106,7 +106,9 @@ extension TemplateFilters {
     let keys = try context.sortKeys(elements, by: bound[1], isCaseSensitive: bound[0]?.isTrue ?? false)
     var seen: Set<TemplateKey> = []
     var result: [TemplateValue] = []
-    for (element, key) in zip(elements, keys) where seen.insert(try context.key(key)).inserted { result.append(element) }
+    for (element, key) in zip(elements, keys) where seen.insert(try context.key(key)).inserted {
+      result.append(element)
+    }
     return try context.iterator(result)
   }
 
@@ -217,7 +219,11 @@ extension TemplateEvaluator {
     var keys: [TemplateValue] = []
     for element in elements {
       let key = try part(attribute, of: element)
-      if !isCaseSensitive, let text = key.string { keys.append(try string(text.lowercased())) } else { keys.append(key) }
+      if !isCaseSensitive, let text = key.string {
+        keys.append(try string(text.lowercased()))
+      } else {
+        keys.append(key)
+      }
     }
     return keys
   }

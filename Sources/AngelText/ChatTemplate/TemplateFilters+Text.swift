@@ -2,10 +2,7 @@
 extension TemplateFilters {
   @Sendable static func string(
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator
-  ) throws(ChatTemplateError) -> TemplateValue {
-    _ = try arguments.bound(to: [], of: "the filter 'string'", context)
-    return .string(try context.text(value))
-  }
+  ) throws(ChatTemplateError) -> TemplateValue { .string(try context.text(value)) }
 
   @Sendable static func upper(
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator
@@ -154,7 +151,8 @@ extension TemplateFilters {
 
 extension TemplateEvaluator {
   /// `str.replace`, its result counted before it is built.
-  mutating func replaced(_ text: String, _ old: String, _ new: String, limit: Int?) throws(ChatTemplateError) -> String {
+  mutating func replaced(_ text: String, _ old: String, _ new: String, limit: Int?) throws(ChatTemplateError) -> String
+  {
     try work(bytes: text.utf8.count)
     let limit = limit.map { $0 < 0 ? Int.max : $0 } ?? .max
     try build(bytes: new.utf8.count, times: min(limit, PythonText.count(of: old, in: text)))

@@ -1,5 +1,10 @@
 /// The built-in filters by name, one line each; the bodies are grouped by what they work on.
 enum TemplateFilters {
+  static let withoutArguments: Set<String> = [
+    "abs", "capitalize", "count", "e", "escape", "first", "items", "last", "length", "list", "lower", "reverse", "safe",
+    "string", "title", "upper", "wordcount",
+  ]
+
   typealias Filter =
     @Sendable (TemplateValue, TemplateArguments, inout TemplateEvaluator) throws(ChatTemplateError) -> TemplateValue
 

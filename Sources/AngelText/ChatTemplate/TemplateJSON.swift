@@ -100,7 +100,9 @@ extension TemplateEvaluator {
       case "\u{08}": result += "\\b"
       case "\u{0C}": result += "\\f"
       default:
-        if scalar.value >= 0x20, scalar.isASCII || !isASCII { result.unicodeScalars.append(scalar) } else {
+        if scalar.value >= 0x20, scalar.isASCII || !isASCII {
+          result.unicodeScalars.append(scalar)
+        } else {
           for unit in String(scalar).utf16 { result += "\\u" + PythonText.hexadecimal(UInt32(unit), width: 4) }
         }
       }

@@ -34,7 +34,9 @@ extension TemplateLexer {
     let integerEnd = end
     // After a dot, as in `pair.0.1`, digits are an index.
     if position == 0 || source[position - 1] != "." {
-      if end + 1 < source.count, source[end] == ".", ("0"..."9").contains(source[end + 1]) { end = digits(from: end + 1) }
+      if end + 1 < source.count, source[end] == ".", ("0"..."9").contains(source[end + 1]) {
+        end = digits(from: end + 1)
+      }
       end = exponent(from: end)
     }
     let written = text(position..<end).replacing("_", with: "")
@@ -94,7 +96,9 @@ extension TemplateLexer {
     var view = String.UnicodeScalarView()
     var index = position + 1
     while index < source.count, source[index] != quote {
-      if source[index] == "\\" { index = try escape(at: index, into: &view) } else {
+      if source[index] == "\\" {
+        index = try escape(at: index, into: &view)
+      } else {
         view.append(source[index])
         index += 1
       }

@@ -66,7 +66,9 @@ struct TemplateLexer {
     case "#": try comment()
     case "{": try self.tag(ending: "}}", begin: .outputBegin, end: .outputEnd)
     default:
-      if let bodyStart = rawBodyStart() { try raw(from: bodyStart) } else {
+      if let bodyStart = rawBodyStart() {
+        try raw(from: bodyStart)
+      } else {
         try self.tag(ending: "%}", begin: .blockBegin, end: .blockEnd)
       }
     }

@@ -23,14 +23,15 @@ extension TemplateParser {
   }
 
   mutating func expression() throws(ChatTemplateError) -> TemplateExpression {
+    let level = depth
+    defer { depth = level }
     try descend()
-    defer { depth -= 1 }
     var result = try disjunction()
     while skip(word: "if") {
+      // Each `if` wraps what is before it, so a chain of them is as deep as it is long.
       try descend()
       let condition = try disjunction()
       let otherwise = skip(word: "else") ? try expression() : nil
-      depth -= 1
       result = .conditional(condition: condition, then: result, otherwise: otherwise)
     }
     return result
@@ -233,7 +234,11 @@ extension TemplateParser {
     advance()
     var bounds: [TemplateExpression?] = [nil]
     while true {
-      if skip(symbol: ":") { bounds.append(nil) } else if isSymbol("]") { break } else {
+      if skip(symbol: ":") {
+        bounds.append(nil)
+      } else if isSymbol("]") {
+        break
+      } else {
         guard bounds[bounds.count - 1] == nil else { throw unexpected() }
         bounds[bounds.count - 1] = try expression()
       }
@@ -256,7 +261,9 @@ extension TemplateParser {
     while !isSymbol(")") {
       if !call.arguments.isEmpty { try expect(.symbol(",")) }
       if isSymbol(")") { break }
-      if skip(symbol: "*") { call.arguments.append(.unpackedList(try expression())) } else if skip(symbol: "**") {
+      if skip(symbol: "*") {
+        call.arguments.append(.unpackedList(try expression()))
+      } else if skip(symbol: "**") {
         call.arguments.append(.unpackedDictionary(try expression()))
         sawKeyword = true
       } else if case .name(let name) = current.kind, nextIs(.symbol("=")) {
@@ -302,7 +309,9 @@ extension TemplateParser {
     let name = try expectName()
     guard TemplateTests.table[name] != nil else { throw .unsupported(line: line, construct: "the test '\(name)'") }
     var arguments = TemplateCall()
-    if isSymbol("(") { arguments = try call() } else if beginsTestArgument {
+    if isSymbol("(") {
+      arguments = try call()
+    } else if beginsTestArgument {
       guard !isWord("is") else { throw failure("tests cannot be chained with 'is'") }
       try descend()
       let base = try primary()

@@ -100,7 +100,9 @@ struct TemplateParser {
         result.append(contentsOf: try statement())
         try expect(.blockEnd)
       case .end:
-        guard ends.isEmpty else { throw failure("the template ends, expected '{% \(ends.joined(separator: " %}' or '{% ")) %}'") }
+        guard ends.isEmpty else {
+          throw failure("the template ends, expected '{% \(ends.joined(separator: " %}' or '{% ")) %}'")
+        }
         return result
       default: throw unexpected()
       }
@@ -175,13 +177,15 @@ struct TemplateParser {
     let target = try target(allowsAttribute: true)
     if skip(symbol: "=") { return .assignment(target, try tupleOrExpression()) }
     let filters = try filterChain()
-    return .blockAssignment(target, filters: filters, body: try isolated { p throws(ChatTemplateError) in try p.body(until: "endset") })
+    return .blockAssignment(
+      target, filters: filters, body: try isolated { p throws(ChatTemplateError) in try p.body(until: "endset") })
   }
 
   private mutating func filterBlock() throws(ChatTemplateError) -> TemplateStatement.Kind {
     var filters = [try filter()]
     filters += try filterChain()
-    return .filterBlock(filters: filters, body: try isolated { p throws(ChatTemplateError) in try p.body(until: "endfilter") })
+    return .filterBlock(
+      filters: filters, body: try isolated { p throws(ChatTemplateError) in try p.body(until: "endfilter") })
   }
 
   private mutating func scoped() throws(ChatTemplateError) -> TemplateStatement.Kind {

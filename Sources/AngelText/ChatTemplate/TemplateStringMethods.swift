@@ -32,7 +32,8 @@ enum TemplateStringMethods {
     "isnumeric": all { $0.properties.numericType != nil },
     "isspace": all(PythonText.isSpace),
     "istitle": { text, _, _ throws(ChatTemplateError) in
-      .bool(text.unicodeScalars.contains(where: \.properties.isCased) && PythonText.equal(PythonText.titled(text), text))
+      .bool(
+        text.unicodeScalars.contains(where: \.properties.isCased) && PythonText.equal(PythonText.titled(text), text))
     },
     "isupper": { text, _, _ throws(ChatTemplateError) in .bool(PythonText.isUpper(text)) },
     "join": { text, arguments, context throws(ChatTemplateError) in

@@ -48,7 +48,8 @@ extension TemplateEvaluator {
 
   // MARK: Integers
 
-  private func integers(_ operation: TemplateArithmetic, _ x: Int, _ y: Int) throws(ChatTemplateError) -> TemplateValue {
+  private func integers(_ operation: TemplateArithmetic, _ x: Int, _ y: Int) throws(ChatTemplateError) -> TemplateValue
+  {
     switch operation {
     case .add: return .integer(try checked(x.addingReportingOverflow(y)))
     case .subtract: return .integer(try checked(x.subtractingReportingOverflow(y)))
