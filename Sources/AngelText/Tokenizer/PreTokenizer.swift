@@ -23,7 +23,8 @@ struct PreTokenizer: Sendable {
         steps.append(.split(pattern, individually ? .isolated : .contiguous, inverted: false))
       case .byteLevel(let addingPrefixSpace, let splittingWords):
         guard index == description.count - 1 else {
-          throw .unsupported(feature: "pre-tokenizer", value: "ByteLevel before other steps", supported: ["ByteLevel last"])
+          throw .unsupported(
+            feature: "pre-tokenizer", value: "ByteLevel before other steps", supported: ["ByteLevel last"])
         }
         if addingPrefixSpace { steps.append(.prefixSpace) }
         if splittingWords {
