@@ -58,7 +58,7 @@ struct Vocabulary {
         throw .invalid(
           field: "added token \(id)", reason: "its text is longer than \(AddedTokenMatcher.longestContent) bytes")
       }
-      if let other = result[token.id], other.content != token.content {
+      if let other = result[token.id], !other.content.utf8.elementsEqual(token.content.utf8) {
         throw .invalid(field: "added tokens", reason: "'\(other.content)' and '\(token.content)' share id \(id)")
       }
       if id < description.tokens.count, !description.tokens[id].isEmpty,
