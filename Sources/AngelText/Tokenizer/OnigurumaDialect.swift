@@ -83,6 +83,7 @@ struct OnigurumaDialect {
     case "h": write(classDepth > 0 ? "0-9A-Fa-f" : "[0-9A-Fa-f]")
     case "H" where classDepth == 0: write("[^0-9A-Fa-f]")
     case "W", "H": throw refused("\\\(scalar) inside a class")
+    case "G": throw refused("\\G")
     case "p", "P": property(scalar)
     default:
       output.append("\\")

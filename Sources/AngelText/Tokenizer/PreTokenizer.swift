@@ -45,7 +45,6 @@ struct PreTokenizer: Sendable {
   /// Cuts `text` into `cuts.pieces`, ranges of `cuts.text`.
   func cut(_ text: ArraySlice<UInt8>, into cuts: inout TextCuts, _ memory: MatchMemory) throws(TokenizerError) {
     cuts.start(with: text)
-    memory.prepare(byteCount: text.count)
     for step in steps {
       switch step {
       case .split(let pattern, let behavior, let inverted):

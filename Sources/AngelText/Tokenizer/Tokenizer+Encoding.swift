@@ -32,6 +32,7 @@ extension Tokenizer {
       throw .invalid(field: "text", reason: "\(text.count) bytes at once; encode at most \(Self.longestText)")
     }
     var memory = try takeMemory()
+    memory.match.prepare(byteCount: text.count)
     var output: [Int32] = []
     output.reserveCapacity(text.count / 3 + 8)
     if addingSpecialTokens { output.append(contentsOf: description.prefix) }

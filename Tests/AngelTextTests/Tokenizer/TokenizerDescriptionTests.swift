@@ -109,14 +109,26 @@ struct TokenizerDescriptionTests {
     #expect(Self.message(file, configuration: ["bos_token": "<x>"]).contains("'<x>' is not in the vocabulary"))
   }
 
-  @Test("a hostile pattern gives up with an error that names it", .timeLimit(.minutes(1)))
-  func hostile() throws {
-    let tokenizer = try Tokenizer(TokenizerDescription(tokenizerJSON: Self.splitting("(a+)+[!?]")))
+  @Test(
+    "a hostile pattern gives up with an error that names it", .timeLimit(.minutes(1)),
+    arguments: ["(a+)+[!?]", "(?:a|b)*[!?]", "(?=(?:a|b)*[!?]|)a"])
+  func hostile(_ pattern: String) throws {
+    let tokenizer = try Tokenizer(TokenizerDescription(tokenizerJSON: Self.splitting(pattern)))
     do {
-      _ = try tokenizer.encode(String(repeating: "a", count: 5_000) + "b")
+      _ = try tokenizer.encode(String(repeating: "a", count: 200_000) + "b")
       Issue.record("the pattern came to an end")
-    } catch { #expect("\(error)".contains("pattern '(a+)+[!?]' failed")) }
+    } catch { #expect("\(error)".contains("pattern '\(pattern)' failed")) }
     // The next text is not harmed.
-    #expect(try tokenizer.encode("ab") == [2])
+    #expect(try tokenizer.encode("b b") == [1, 3, 1])
+  }
+
+  @Test("matches far apart are found across search windows, in text of several bytes a character")
+  func windows() throws {
+    let tokenizer = try Tokenizer(TokenizerDescription(tokenizerJSON: Self.splitting("a")))
+    for distance in [85, 86, 127, 128, 129, 255, 256, 257, 700] {
+      let text = String(repeating: "水", count: distance) + "ab" + String(repeating: "é", count: distance) + "ab"
+      // Letters outside this vocabulary are dropped; a missed cut would leave a and b to merge.
+      #expect(try tokenizer.encode(text) == [0, 1, 0, 1])
+    }
   }
 }
