@@ -100,11 +100,18 @@ def normalizes_alike(c):
     return all(own.normalize_str(t) == unicodedata.normalize(name, t) for name, own in forms for t in texts)
 
 
+def is_old_punctuation(c):
+    # The reference's Punctuation knows Unicode 8.
+    if unicodedata.category(chr(c))[0] != "P":
+        return True
+    return len(pre_tokenizers.Punctuation().pre_tokenize_str(f"a{chr(c)}a")) == 3
+
+
 def assigned(ranges):
     # Characters newer than Unicode 14 are left out too: the engines' tables differ in age.
     return [
         c for low, high in ranges for c in range(low, high)
-        if unicodedata.category(chr(c)) not in ("Cn", "Cs") and not 0xD800 <= c < 0xE000 and normalizes_alike(c)
+        if unicodedata.category(chr(c)) not in ("Cn", "Cs") and normalizes_alike(c) and is_old_punctuation(c)
     ]
 
 

@@ -30,7 +30,10 @@ public struct StringTable: Sendable, Hashable {
 
   /// Adds an entry.
   public mutating func append(_ entry: some Sequence<UInt8>) {
-    bytes.append(contentsOf: entry)
+    // Callers in other modules cannot specialise this; contiguous entries are copied whole instead of byte by byte.
+    if entry.withContiguousStorageIfAvailable({ bytes.append(contentsOf: $0) }) == nil {
+      bytes.append(contentsOf: entry)
+    }
     offsets.append(UInt32(bytes.count))
   }
 

@@ -22,16 +22,17 @@ enum ByteAlphabet {
   }
 
   /// Appends the bytes that `spelling` stands for; false, with `output` as before, if a character is not in the alphabet.
-  static func decode(_ spelling: ArraySlice<UInt8>, into output: inout [UInt8]) -> Bool {
+  static func decode(_ spelling: UnsafeBufferPointer<UInt8>, into output: inout [UInt8]) -> Bool {
     let start = output.count
-    var index = spelling.startIndex
-    while index < spelling.endIndex {
+    let bytes = bytes
+    var index = 0
+    while index < spelling.count {
       let first = Int(spelling[index])
       var scalar = first
       index += 1
       // The alphabet ends at U+0143: one byte, or two of which the first is C2...C5.
       if first >= 0x80 {
-        guard (0xC2...0xC5).contains(first), index < spelling.endIndex, spelling[index] & 0xC0 == 0x80 else {
+        guard (0xC2...0xC5).contains(first), index < spelling.count, spelling[index] & 0xC0 == 0x80 else {
           output.removeSubrange(start...)
           return false
         }

@@ -11,57 +11,60 @@ struct BytePairModel: Sendable {
   let unknownByteToken: Int32?
   let fusesUnknownBytes: Bool
 
-  /// Resolves the merges of `description` to ids. `spellings` finds a token by its spelling, `bytes` has its bytes.
-  init(
-    _ description: TokenizerDescription, spellings: SpellingIndex, bytes: StringTable, isModelToken: (Int) -> Bool
-  ) throws(TokenizerError) {
-    letters = Self.letters(description.tokens, spellings)
-    merges = try Self.merges(description, spellings)
-    pieces = description.ignoresMerges ? SpellingIndex(bytes, including: isModelToken) : nil
-    pieceBytes = description.ignoresMerges ? bytes : StringTable()
+  /// Resolves the merges of `description` to the ids of `vocabulary`.
+  init(_ description: TokenizerDescription, _ vocabulary: Vocabulary) throws(TokenizerError) {
+    letters = Self.letters(vocabulary)
+    merges = try Self.merges(description.merges, vocabulary)
+    pieces = description.ignoresMerges ? SpellingIndex(vocabulary.bytes, including: vocabulary.isModelToken) : nil
+    pieceBytes = description.ignoresMerges ? vocabulary.bytes : StringTable()
     unknownByteToken = description.unknownByteToken
     fusesUnknownBytes = description.fusesUnknownBytes
   }
 
-  private static func letters(_ tokens: StringTable, _ spellings: SpellingIndex) -> [Int32] {
+  private static func letters(_ vocabulary: Vocabulary) -> [Int32] {
     var result = [Int32](repeating: -1, count: 256)
     for (scalar, byte) in ByteAlphabet.bytes.enumerated() where byte >= 0 {
       guard let letter = UnicodeScalar(UInt32(scalar)) else { continue }
-      result[Int(byte)] = spellings.find(UTF8.encode(letter) ?? UTF8.encodedReplacementCharacter, in: tokens) ?? -1
+      let spelling = UTF8.encode(letter) ?? UTF8.encodedReplacementCharacter
+      result[Int(byte)] = vocabulary.index.find(spelling, in: vocabulary.spellings) ?? -1
     }
     return result
   }
 
   private static func merges(
-    _ description: TokenizerDescription, _ spellings: SpellingIndex
+    _ list: StringTable, _ vocabulary: Vocabulary
   ) throws(TokenizerError) -> MergeTable {
-    let space = UInt8(ascii: " ")
-    var table = MergeTable(capacity: description.merges.count)
-    var joined: [UInt8] = []
-    for rank in 0..<description.merges.count {
-      let merge = description.merges[rank]
-      guard let cut = merge.firstIndex(of: space), cut == merge.lastIndex(of: space) else {
-        throw .invalid(
-          field: "merge \(rank)", reason: "'\(description.merges.string(rank))' is not two spellings and one space")
+    var table = MergeTable(capacity: list.count)
+    try list.withEntries { (merges) throws(TokenizerError) in
+      try vocabulary.spellings.withEntries { (tokens) throws(TokenizerError) in
+        var joined: [UInt8] = []
+        for rank in 0..<merges.count {
+          guard let merge = merge(merges[rank], tokens, vocabulary.index, &joined) else {
+            throw .invalid(
+              field: "merge \(rank)",
+              reason: "'\(list.string(rank))' is not two tokens and one space that make a token")
+          }
+          table.insert(merge.left, merge.right, MergeTable.Merge(rank: UInt32(rank), result: merge.result))
+        }
       }
-      joined.removeAll(keepingCapacity: true)
-      joined.append(contentsOf: merge[..<cut])
-      let leftCount = joined.count
-      joined.append(contentsOf: merge[(cut + 1)...])
-      let found = joined.withUnsafeBufferPointer { bytes in
-        (
-          left: spellings.find(UnsafeBufferPointer(rebasing: bytes[..<leftCount]), in: description.tokens),
-          right: spellings.find(UnsafeBufferPointer(rebasing: bytes[leftCount...]), in: description.tokens),
-          result: spellings.find(bytes, in: description.tokens)
-        )
-      }
-      guard let left = found.left, let right = found.right, let result = found.result else {
-        throw .invalid(
-          field: "merge \(rank)",
-          reason: "'\(description.merges.string(rank))' names or makes a token that is not in the vocabulary")
-      }
-      table.insert(left, right, MergeTable.Merge(rank: UInt32(rank), result: result))
     }
     return table
+  }
+
+  /// The tokens of one merge; `joined` is scratch memory.
+  private static func merge(
+    _ text: UnsafeBufferPointer<UInt8>, _ tokens: EntryView, _ spellings: SpellingIndex, _ joined: inout [UInt8]
+  ) -> (left: Int32, right: Int32, result: Int32)? {
+    let space = UInt8(ascii: " ")
+    guard let cut = text.firstIndex(of: space), cut == text.lastIndex(of: space) else { return nil }
+    let leftText = UnsafeBufferPointer(rebasing: text[..<cut])
+    let rightText = UnsafeBufferPointer(rebasing: text[(cut + 1)...])
+    joined.removeAll(keepingCapacity: true)
+    joined.append(contentsOf: leftText)
+    joined.append(contentsOf: rightText)
+    let result = joined.withUnsafeBufferPointer { spellings.find($0, in: tokens) }
+    guard let result, let left = spellings.find(leftText, in: tokens), let right = spellings.find(rightText, in: tokens)
+    else { return nil }
+    return (left, right, result)
   }
 }

@@ -52,7 +52,8 @@ enum UnicodeNormalization {
     order(&scalars)
     if form == .nfc || form == .nfkc {
       let count = scalars.withUnsafeMutableBufferPointer {
-        utf8proc_normalize_utf32($0.baseAddress, $0.count, utf8proc_option_t(UTF8PROC_COMPOSE.rawValue | UTF8PROC_STABLE.rawValue))
+        utf8proc_normalize_utf32(
+          $0.baseAddress, $0.count, utf8proc_option_t(UTF8PROC_COMPOSE.rawValue | UTF8PROC_STABLE.rawValue))
       }
       guard count >= 0 else { throw failure(form, count) }
       scalars.removeSubrange(count...)

@@ -4,6 +4,8 @@
 /// - `\w` includes marks and connector punctuation in Oniguruma; PCRE2's (10.42) does not.
 /// - `\h` is a hexadecimal digit in Oniguruma, horizontal space in PCRE2.
 /// - `\p{Han}` is the script in Oniguruma, script extensions in PCRE2.
+/// - Oniguruma 6.9.10 has newer tables: PCRE2 10.42 does not know the 9,272 letters and 120 numbers added after
+///   Unicode 14 (mostly rare Han), and takes them for symbols. Nothing is the other way round.
 /// - `&&` and nested classes inside `[…]`, and a `+` after `{m,n}`, mean other things: refused.
 struct OnigurumaDialect {
   private var input: ArraySlice<Unicode.Scalar>
@@ -81,6 +83,7 @@ struct OnigurumaDialect {
     case "h": write(classDepth > 0 ? "0-9A-Fa-f" : "[0-9A-Fa-f]")
     case "H" where classDepth == 0: write("[^0-9A-Fa-f]")
     case "W", "H": throw refused("\\\(scalar) inside a class")
+    case "G": throw refused("\\G")
     case "p", "P": property(scalar)
     default:
       output.append("\\")
@@ -88,7 +91,8 @@ struct OnigurumaDialect {
     }
   }
 
-  private static let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"#
+  /// Oniguruma's word characters: UTS #18's, and the six superscripts and fractions of Latin-1.
+  private static let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}"#
 
   private mutating func write(_ text: String) { output.append(contentsOf: text.unicodeScalars) }
 

@@ -23,7 +23,8 @@ struct PreTokenizer: Sendable {
         steps.append(.split(pattern, individually ? .isolated : .contiguous, inverted: false))
       case .byteLevel(let addingPrefixSpace, let splittingWords):
         guard index == description.count - 1 else {
-          throw .unsupported(feature: "pre-tokenizer", value: "ByteLevel before other steps", supported: ["ByteLevel last"])
+          throw .unsupported(
+            feature: "pre-tokenizer", value: "ByteLevel before other steps", supported: ["ByteLevel last"])
         }
         if addingPrefixSpace { steps.append(.prefixSpace) }
         if splittingWords {
@@ -44,7 +45,6 @@ struct PreTokenizer: Sendable {
   /// Cuts `text` into `cuts.pieces`, ranges of `cuts.text`.
   func cut(_ text: ArraySlice<UInt8>, into cuts: inout TextCuts, _ memory: MatchMemory) throws(TokenizerError) {
     cuts.start(with: text)
-    memory.prepare(byteCount: text.count)
     for step in steps {
       switch step {
       case .split(let pattern, let behavior, let inverted):

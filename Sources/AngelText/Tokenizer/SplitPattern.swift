@@ -1,4 +1,5 @@
 import CPCRE2
+import Glibc
 
 /// A compiled PCRE2 pattern that cuts text. Immutable, so many encodes may match with it at once.
 ///
@@ -14,7 +15,7 @@ final class SplitPattern: @unchecked Sendable {
 
   init(_ rule: SplitRule) throws(TokenizerError) {
     let pattern: String
-    var options = PCRE2_UTF
+    var options = PCRE2_UTF | PCRE2_USE_OFFSET_LIMIT
     switch rule {
     case .expression(let text):
       source = text
@@ -36,10 +37,36 @@ final class SplitPattern: @unchecked Sendable {
 
   deinit { pcre2_code_free_8(code) }
 
+  /// How many places a match may start at before the work done so far is looked at.
+  private static let window = 256
+
   /// The next match at or after `position`, or nil.
+  ///
+  /// A pattern can cost the whole rest of the text at every place without ever reaching the match limit, so the search
+  /// goes by windows and stops when the time `memory` allows for this text is spent.
   func firstMatch(
     in text: UnsafeBufferPointer<UInt8>, from position: Int, _ memory: MatchMemory
   ) throws(TokenizerError) -> Range<Int>? {
+    var start = position
+    while true {
+      let last = start + Self.window
+      if let match = try match(in: text, from: start, startingBy: last, memory) {
+        guard memory.allowsMore() else { throw .pattern(source, reason: "it takes too long for this text") }
+        return match
+      }
+      guard last < text.count else { return nil }
+      guard memory.allowsMore(afterWholeWindow: true) else {
+        throw .pattern(source, reason: "it takes too long for this text")
+      }
+      start = last + 1
+      while start < text.count, text[start] & 0xC0 == 0x80 { start += 1 }
+    }
+  }
+
+  private func match(
+    in text: UnsafeBufferPointer<UInt8>, from position: Int, startingBy last: Int, _ memory: MatchMemory
+  ) throws(TokenizerError) -> Range<Int>? {
+    pcre2_set_offset_limit_8(memory.context, last)
     let status =
       isJustInTime
       ? pcre2_jit_match_8(code, text.baseAddress, text.count, position, 0, memory.data, memory.context)
@@ -110,9 +137,33 @@ final class MatchMemory: @unchecked Sendable {
     self.stack = stack
   }
 
-  /// Allows a text of `byteCount` bytes the steps that an honest pattern may need.
+  /// Matches between two looks at the clock, which costs as much as several matches.
+  private static let matchesPerLook = 64
+  private var matchesLeft = 0
+  /// Seconds of this thread's time at which matching gives up.
+  private var deadline = 0.0
+
+  /// Allows a text of `byteCount` bytes the work that an honest pattern may need: the known ones take 0.01 s a
+  /// megabyte, a hostile one gets two seconds and two more a megabyte.
   func prepare(byteCount: Int) {
-    pcre2_set_match_limit_8(context, UInt32(clamping: Self.stepLimit + 16 * min(byteCount, 1 << 40)))
+    pcre2_set_match_limit_8(context, UInt32(clamping: Self.stepLimit + 16 * byteCount))
+    matchesLeft = Self.matchesPerLook
+    deadline = Self.threadSeconds() + 2 + 2 * Double(byteCount) / 1e6
+  }
+
+  /// Whether the text's time is not spent yet; most calls only count.
+  func allowsMore(afterWholeWindow: Bool = false) -> Bool {
+    matchesLeft -= afterWholeWindow ? 16 : 1
+    guard matchesLeft <= 0 else { return true }
+    matchesLeft = Self.matchesPerLook
+    return Self.threadSeconds() < deadline
+  }
+
+  /// Time this thread has computed: a busy machine does not make an honest pattern fail.
+  private static func threadSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
   deinit {

@@ -21,16 +21,25 @@ extension Tokenizer {
       parsingSpecialTokens: parsingSpecialTokens)
   }
 
+  /// Positions in a piece are 32-bit.
+  private static var longestText: Int { 1 << 30 }
+  private static var longestKept: Int { 4 << 20 }
+
   private func encode(
     validated text: [UInt8], addingSpecialTokens: Bool, parsingSpecialTokens: Bool
   ) throws(TokenizerError) -> [Int32] {
+    guard text.count <= Self.longestText else {
+      throw .invalid(field: "text", reason: "\(text.count) bytes at once; encode at most \(Self.longestText)")
+    }
     var memory = try takeMemory()
+    memory.match.prepare(byteCount: text.count)
     var output: [Int32] = []
     output.reserveCapacity(text.count / 3 + 8)
     if addingSpecialTokens { output.append(contentsOf: description.prefix) }
     try appendTokens(of: text, parsingSpecialTokens: parsingSpecialTokens, to: &output, &memory)
     if addingSpecialTokens { output.append(contentsOf: description.suffix) }
-    giveBack(memory)
+    // Buffers that grew with a huge text are not worth keeping.
+    if text.count <= Self.longestKept { giveBack(memory) }
     return output
   }
 

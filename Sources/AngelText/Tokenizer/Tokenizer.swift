@@ -34,8 +34,7 @@ public final class Tokenizer: Sendable {
     tokenBytes = vocabulary.bytes
     kinds = vocabulary.kinds
     index = vocabulary.index
-    model = try BytePairModel(
-      description, spellings: vocabulary.index, bytes: vocabulary.bytes, isModelToken: vocabulary.isModelToken)
+    model = try BytePairModel(description, vocabulary)
     preTokenizer = try PreTokenizer(description.preTokenizer)
     let normalizer = Normalizer(steps: description.normalizers)
     self.normalizer = normalizer

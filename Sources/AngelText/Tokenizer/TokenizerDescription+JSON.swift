@@ -106,8 +106,9 @@ extension TokenizerDescription {
 
   /// The id of an added token or, failing that, of a token of the model.
   private func id(of name: String) -> Int32? {
-    if let token = addedTokens.first(where: { $0.content == name }) { return token.id }
+    // By bytes: strings that only look alike are different tokens.
     let bytes = Array(name.utf8)
+    if let token = addedTokens.first(where: { $0.content.utf8.elementsEqual(bytes) }) { return token.id }
     for token in 0..<tokens.count where tokens[token].elementsEqual(bytes) { return Int32(token) }
     return nil
   }

@@ -20,21 +20,28 @@ struct Vocabulary {
     (spellings, kinds) = Self.table(description, added)
     bytes = StringTable()
     bytes.reserve(entries: spellings.count, byteCount: spellings.bytes.count)
-    var isInAlphabet = [Bool](repeating: false, count: spellings.count)
-    var buffer: [UInt8] = []
-    for token in 0..<spellings.count {
-      buffer.removeAll(keepingCapacity: true)
-      if added[Int32(token)] == nil, ByteAlphabet.decode(spellings[token], into: &buffer) {
-        isInAlphabet[token] = token < modelCount
-        bytes.append(buffer)
-      } else {
-        bytes.append(spellings[token])
-      }
-    }
+    let isInAlphabet = Self.decode(spellings, added, into: &bytes)
     let spellings = spellings
     index = SpellingIndex(spellings) { !spellings[$0].isEmpty }
-    isModelToken = { isInAlphabet[$0] }
+    isModelToken = { $0 < modelCount && isInAlphabet[$0] }
     try Self.checkRoles(description, count: spellings.count)
+  }
+
+  /// Appends each token's bytes; the result says which tokens are spelled in the byte alphabet.
+  private static func decode(
+    _ spellings: StringTable, _ added: [Int32: AddedToken], into bytes: inout StringTable
+  ) -> [Bool] {
+    var isInAlphabet = [Bool](repeating: true, count: spellings.count)
+    for id in added.keys { isInAlphabet[Int(id)] = false }
+    var buffer: [UInt8] = []
+    spellings.withEntries { entries in
+      for token in 0..<entries.count {
+        buffer.removeAll(keepingCapacity: true)
+        if isInAlphabet[token] { isInAlphabet[token] = ByteAlphabet.decode(entries[token], into: &buffer) }
+        if isInAlphabet[token] { bytes.append(buffer) } else { bytes.append(entries[token]) }
+      }
+    }
+    return isInAlphabet
   }
 
   /// The added tokens by id.
@@ -51,7 +58,7 @@ struct Vocabulary {
         throw .invalid(
           field: "added token \(id)", reason: "its text is longer than \(AddedTokenMatcher.longestContent) bytes")
       }
-      if let other = result[token.id], other.content != token.content {
+      if let other = result[token.id], !other.content.utf8.elementsEqual(token.content.utf8) {
         throw .invalid(field: "added tokens", reason: "'\(other.content)' and '\(token.content)' share id \(id)")
       }
       if id < description.tokens.count, !description.tokens[id].isEmpty,
@@ -75,16 +82,17 @@ struct Vocabulary {
     spellings.reserve(entries: count, byteCount: description.tokens.bytes.count + 32 * added.count)
     var kinds: [TokenKind] = []
     kinds.reserveCapacity(count)
-    for id in 0..<count {
-      if let token = added[Int32(id)] {
-        spellings.append(token.content.utf8)
-        kinds.append(token.isSpecial ? .control : .userDefined)
-      } else if id < modelCount {
-        spellings.append(description.tokens[id])
-        kinds.append(description.kinds.isEmpty ? .normal : description.kinds[id])
-      } else {
-        spellings.append([])
-        kinds.append(.unused)
+    kinds.append(contentsOf: description.kinds)
+    while kinds.count < modelCount { kinds.append(.normal) }
+    while kinds.count < count { kinds.append(.unused) }
+    for token in added.values { kinds[Int(token.id)] = token.isSpecial ? .control : .userDefined }
+    description.tokens.withEntries { entries in
+      for id in 0..<count {
+        if id < modelCount, !entries[id].isEmpty {
+          spellings.append(entries[id])
+        } else {
+          spellings.append((added[Int32(id)]?.content ?? "").utf8)
+        }
       }
     }
     return (spellings, kinds)

@@ -34,7 +34,7 @@ struct WordMerger: Sendable {
   private mutating func merge(
     _ piece: UnsafeBufferPointer<UInt8>, with model: borrowing BytePairModel, into output: inout [Int32]
   ) {
-    if let pieces = model.pieces, let token = pieces.find(piece, in: model.pieceBytes) {
+    if let pieces = model.pieces, let token = model.pieceBytes.withEntries({ pieces.find(piece, in: $0) }) {
       output.append(token)
       return
     }
