@@ -15,7 +15,8 @@ public final class MappedFile: Sendable {
 
   /// Maps the regular file at `path`.
   public init(path: String) throws(CheckpointError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK a named pipe would hold the caller until somebody writes to it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .lastSystemError("open", path) }
     defer { close(descriptor) }
     var status = stat()

@@ -15,8 +15,7 @@ extension Checkpoint {
   private static func openFile(_ path: String) throws(CheckpointError) -> Checkpoint {
     switch fileExtension(path) {
     case "gguf": return try openGGUF(path)
-    case "safetensors":
-      return try openHuggingFace(folder: FilePath.split(path).folder, weights: .single(path), path: path)
+    case "safetensors": return try openSafetensors(path)
     case let name where pickleExtensions.contains(name): throw pickle(path)
     default: break
     }
@@ -26,6 +25,14 @@ extension Checkpoint {
     if start.elementsEqual("GGUF".utf8) { return try openGGUF(path) }
     if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) { throw pickle(path) }
     throw .notACheckpoint(path: path, reason: "it is neither a GGUF nor a safetensors file")
+  }
+
+  /// A shard stands for its whole model: half of one is of no use.
+  private static func openSafetensors(_ path: String) throws(CheckpointError) -> Checkpoint {
+    let (folder, name) = FilePath.split(path)
+    let index = FilePath.join(folder, "model.safetensors.index.json")
+    let isShard = SplitName(name, ending: ".safetensors") != nil && FilePath.kind(index) != nil
+    return try openHuggingFace(folder: folder, weights: isShard ? .sharded(index: index) : .single(path), path: path)
   }
 
   private static func openFolder(_ folder: String) throws(CheckpointError) -> Checkpoint {

@@ -1,32 +1,32 @@
-/// The name of one part of a split GGUF file: `model-00001-of-00003.gguf`.
+/// The name of one part of a split model: `model-00001-of-00003.gguf`.
 struct SplitName {
   /// What stands before the numbers, folder included.
   let prefix: String
   /// From 1 to `count`.
   let number: Int
   let count: Int
+  private let ending: String
 
-  /// Takes `path` apart; nil when it does not end like a part.
-  init?(_ path: String) {
-    let ending = Array(path.utf8.suffix(Self.endingBytes))
-    guard ending.count == Self.endingBytes, path.utf8.count > Self.endingBytes,
-      let number = Self.digits(ending[1..<6]), let count = Self.digits(ending[10..<15]),
-      number >= 1, number <= count
+  /// Takes `path` apart; nil when it is not the name of a part.
+  init?(_ path: String, ending: String = ".gguf") {
+    let numbers = Array("-00001-of-00003".utf8)
+    guard path.hasSuffix(ending) else { return nil }
+    let stem = Array(path.utf8.dropLast(ending.utf8.count))
+    guard stem.count > numbers.count else { return nil }
+    let tail = Array(stem.suffix(numbers.count))
+    guard let number = Self.digits(tail[1..<6]), let count = Self.digits(tail[10..<15]), number >= 1, number <= count
     else { return nil }
-    self.init(prefix: String(path.dropLast(Self.endingBytes)), number: number, count: count)
+    self.prefix = String(decoding: stem.dropLast(numbers.count), as: UTF8.self)
+    self.number = number
+    self.count = count
+    self.ending = ending
     guard path == self.path(number) else { return nil }
   }
 
-  private init(prefix: String, number: Int, count: Int) {
-    self.prefix = prefix
-    self.number = number
-    self.count = count
-  }
-
   /// The path of part `number`.
-  func path(_ number: Int) -> String { "\(prefix)-\(Self.fiveDigits(number))-of-\(Self.fiveDigits(count)).gguf" }
-
-  private static let endingBytes = "-00001-of-00003.gguf".utf8.count
+  func path(_ number: Int) -> String {
+    "\(prefix)-\(Self.fiveDigits(number))-of-\(Self.fiveDigits(count))\(ending)"
+  }
 
   private static func fiveDigits(_ number: Int) -> String {
     let digits = String(number)

@@ -65,6 +65,8 @@ import Testing
     #expect(checkpoint.tensorNames == ["one", "two"])
     #expect(checkpoint.endTokens == [2, 7])
     #expect(checkpoint.generation == nil)
+    let shard = try Checkpoint.open(folder.path + "/model-00002-of-00002.safetensors")
+    #expect(shard.tensorNames == ["one", "two"], "a shard stands for its model")
   }
 
   @Test(

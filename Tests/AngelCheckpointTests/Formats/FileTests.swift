@@ -16,6 +16,14 @@ import Testing
     #expect(error?.description == "cannot read '\(path)': it is not a regular file")
   }
 
+  @Test("a named pipe is refused, not waited for")
+  func pipe() throws {
+    let folder = try ScratchFolder()
+    #expect(makePipe(folder.path + "/pipe"))
+    let error = checkpointError { _ = try MappedFile(path: folder.path + "/pipe") }
+    #expect(error?.description.contains("it is not a regular file") == true)
+  }
+
   @Test("ranges inside a mapped file are read, others throw")
   func ranges() throws {
     let folder = try ScratchFolder()

@@ -128,5 +128,8 @@ func checkpointError(_ body: () throws -> Void) -> CheckpointError? {
   } catch { return error as? CheckpointError }
 }
 
+/// Makes a named pipe.
+func makePipe(_ path: String) -> Bool { mkfifo(path, 0o600) == 0 }
+
 /// Makes the file at `path` `size` bytes long, with a hole at its end.
 func truncateFile(_ path: String, to size: Int) -> Bool { truncate(path, size) == 0 }

@@ -162,11 +162,13 @@ struct DamageCase: Sendable, CustomTestStringConvertible {
 
   @Test("no damaged file traps, takes memory its size does not warrant, or makes a record outside itself")
   func mutations() throws {
-    let original = GGUFBuilder.small.bytes
+    let originals = [
+      GGUFBuilder.small.bytes, try Golden.bytes("tokenizer.gguf"), try Golden.bytes("metadata.gguf"),
+    ]
     let before = peakMemory()
     var refused = 0
     for seed in 0..<Mutation.cases {
-      let bytes = Mutation.of(original, seed)
+      let bytes = Mutation.of(originals[seed % originals.count], seed)
       guard let header = try? parseGGUF(bytes) else {
         refused += 1
         continue
