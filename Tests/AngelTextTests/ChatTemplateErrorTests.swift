@@ -82,7 +82,8 @@ struct ChatTemplateErrorTests {
   func roundTrip() throws {
     let json = try JSONValue(
       parsing:
-        #"{"role":"assistant","content":null,"name":"n","reasoning_content":"r","tool_calls":[{"id":"1"}],"tool_call_id":"c","prefix":true}"#
+        #"{"role":"assistant","content":null,"name":"n","reasoning_content":"r","tool_calls":[{"id":"1"}],"#
+        + #""tool_call_id":"c","prefix":true}"#
     )
     let message = try ChatMessage(json: json)
     #expect(message.json == json)

@@ -106,7 +106,7 @@ struct ChatTemplateMutationTests {
   }
 
   static let deepSources: [String] = {
-    let repeated = { (text: String) in String(repeating: text, count: 10_000) }
+    let repeated = { (text: String) in String(repeating: text, count: 3_000) }
     return [
       String(repeating: "{% if 1 %}", count: 100_000), "{{ " + String(repeating: "(", count: 100_000),
       "{{ " + repeated("[") + repeated("]") + " }}", "{{ " + repeated("{1:"), "{{ " + repeated("not ") + "1 }}",
@@ -129,14 +129,14 @@ struct ChatTemplateMutationTests {
 
   @Test("long chains are no nesting")
   func chains() throws {
-    let long = { (piece: String) in "{{ x" + String(repeating: piece, count: 5_000) + " }}" }
+    let long = { (piece: String) in "{{ x" + String(repeating: piece, count: 2_000) + " }}" }
     let variables = JSONObject([("x", 1)])
-    #expect(try ChatTemplate(long(" + 1")).render(variables) == "5001")
+    #expect(try ChatTemplate(long(" + 1")).render(variables) == "2001")
     #expect(try ChatTemplate(long("|abs")).render(variables) == "1")
     #expect(try ChatTemplate(long(" and 1")).render(variables) == "1")
     #expect(try ChatTemplate(long(" ~ ''")).render(variables) == "1")
     #expect(try ChatTemplate(long(" <= 1")).render(variables) == "True")
-    let branches = "{% if x > 1 %}a" + String(repeating: "{% elif x > 1 %}b", count: 5_000) + "{% endif %}"
+    let branches = "{% if x > 1 %}a" + String(repeating: "{% elif x > 1 %}b", count: 2_000) + "{% endif %}"
     #expect(try ChatTemplate(branches).render(variables) == "")
   }
 
@@ -148,17 +148,19 @@ struct ChatTemplateMutationTests {
       "{{ '%1000000000d' % 1 }}", "{{ '{:1000000000}'.format(1) }}", "{{ 'a\\nb'|indent(10**12) }}",
       "{{ [1]|tojson(indent=10**12) }}",
       "{{ [1]|batch(10**12, 0)|list }}", "{{ [1]|slice(10**12)|list }}", "{{ '7'.zfill(10**12) }}",
-      "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{% endfor %}{% endfor %}{% endfor %}",
+      "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(9) %}{% endfor %}{% endfor %}{% endfor %}",
       "{% set ns = namespace(s='x') %}{% for a in range(99999) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
       "{% set ns = namespace(s='x') %}{% for a in range(99999) %}{% set ns.s = ns.s|replace('', ns.s) %}{% endfor %}",
       "{% set ns = namespace(s=[1]) %}{% for a in range(99999) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
       "{% set ns = namespace(s=[1]) %}{% for a in range(99999) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}",
       "{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-      "{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s|tojson }}",
-      "{% set ns = namespace(s=[1], t=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}"
-        + "{% endfor %}{{ ns.s == ns.t }}",
+      "{% set ns = namespace(s=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}"
+        + "{{ ns.s|tojson }}",
+      "{% set ns = namespace(s=[1], t=[1]) %}{% for a in range(60) %}{% set ns.s = [ns.s, ns.s] %}"
+        + "{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}",
       "{% set ns = namespace(s={}) %}{% for a in range(99999) %}{% set ns.s = {'a': ns.s} %}{% endfor %}",
-      "{% set ns = namespace(s=[1]) %}{% for a in range(99999) %}{% for b in ns.s %}{% set ns.s = [loop] %}{% endfor %}{% endfor %}",
+      "{% set ns = namespace(s=[1]) %}{% for a in range(99999) %}{% for b in ns.s %}{% set ns.s = [loop] %}"
+        + "{% endfor %}{% endfor %}",
       "{% set ns = namespace(s=1) %}{% for a in range(99999) %}{% set ns.s = cycler(ns.s) %}{% endfor %}",
       "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
       "{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(1) }}",
@@ -190,7 +192,8 @@ struct ChatTemplateMutationTests {
     let recursion =
       "{% macro m(n) %}{% if true %}{% for x in [1] %}{{ [m(n + 1)] }}{% endfor %}{% endif %}{% endmacro %}{{ m(0) }}"
     let values =
-      "{% set ns = namespace(s=[]) %}{% for a in range(290) %}{% set ns.s = [ns.s] %}{% endfor %}{{ ns.s|tojson|length }}{{ ns.s }}"
+      "{% set ns = namespace(s=[]) %}{% for a in range(290) %}{% set ns.s = [ns.s] %}{% endfor %}"
+      + "{{ ns.s|tojson|length }}{{ ns.s }}"
     let thread = SmallStackThread(stackBytes: 2 << 20) {
       #expect(Self.outcome(parentheses) == nil)
       #expect(Self.outcome(lists) == nil)

@@ -2,8 +2,9 @@ public import AngelCore
 
 /// A model's chat template: Jinja2 as chat templates use it, parsed once and rendered many times.
 ///
-/// The dialect is the one Transformers sets up: trimmed blocks, loop controls, an immutable sandbox, `tojson` that keeps
-/// non-ASCII text, `raise_exception` and `strftime_now`. Source → tokens → syntax tree → text; each stage is a value.
+/// The dialect is the one Transformers sets up: trimmed blocks, loop controls, an immutable sandbox, `tojson` that
+/// keeps non-ASCII text, `raise_exception` and `strftime_now`. Source → tokens → syntax tree → text; each stage is a
+/// value.
 public struct ChatTemplate: Sendable {
   /// The template as given.
   public let source: String

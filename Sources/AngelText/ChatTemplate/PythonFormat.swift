@@ -1,4 +1,5 @@
-/// One replacement in a format: fill, alignment, width, precision and type, as Python's format specifications have them.
+/// One replacement in a format: fill, alignment, width, precision and type, as Python's format specifications have
+/// them.
 struct PythonFormatSpecification {
   var fill: Unicode.Scalar = " "
   var alignment: Unicode.Scalar?

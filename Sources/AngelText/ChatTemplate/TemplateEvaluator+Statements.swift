@@ -80,7 +80,8 @@ extension TemplateEvaluator {
       // `loop.changed(loop)` would make it hold itself.
       state.lastChanged = nil
     }
-    // As in Jinja2, `else` runs unless some pass got to the end of the body: a `break` in the first pass counts as none.
+    // As in Jinja2, `else` runs unless some pass got to the end of the body: a `break` in the first pass counts as
+    // none.
     var isCompleted = false
     for (index, item) in items.enumerated() {
       try step()

@@ -1,5 +1,5 @@
-/// The methods of `str`, one line each. Results are counted after they are made where they are no longer than a few times
-/// the receiver, and before where an argument sets their size.
+/// The methods of `str`, one line each. Results are counted after they are made where they are no longer than a few
+/// times the receiver, and before where an argument sets their size.
 enum TemplateStringMethods {
   static let table: [String: TemplateMethods.TextMethod] = [
     "capitalize": mapped(PythonText.capitalized),

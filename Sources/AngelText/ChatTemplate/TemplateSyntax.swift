@@ -1,5 +1,5 @@
-/// The syntax tree of a template. Chains (`a + b - c`, `x.y[0]|f`) are flat lists, so a tree is only as deep as the source
-/// nests and can be walked and freed by recursion.
+/// The syntax tree of a template. Chains (`a + b - c`, `x.y[0]|f`) are flat lists, so a tree is only as deep as the
+/// source nests and can be walked and freed by recursion.
 indirect enum TemplateExpression: Sendable {
   case literal(TemplateLiteral)
   case name(String)

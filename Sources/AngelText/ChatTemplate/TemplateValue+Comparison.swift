@@ -1,5 +1,5 @@
-/// Equality, order and containment with Python's rules. Each visited element costs a step: shared parts of a value make it
-/// larger as a tree than in memory.
+/// Equality, order and containment with Python's rules. Each visited element costs a step: shared parts of a value
+/// make it larger as a tree than in memory.
 extension TemplateEvaluator {
   mutating func equal(_ a: TemplateValue, _ b: TemplateValue) throws(ChatTemplateError) -> Bool {
     try step()

@@ -1,7 +1,7 @@
 import AngelCore
 
-/// A value while a template runs. Lists and dictionaries never change, as in Jinja2's immutable sandbox, so they are plain
-/// values; only a namespace, a loop and a cycler have identity.
+/// A value while a template runs. Lists and dictionaries never change, as in Jinja2's immutable sandbox, so they are
+/// plain values; only a namespace, a loop and a cycler have identity.
 enum TemplateValue {
   /// A missing variable or attribute; the text says what is missing.
   case undefined(String)
@@ -23,7 +23,8 @@ enum TemplateValue {
   indirect case method(TemplateValue, String)
 }
 
-/// Elements and how deep they nest; a value never nests deeper than `maximumDepth`, so that it can be freed by recursion.
+/// Elements and how deep they nest; a value never nests deeper than `maximumDepth`, so that it can be freed by
+/// recursion.
 struct TemplateList {
   static let maximumDepth = 300
   let elements: [TemplateValue]
