@@ -4,6 +4,8 @@
 //   angel_kernel name_variant(angel_isa isa)
 // which picks the best one at or below `isa`. NEON is part of every arm64, so the plain build is the NEON variant there.
 #pragma once
+#include <stddef.h>
+
 #include "families.h"
 
 #if defined(__aarch64__)
