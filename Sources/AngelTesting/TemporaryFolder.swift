@@ -30,6 +30,11 @@ public final class TemporaryFolder: Sendable {
     return target
   }
 
+  /// Makes a symbolic link to `target`.
+  public func link(_ target: String, as name: String) throws {
+    guard symlink(target, self(name)) == 0 else { throw TestingFailure("cannot link \(self(name))") }
+  }
+
   /// A file's bytes.
   public static func read(_ path: String) throws -> [UInt8] {
     guard let file = fopen(path, "r") else { throw TestingFailure("cannot read \(path)") }

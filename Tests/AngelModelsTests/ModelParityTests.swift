@@ -1,0 +1,212 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelMemory
+import AngelModels
+import AngelNN
+import AngelTensor
+import AngelTesting
+import Testing
+
+/// Every family against Hugging Face transformers, in float32, on tiny checkpoints with random norms and biases.
+@Suite("Models equal transformers")
+struct ModelParityTests {
+  static let folders = [
+    "llama-tiny", "llama-tiny-linear", "llama-tiny-dynamic", "llama-tiny-llama3", "llama-tiny-yarn",
+    "llama-tiny-yarn-factors", "llama-tiny-yarn-mscale", "llama-tiny-longrope", "llama-tiny-parameters",
+    "llama-tiny-bias", "llama-tiny-wide-heads", "llama-tiny-tied", "qwen3-tiny", "qwen3-tiny-tied",
+  ]
+
+  @Test("logits at every position and greedy tokens", arguments: folders)
+  func folder(_ name: String) throws {
+    let golden = try Goldens.json("models/\(name)/golden.json")
+    let engine = try makeEngine(Goldens.path("models/\(name)"))
+    for length in ["short", "long"] {
+      if let entry = golden[length] { try expect(engine, equals: entry, in: name) }
+    }
+  }
+
+  @Test("the configuration as newer transformers writes it gives the same model", arguments: folders)
+  func newerConfiguration(_ name: String) throws {
+    let folder = Goldens.path("models/\(name)")
+    guard let newer = try? Goldens.bytes("models/\(name)/config-transformers-5.json") else { return }
+    let temporary = try TemporaryFolder()
+    try temporary.write(newer, to: "config.json")
+    try temporary.link(folder + "/model.safetensors", as: "model.safetensors")
+    let golden = try #require(try Goldens.json("models/\(name)/golden.json")["short"])
+    try expect(makeEngine(temporary.path), equals: golden, in: name)
+  }
+
+  @Test("GGUF files, against their own dequantised weights", arguments: ["llama-tiny", "qwen3-tiny"])
+  func gguf(_ name: String) throws {
+    let cases = try #require(try Goldens.json("models/\(name)/gguf-golden.json")["cases"]?.array)
+    #expect(cases.count >= 2)
+    for entry in cases {
+      let file = try #require(entry["file"]?.string)
+      let folder = entry["folder"]?.string ?? name
+      try expect(makeEngine(Goldens.path("models/\(folder)/\(file)")), equals: entry, in: folder)
+    }
+  }
+
+  private func expect(_ engine: InferenceEngine, equals golden: JSONValue, in folder: String) throws {
+    let prompt = try #require(golden["prompt"]?.tokens)
+    let file = try #require(golden["logits"]?["file"]?.string)
+    let first = try #require(golden["logits"]?["firstPosition"]?.integer)
+    let vocabularyStride = try #require(golden["logits"]?["vocabularyStride"]?.integer)
+    let width = try #require(golden["logits"]?["shape"]?.array?[1].integer)
+    let want = try Goldens.floats("models/\(folder)/\(file)")
+    var position = 0
+    try engine.allLogits(after: prompt, in: engine.makeSequence()) { logits in
+      defer { position += 1 }
+      guard position >= first else { return }
+      let row = (position - first) * width
+      let got = stride(from: 0, to: logits.count, by: vocabularyStride).map { logits[$0] }
+      #expect(normalizedError(got, want[row..<(row + width)]) < 1e-4, "\(folder)/\(file), position \(position)")
+    }
+    #expect(position == prompt.count)
+
+    // Whole passes, as the golden's: scalings that depend on the length differ from cached generation there.
+    var tokens = prompt
+    for expected in try #require(golden["greedy"]?.tokens) {
+      let logits = try engine.logits(after: tokens, in: engine.makeSequence())
+      let best = try #require(logits.indices.max { logits[$0] < logits[$1] })
+      #expect(Int32(best) == expected, "\(folder)/\(file), token \(tokens.count)")
+      tokens.append(expected)
+    }
+  }
+}
+
+@Suite("Models without arithmetic")
+struct ModelShapeTests {
+  @Test("every architecture of the catalog runs on the shapes-only backend", arguments: ["llama-tiny", "qwen3-tiny"])
+  func shapes(_ name: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
+    let backend = ShapesBackend()
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var model = try entry.outline(checkpoint)
+    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
+    let weights = try #require(backend.currentBytes[.weights])
+    #expect(weights == checkpoint.card.byteCount, "float32 panels of whole sixteens take what the file takes")
+    ModelPlan.step(model, rows: 7, 64, .float16, backend)
+    #expect(backend.currentBytes[.weights] == weights)
+    #expect(backend.currentBytes[.activations] == 0)
+    let logitBytes = model.configuration.vocabularySize * 4
+    #expect(try #require(backend.peakBytes[.activations]) >= logitBytes)
+    #expect(backend.launches["paged_attention"] == model.configuration.cacheGeometry.layerCount)
+  }
+
+  @Test("the plan's activations and cache are what a real run takes", arguments: ["llama-tiny", "qwen3-tiny"])
+  func planned(_ name: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
+    var options = EngineOptions()
+    options.contextLength = 64
+    options.chunkLength = 32
+    let plan = try ModelPlan(checkpoint, arithmetic: .f32, options: options)
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 1)
+    let session = try makeEngine(checkpoint, on: backend, options: options)
+    _ = try session.logits(after: [Int32](repeating: 5, count: 63), in: session.makeSequence())
+    #expect(backend.pool.usage[.weights].byteCount == plan.bytes[.weights])
+    #expect(backend.pool.usage[.activations].peakByteCount <= plan.bytes[.activations] ?? 0)
+    #expect(backend.pool.usage[.activations].byteCount == 0)
+    #expect(plan.bytes[.keyValueCache] == 4 * 2 * 2 * checkpoint.headWidth * 16 * 2 * 2)
+  }
+
+  @Test("every child of a model is visited", arguments: ["llama-tiny-bias", "llama-tiny-tied", "qwen3-tiny"])
+  func visited(_ name: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
+    let model = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
+    let visited = Set(model.parameterShapes().map { ObjectIdentifier($0.parameter) })
+    var missing: [String] = []
+    func walk(_ value: Any, _ path: String) {
+      if let parameter = value as? Parameter {
+        if !visited.contains(ObjectIdentifier(parameter)) { missing.append(path) }
+        return
+      }
+      for child in Mirror(reflecting: value).children { walk(child.value, path + "." + (child.label ?? "")) }
+    }
+    walk(model, name)
+    #expect(missing == [])
+    #expect(visited.count == checkpoint.tensors.count)
+  }
+
+  @Test("the name table is two-way for every tensor of a file", arguments: ["llama-tiny-bias", "qwen3-tiny"])
+  func names(_ name: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
+    let table =
+      checkpoint.architecture == "llama"
+      ? LlamaModel.names(for: try LlamaModel.configuration(of: checkpoint))
+      : Qwen3Model.names(for: try Qwen3Model.configuration(of: checkpoint))
+    for tensor in checkpoint.tensorNames {
+      let path = try #require(table.parameter(forTensor: tensor, in: .huggingFace))
+      #expect(table.tensor(forParameter: path, in: .huggingFace)?.name == tensor)
+      let gguf = try #require(table.tensor(forParameter: path, in: .gguf)?.name)
+      #expect(table.parameter(forTensor: gguf, in: .gguf) == path)
+    }
+  }
+
+  @Test("an unknown architecture is refused with the known ones")
+  func unknownArchitecture() throws {
+    let temporary = try TemporaryFolder()
+    try temporary.write(Array(#"{"model_type": "mamba"}"#.utf8), to: "config.json")
+    try temporary.link(Goldens.path("models/llama-tiny/model.safetensors"), as: "model.safetensors")
+    let checkpoint = try Checkpoint.open(temporary.path)
+    #expect(throws: ModelError.unknownArchitecture("mamba", path: checkpoint.path, known: ["llama", "qwen3"])) {
+      try ModelCatalog.languageModel(for: checkpoint)
+    }
+  }
+}
+
+@Suite("The kernel contract, through whole models")
+struct ModelContractTests {
+  @Test("a token's logits are the same bits alone, in chunks of any size and on any number of threads")
+  func batchInvariance() throws {
+    for file in ["llama-tiny/llama-tiny-F32.gguf", "llama-tiny/llama-tiny-Q8_0.gguf", "llama-tiny/llama-tiny-Q4_0.gguf"] {
+      for arithmetic in Arithmetic.allCases {
+        var reference: [[Float]]?
+        for (chunk, threads) in [(1, 1), (2, 2), (7, 1), (32, 2), (512, 3)] {
+          var options = EngineOptions()
+          options.chunkLength = chunk
+          options.cacheDType = arithmetic == .f32 ? .float32 : .float16
+          let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: threads)
+          let engine = try makeEngine(
+            Checkpoint.open(Goldens.path("models/\(file)")), on: backend, arithmetic: arithmetic, options: options)
+          var rows: [[Float]] = []
+          let prompt = (0..<48).map { Int32(($0 * 37 + 11) % 259) }
+          try engine.allLogits(after: prompt, in: engine.makeSequence()) { rows.append(Array($0)) }
+          if let reference { #expect(rows == reference, "\(file), \(arithmetic), chunks of \(chunk), \(threads) threads") }
+          reference = reference ?? rows
+        }
+      }
+    }
+  }
+}
+
+/// An engine in float32 over the model at `path`.
+func makeEngine(_ path: String) throws -> InferenceEngine {
+  var options = EngineOptions()
+  options.cacheDType = .float32
+  let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
+  return try makeEngine(Checkpoint.open(path), on: backend, options: options)
+}
+
+func makeEngine(
+  _ checkpoint: Checkpoint, on backend: CPUBackend, arithmetic: Arithmetic = .f32, options: EngineOptions
+) throws -> InferenceEngine {
+  let entry = try ModelCatalog.languageModel(for: checkpoint)
+  var model = try entry.outline(checkpoint)
+  try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
+  return try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
+}
+
+extension Checkpoint {
+  fileprivate var headWidth: Int {
+    configuration["head_dim"]?.integer
+      ?? (configuration["hidden_size"]?.integer ?? 0) / (configuration["num_attention_heads"]?.integer ?? 1)
+  }
+}
+
+extension JSONValue {
+  /// A list of token ids.
+  var tokens: [Int32]? { array?.compactMap { $0.integer.map(Int32.init) } }
+}
