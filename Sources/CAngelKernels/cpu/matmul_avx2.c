@@ -52,7 +52,9 @@ TARGET_INLINE void dense_rows(
 #pragma unroll
   for (int r = 0; r < rows; r++) {
 #pragma unroll
-    for (int h = 0; h < halves; h++) sum[r][h] = _mm256_loadu_ps(sums + r * t->sums_stride + 8 * h);
+    for (int h = 0; h < halves; h++) {
+      sum[r][h] = t->is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * t->sums_stride + 8 * h);
+    }
   }
   for (int64_t k = 0; k + 1 < t->depth; k += 2) {
 #pragma unroll
@@ -177,7 +179,9 @@ TARGET_INLINE void int8_rows(
     const struct angel_block *blocks = t->weight + half / 2 * t->weight_stride;
     __m256 sum[2];
 #pragma unroll
-    for (int r = 0; r < rows; r++) sum[r] = _mm256_loadu_ps(sums + r * t->sums_stride);
+    for (int r = 0; r < rows; r++) {
+      sum[r] = t->is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * t->sums_stride);
+    }
     for (int64_t b = 0; b < t->blocks; b++) {
 #pragma unroll
       for (int r = 0; r < rows; r++) {
