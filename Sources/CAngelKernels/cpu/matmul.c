@@ -1,11 +1,11 @@
-// matmul: how rows, panels and depth are cut so that weights are unpacked once for many rows and everything a tile reads
+// matmul: how rows, panels and depth are cut so that weights are unpacked once for many rows and what a tile reads
 // stays in the first two caches. The arithmetic is in matmul_<isa>.c; cuts never change its order (matmul_engine.h).
 #include "matmul_engine.h"
 
 enum {
   ROW_BLOCK = 128,       // rows that share one unpacking of the weights; their activations stay in the second cache
   FEW_ROWS = 8,          // up to here 16-bit weights are widened in registers, not in a buffer
-  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a fused multiply-add
+  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a multiply-add
   DENSE_BUFFER = 8192,   // floats of unpacked weights: 32 KiB
 };
 
@@ -43,8 +43,8 @@ static void finish(const struct angel_matmul_arguments *a, int64_t row, int32_t 
 
 // Unpacks elements k ..< k + depth of `panels` panels to float32, one after the other.
 ANGEL_INLINE void unpack_floats(
-  const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes, int32_t panels,
-  struct angel_range k, float *buffer) {
+  const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes,
+  int32_t panels, struct angel_range k, float *buffer) {
   const int64_t step = angel_geometry_of(dtype).blocks == 0 ? 2 : ANGEL_BLOCK;
   const int64_t count = (k.end - k.begin + step - 1) / step;
   for (int32_t p = 0; p < panels; p++) {
@@ -55,7 +55,8 @@ ANGEL_INLINE void unpack_floats(
 
 // All depth of a row block against a few panels, in float32.
 ANGEL_INLINE void multiply_panels(
-  const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile, float *buffer) {
+  const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile,
+  float *buffer) {
   const int is_direct = dtype == ANGEL_F32 || (angel_geometry_of(dtype).blocks == 0 && tile.rows <= FEW_ROWS);
   const int64_t limit = is_direct && tile.rows <= FEW_ROWS ? depth : DENSE_BUFFER / ANGEL_PANEL / tile.panels;
   const uint8_t *panel = tile.weight;

@@ -152,7 +152,8 @@ TARGET_INLINE __m256 extend(
   __m256i first = dot_half(block->q, lanes, x, is_wide), second = dot_half(block->q + 4, lanes, x + 16, is_wide);
   if (kind == ANGEL_HALVES_BLOCK) {
     const __m256i *scales[2] = {
-      (const __m256i *)(const void *)(block->scale[0] + lanes), (const __m256i *)(const void *)(block->scale[1] + lanes)};
+      (const __m256i *)(const void *)(block->scale[0] + lanes),
+      (const __m256i *)(const void *)(block->scale[1] + lanes)};
     first = _mm256_sub_epi32(first, _mm256_set1_epi32(offset * x_sum[0]));
     second = _mm256_sub_epi32(second, _mm256_set1_epi32(offset * x_sum[1]));
     first = _mm256_mullo_epi32(first, _mm256_load_si256(scales[0]));

@@ -1,4 +1,5 @@
-// matmul with AVX-512 and VNNI: a lane is an output row, so one register is one panel and nothing is summed across lanes.
+// matmul with AVX-512 and VNNI: a lane is an output row, one register is one panel, and nothing is
+// summed across lanes.
 #include "matmul_engine.h"
 
 #if defined(ANGEL_X86)
@@ -8,7 +9,7 @@
 #define TARGET_INLINE static inline __attribute__((always_inline)) TARGET
 
 enum {
-  PREFETCH_BYTES = 1024,
+  PREFETCH_BYTES = 4096,  // measured best of 512 ... 4096 for weights in memory: 14.0 against 10.7 GB/s for q4_0
   ROWS = 6,  // of an int8 tile: twelve chains of dot products cover their latency
 };
 
@@ -233,7 +234,7 @@ TARGET_INLINE __m512 extend(
   return sum;
 }
 
-// What a row contributes beside its quants, worked out once per stretch for all its blocks: where the integer sums start
+// What a row contributes beside its quants, worked out once per stretch for all its blocks: where integer sums start
 // (minus offset times the sum of quants; one per half if the format has two scales) or, for formats with a minimum, the
 // factor of the minimum.
 union row_terms {
@@ -456,7 +457,8 @@ TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, f
 #undef BODY
 }
 
-TARGET_INLINE void stream_panel(angel_dtype dtype, struct angel_int8_row row, int64_t depth, const uint8_t *panel, float *sums) {
+TARGET_INLINE void stream_panel(
+  angel_dtype dtype, struct angel_int8_row row, int64_t depth, const uint8_t *panel, float *sums) {
   const struct angel_geometry geometry = angel_geometry_of(dtype);
   const uint8_t *group = panel;
   __m512 sum = _mm512_setzero_ps();

@@ -1,7 +1,7 @@
 // What an instruction set supplies to matmul.c: tiles that extend running sums by a stretch of depth.
 //
 // sums[r * sums_stride + 16 * p + lane] is the running sum of row r and lane `lane` of panel p. A tile loads it (or
-// starts from zero in the first stretch of depth), extends it in the order of matmul.h and stores it, which is exact; so
+// starts from zero in the first stretch of depth), extends it in the order of matmul.h and stores it, which is exact:
 // how depth is cut never shows in the result.
 #pragma once
 #include "matmul.h"
