@@ -1,4 +1,5 @@
-// embedding: one lane of the packed panels, dequantised (embedding.h). The same float32 steps as matmul's dequantisation.
+// embedding: one lane of the packed panels, dequantised (embedding.h) by
+// the same float32 steps as in matmul.
 #include "embedding.h"
 
 #include "panels.h"
@@ -44,7 +45,8 @@ ANGEL_INLINE void dequantize_lane(
   }
 }
 
-ANGEL_INLINE void embed_blocks(const struct angel_embedding_arguments *a, int32_t part, int32_t parts, angel_dtype dtype) {
+ANGEL_INLINE void embed_blocks(
+  const struct angel_embedding_arguments *a, int32_t part, int32_t parts, angel_dtype dtype) {
   const struct angel_geometry geometry = angel_geometry_of(dtype);
   const int64_t blocks = a->depth / ANGEL_BLOCK, panel_bytes = angel_panel_bytes(dtype, a->depth);
   const struct angel_range rows = angel_part_range(a->rows, part, parts);
@@ -58,7 +60,8 @@ ANGEL_INLINE void embed_blocks(const struct angel_embedding_arguments *a, int32_
   }
 }
 
-ANGEL_INLINE void embed_dense(const struct angel_embedding_arguments *a, int32_t part, int32_t parts, angel_dtype dtype) {
+ANGEL_INLINE void embed_dense(
+  const struct angel_embedding_arguments *a, int32_t part, int32_t parts, angel_dtype dtype) {
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
   const struct angel_range rows = angel_part_range(a->rows, part, parts);
   for (int64_t row = rows.begin; row < rows.end; row++) {

@@ -1,4 +1,4 @@
-// What every family file exports to the look-up: its kernel for an instruction set and the dtypes of its header, or NULL.
+// What every family file exports to the look-up: its kernel for an instruction set and dtypes, or NULL.
 #pragma once
 #include "angel_types.h"
 

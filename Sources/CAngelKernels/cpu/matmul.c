@@ -1,34 +1,50 @@
-// matmul: how rows, panels and depth are cut so that weights are unpacked once for many rows and everything a tile reads
+// matmul: how rows, panels and depth are cut so that weights are unpacked once for many rows and what a tile reads
 // stays in the first two caches. The arithmetic is in matmul_<isa>.c; cuts never change its order (matmul_engine.h).
 #include "matmul_engine.h"
 
 enum {
   ROW_BLOCK = 128,       // rows that share one unpacking of the weights; their activations stay in the second cache
   FEW_ROWS = 8,          // up to here 16-bit weights are widened in registers, not in a buffer
-  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a fused multiply-add
+  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a multiply-add
   DENSE_BUFFER = 8192,   // floats of unpacked weights: 32 KiB
-  BLOCK_BUFFER = 32,     // unpacked blocks: 22 KiB
 };
 
-// Adds the bias and writes the valid columns.
-static void write_sums(
-  const struct angel_matmul_arguments *a, const float *sums, int64_t stride, struct angel_range rows, int64_t column,
-  int64_t columns) {
-  const int64_t valid = a->columns - column < columns ? a->columns - column : columns;
-  for (int64_t r = rows.begin; r < rows.end; r++, sums += stride) {
-    float *output = a->output + r * a->columns + column;
+// Where a row block's sums for a few panels run up: in the output itself, or beside it when panels are padded or a bias
+// has yet to be added.
+struct target {
+  float *sums;
+  int64_t stride;
+  int64_t column, columns;  // valid ones
+  int32_t is_output;
+};
+
+ANGEL_INLINE struct target target_at(
+  const struct angel_matmul_arguments *a, int64_t row, int64_t panel, int32_t panels, float *buffer) {
+  const int64_t column = panel * ANGEL_PANEL, width = panels * ANGEL_PANEL, left = a->columns - column;
+  if (a->bias == NULL && left >= width) {
+    return (struct target){a->output + row * a->columns + column, a->columns, column, width, 1};
+  }
+  return (struct target){buffer, width, column, left < width ? left : width, 0};
+}
+
+// Writes the valid columns of sums that ran up beside the output.
+static void finish(const struct angel_matmul_arguments *a, int64_t row, int32_t rows, struct target target) {
+  if (target.is_output) return;
+  for (int32_t r = 0; r < rows; r++) {
+    const float *sums = target.sums + r * target.stride;
+    float *output = a->output + (row + r) * a->columns + target.column;
     if (a->bias == NULL) {
-      memcpy(output, sums, (size_t)valid * sizeof(float));
+      memcpy(output, sums, (size_t)target.columns * sizeof(float));
     } else {
-      for (int64_t c = 0; c < valid; c++) output[c] = sums[c] + a->bias[column + c];
+      for (int64_t c = 0; c < target.columns; c++) output[c] = sums[c] + a->bias[target.column + c];
     }
   }
 }
 
 // Unpacks elements k ..< k + depth of `panels` panels to float32, one after the other.
 ANGEL_INLINE void unpack_floats(
-  const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes, int32_t panels,
-  struct angel_range k, float *buffer) {
+  const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes,
+  int32_t panels, struct angel_range k, float *buffer) {
   const int64_t step = angel_geometry_of(dtype).blocks == 0 ? 2 : ANGEL_BLOCK;
   const int64_t count = (k.end - k.begin + step - 1) / step;
   for (int32_t p = 0; p < panels; p++) {
@@ -39,7 +55,8 @@ ANGEL_INLINE void unpack_floats(
 
 // All depth of a row block against a few panels, in float32.
 ANGEL_INLINE void multiply_panels(
-  const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile, float *buffer) {
+  const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile,
+  float *buffer) {
   const int is_direct = dtype == ANGEL_F32 || (angel_geometry_of(dtype).blocks == 0 && tile.rows <= FEW_ROWS);
   const int64_t limit = is_direct && tile.rows <= FEW_ROWS ? depth : DENSE_BUFFER / ANGEL_PANEL / tile.panels;
   const uint8_t *panel = tile.weight;
@@ -48,6 +65,7 @@ ANGEL_INLINE void multiply_panels(
   for (int64_t k = 0; k < depth; k += limit) {
     tile.depth = depth - k < limit ? depth - k : limit;
     tile.input = input + k;
+    tile.is_first = k == 0;
     if (is_direct) {
       tile.weight = panel + k * ANGEL_PANEL * 4;  // k is 0 unless the weights are f32
       engine->dense(dtype, &tile);
@@ -72,14 +90,13 @@ ANGEL_INLINE void multiply_floats(
     int32_t width = rows <= WIDE_PANELS ? WIDE_PANELS : 2;
     for (int64_t panel = panels.begin; panel < panels.end; panel += width) {
       while (width > panels.end - panel) width /= 2;
-      const int64_t stride = width * ANGEL_PANEL;
-      memset(sums, 0, (size_t)(rows * stride) * sizeof(float));
+      const struct target target = target_at(a, row, panel, width, sums);
       const struct angel_dense_tile tile = {
         .input = (const float *)a->input + row * a->depth, .input_stride = a->depth,
         .weight = (const uint8_t *)a->weight + panel * panel_bytes, .panel_bytes = panel_bytes,
-        .sums = sums, .sums_stride = stride, .rows = rows, .panels = width};
+        .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
       multiply_panels(engine, dtype, a->depth, tile, buffer);
-      write_sums(a, sums, stride, (struct angel_range){row, row + rows}, panel * ANGEL_PANEL, stride);
+      finish(a, row, rows, target);
     }
   }
 }
@@ -91,8 +108,9 @@ ANGEL_INLINE void stream_int8(
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
   for (int64_t panel = panels.begin; panel < panels.end; panel++) {
     alignas(64) float sums[ANGEL_PANEL];
-    engine->stream(dtype, a->input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, sums);
-    write_sums(a, sums, ANGEL_PANEL, (struct angel_range){0, 1}, panel * ANGEL_PANEL, ANGEL_PANEL);
+    const struct target target = target_at(a, 0, panel, 1, sums);
+    engine->stream(dtype, a->input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, target.sums);
+    finish(a, 0, 1, target);
   }
 }
 
@@ -101,30 +119,30 @@ ANGEL_INLINE void multiply_int8(
   angel_dtype dtype) {
   const struct angel_range panels = angel_part_range((a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL, part, parts);
   if (a->rows == 1 && engine->stream != NULL) return stream_int8(a, panels, engine, dtype);
-  struct angel_block buffer[BLOCK_BUFFER];
+  struct angel_block buffer[2 * ANGEL_STRETCH_BLOCKS];
   alignas(64) float sums[ROW_BLOCK * 2 * ANGEL_PANEL];
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
-  const int64_t blocks = a->depth / ANGEL_BLOCK, limit = BLOCK_BUFFER / 2;
+  const int64_t blocks = a->depth / ANGEL_BLOCK, limit = ANGEL_STRETCH_BLOCKS;
   for (int64_t row = 0; row < a->rows; row += ROW_BLOCK) {
     const int32_t rows = (int32_t)(a->rows - row < ROW_BLOCK ? a->rows - row : ROW_BLOCK);
     for (int64_t panel = panels.begin; panel < panels.end; panel += 2) {
       const int32_t width = panels.end - panel < 2 ? 1 : 2;
-      const int64_t stride = width * ANGEL_PANEL;
-      memset(sums, 0, (size_t)(rows * stride) * sizeof(float));
+      const struct target target = target_at(a, row, panel, width, sums);
       struct angel_int8_tile tile = {
         .input = (const uint8_t *)a->input + row * row_bytes, .row_bytes = row_bytes, .depth = a->depth,
         .weight = buffer, .weight_stride = limit, .geometry = angel_geometry_of(dtype),
-        .sums = sums, .sums_stride = stride, .rows = rows, .panels = width};
+        .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
       for (int64_t b = 0; b < blocks; b += limit) {
         tile.first_block = b;
         tile.blocks = blocks - b < limit ? blocks - b : limit;
+        tile.is_first = b == 0;
         for (int32_t p = 0; p < width; p++) {
           const uint8_t *start = (const uint8_t *)a->weight + (panel + p) * panel_bytes;
           engine->unpack(dtype, (struct angel_stretch){start, b, tile.blocks}, buffer + p * limit);
         }
         engine->int8(&tile);
       }
-      write_sums(a, sums, stride, (struct angel_range){row, row + rows}, panel * ANGEL_PANEL, stride);
+      finish(a, row, rows, target);
     }
   }
 }

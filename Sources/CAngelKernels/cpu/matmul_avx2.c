@@ -52,7 +52,9 @@ TARGET_INLINE void dense_rows(
 #pragma unroll
   for (int r = 0; r < rows; r++) {
 #pragma unroll
-    for (int h = 0; h < halves; h++) sum[r][h] = _mm256_loadu_ps(sums + r * t->sums_stride + 8 * h);
+    for (int h = 0; h < halves; h++) {
+      sum[r][h] = t->is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * t->sums_stride + 8 * h);
+    }
   }
   for (int64_t k = 0; k + 1 < t->depth; k += 2) {
 #pragma unroll
@@ -150,7 +152,8 @@ TARGET_INLINE __m256 extend(
   __m256i first = dot_half(block->q, lanes, x, is_wide), second = dot_half(block->q + 4, lanes, x + 16, is_wide);
   if (kind == ANGEL_HALVES_BLOCK) {
     const __m256i *scales[2] = {
-      (const __m256i *)(const void *)(block->scale[0] + lanes), (const __m256i *)(const void *)(block->scale[1] + lanes)};
+      (const __m256i *)(const void *)(block->scale[0] + lanes),
+      (const __m256i *)(const void *)(block->scale[1] + lanes)};
     first = _mm256_sub_epi32(first, _mm256_set1_epi32(offset * x_sum[0]));
     second = _mm256_sub_epi32(second, _mm256_set1_epi32(offset * x_sum[1]));
     first = _mm256_mullo_epi32(first, _mm256_load_si256(scales[0]));
@@ -177,7 +180,9 @@ TARGET_INLINE void int8_rows(
     const struct angel_block *blocks = t->weight + half / 2 * t->weight_stride;
     __m256 sum[2];
 #pragma unroll
-    for (int r = 0; r < rows; r++) sum[r] = _mm256_loadu_ps(sums + r * t->sums_stride);
+    for (int r = 0; r < rows; r++) {
+      sum[r] = t->is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * t->sums_stride);
+    }
     for (int64_t b = 0; b < t->blocks; b++) {
 #pragma unroll
       for (int r = 0; r < rows; r++) {

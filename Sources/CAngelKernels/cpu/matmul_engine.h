@@ -1,11 +1,15 @@
 // What an instruction set supplies to matmul.c: tiles that extend running sums by a stretch of depth.
 //
-// sums[r * sums_stride + 16 * p + lane] is the running sum of row r and lane `lane` of panel p. A tile loads it, extends
-// it in the order of matmul.h and stores it, which is exact; so how depth is cut never shows in the result.
+// sums[r * sums_stride + 16 * p + lane] is the running sum of row r and lane `lane` of panel p. A tile loads it (or
+// starts from zero in the first stretch of depth), extends it in the order of matmul.h and stores it, which is exact:
+// how depth is cut never shows in the result.
 #pragma once
 #include "matmul.h"
 #include "panels.h"
 #include "quantize_rows.h"
+
+// Blocks of two panels unpacked at a time: 33 KiB, beside which a few rows of activations fit the first cache.
+enum { ANGEL_STRETCH_BLOCKS = 24 };
 
 // Float32 rows against panels of f32, f16 or bf16.
 struct angel_dense_tile {
@@ -17,19 +21,21 @@ struct angel_dense_tile {
   float *sums;
   int64_t sums_stride;
   int32_t rows, panels;  // panels 1, 2 or 4
+  int32_t is_first;      // sums start from zero
 };
 
 // Rows of int8 (quantize_rows.h) against unpacked blocks.
 struct angel_int8_tile {
   const uint8_t *input;  // first row
   int64_t row_bytes, depth;
-  int64_t first_block, blocks;
+  int64_t first_block, blocks;  // at most ANGEL_STRETCH_BLOCKS
   const struct angel_block *weight;  // [panels][weight_stride]
   int64_t weight_stride;
   struct angel_geometry geometry;
   float *sums;
   int64_t sums_stride;
   int32_t rows, panels;  // panels 1 or 2
+  int32_t is_first;      // sums start from zero
 };
 
 // Blocks first ..< first + count of a panel.

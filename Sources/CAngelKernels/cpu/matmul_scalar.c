@@ -21,6 +21,7 @@ static void dense(angel_dtype dtype, const struct angel_dense_tile *t) {
     for (int32_t r = 0; r < t->rows; r++) {
       const float *x = t->input + r * t->input_stride;
       float *sums = t->sums + r * t->sums_stride + p * ANGEL_PANEL;
+      if (t->is_first) memset(sums, 0, ANGEL_PANEL * sizeof(float));
       for (int64_t k = 0; k < t->depth; k++) {
         for (int lane = 0; lane < ANGEL_PANEL; lane++) {
           sums[lane] = fmaf(weight_at(dtype, panel, k, lane), x[k], sums[lane]);
@@ -62,6 +63,7 @@ static void int8(const struct angel_int8_tile *t) {
     const struct angel_int8_row row = angel_int8_row_at(t->input + r * t->row_bytes, t->depth);
     for (int32_t p = 0; p < t->panels; p++) {
       float *sums = t->sums + r * t->sums_stride + p * ANGEL_PANEL;
+      if (t->is_first) memset(sums, 0, ANGEL_PANEL * sizeof(float));
       const struct angel_block *blocks = t->weight + p * t->weight_stride;
       for (int64_t b = 0; b < t->blocks; b++) {
         for (int lane = 0; lane < ANGEL_PANEL; lane++) {

@@ -1,7 +1,7 @@
 // The thread pool of angel_pool.h.
 //
 // A run is published as a 64-bit ticket {generation, next part}. A part is claimed by a compare-and-swap on the whole
-// ticket, so a worker that wakes late, with the job of a finished run in hand, cannot claim anything: the generation has
+// ticket, so a worker that wakes late, holding the job of a finished run, cannot claim anything: the generation has
 // moved on and the swap fails before the stale kernel or arguments are used.
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE

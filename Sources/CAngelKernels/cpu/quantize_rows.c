@@ -1,4 +1,4 @@
-// quantize_rows: float32 rows -> int8 activations per 32 elements (quantize_rows.h). One body for every instruction set:
+// quantize_rows: float32 rows -> int8 activations per 32 elements (quantize_rows.h). One body for every set:
 // no step of it depends on the order of evaluation, so the compiler may vectorise it as it likes.
 #include "quantize_rows.h"
 
