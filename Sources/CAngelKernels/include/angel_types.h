@@ -22,7 +22,7 @@ typedef enum : uint8_t {
   ANGEL_FAMILY_COUNT
 } angel_family;
 
-// Instruction sets, in ascending order of preference. The best supported one is chosen at load.
+// Instruction sets, in ascending order of preference. The best supported one is chosen at the first look-up.
 typedef enum : uint8_t { ANGEL_ISA_SCALAR = 0, ANGEL_ISA_AVX2 = 1, ANGEL_ISA_AVX512 = 2, ANGEL_ISA_AVX512_BF16 = 3,
                          ANGEL_ISA_NEON = 4 } angel_isa;
 
@@ -35,3 +35,6 @@ const char *angel_isa_name(angel_isa isa);
 // The kernel of `family` for the dtypes of its first inputs and output, or NULL when there is none (the caller then
 // falls back on the composed form). Each family's header says what the three dtypes mean; unused ones are ANGEL_NO_DTYPE.
 angel_kernel angel_kernel_lookup(angel_family family, angel_dtype first, angel_dtype second, angel_dtype third);
+// The same for a named instruction set, and NULL when the CPU lacks it; tests compare them without forcing anything.
+angel_kernel angel_kernel_lookup_for(
+  angel_isa isa, angel_family family, angel_dtype first, angel_dtype second, angel_dtype third);

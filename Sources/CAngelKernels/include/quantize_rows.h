@@ -1,8 +1,8 @@
 // quantize_rows: float32 rows -> int8 activations, symmetric per 32 elements. dtypes: (f32, int8_rows, none).
 // Layout of a row (angel_int8_row_bytes(depth) bytes, a multiple of 64): int8 q[depth]; float scale[depth/32];
 // int32 sum[depth/16] (sum of q over each 16). scale = max|x|/127; q = round-half-even(x * (127/max|x|)) clamped to
-// +-127; an all-zero block has scale 0. Depth is a multiple of 32. Non-finite input gives a NaN scale, so it surfaces
-// instead of vanishing.
+// +-127; a block of zeros, or of magnitudes so small that 127/max overflows, has scale 0 and zero quants. Depth is a
+// multiple of 32. Non-finite input gives a NaN scale (and zero quants), so it surfaces instead of vanishing.
 #pragma once
 #include "angel_types.h"
 

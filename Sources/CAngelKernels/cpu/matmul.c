@@ -1,0 +1,197 @@
+// matmul: how rows, panels and depth are cut so that weights are unpacked once for many rows and everything a tile reads
+// stays in the first two caches. The arithmetic is in matmul_<isa>.c; cuts never change its order (matmul_engine.h).
+#include "matmul_engine.h"
+
+enum {
+  ROW_BLOCK = 128,       // rows that share one unpacking of the weights; their activations stay in the second cache
+  FEW_ROWS = 8,          // up to here 16-bit weights are widened in registers, not in a buffer
+  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a fused multiply-add
+  DENSE_BUFFER = 8192,   // floats of unpacked weights: 32 KiB
+};
+
+// Where a row block's sums for a few panels run up: in the output itself, or beside it when panels are padded or a bias
+// has yet to be added.
+struct target {
+  float *sums;
+  int64_t stride;
+  int64_t column, columns;  // valid ones
+  int32_t is_output;
+};
+
+ANGEL_INLINE struct target target_at(
+  const struct angel_matmul_arguments *a, int64_t row, int64_t panel, int32_t panels, float *buffer) {
+  const int64_t column = panel * ANGEL_PANEL, width = panels * ANGEL_PANEL, left = a->columns - column;
+  if (a->bias == NULL && left >= width) {
+    return (struct target){a->output + row * a->columns + column, a->columns, column, width, 1};
+  }
+  return (struct target){buffer, width, column, left < width ? left : width, 0};
+}
+
+// Writes the valid columns of sums that ran up beside the output.
+static void finish(const struct angel_matmul_arguments *a, int64_t row, int32_t rows, struct target target) {
+  if (target.is_output) return;
+  for (int32_t r = 0; r < rows; r++) {
+    const float *sums = target.sums + r * target.stride;
+    float *output = a->output + (row + r) * a->columns + target.column;
+    if (a->bias == NULL) {
+      memcpy(output, sums, (size_t)target.columns * sizeof(float));
+    } else {
+      for (int64_t c = 0; c < target.columns; c++) output[c] = sums[c] + a->bias[target.column + c];
+    }
+  }
+}
+
+// Unpacks elements k ..< k + depth of `panels` panels to float32, one after the other.
+ANGEL_INLINE void unpack_floats(
+  const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes, int32_t panels,
+  struct angel_range k, float *buffer) {
+  const int64_t step = angel_geometry_of(dtype).blocks == 0 ? 2 : ANGEL_BLOCK;
+  const int64_t count = (k.end - k.begin + step - 1) / step;
+  for (int32_t p = 0; p < panels; p++) {
+    const struct angel_stretch stretch = {panel + p * panel_bytes, k.begin / step, count};
+    (step == 2 ? engine->widen : engine->dequantize)(dtype, stretch, buffer + p * count * step * ANGEL_PANEL);
+  }
+}
+
+// All depth of a row block against a few panels, in float32.
+ANGEL_INLINE void multiply_panels(
+  const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile, float *buffer) {
+  const int is_direct = dtype == ANGEL_F32 || (angel_geometry_of(dtype).blocks == 0 && tile.rows <= FEW_ROWS);
+  const int64_t limit = is_direct && tile.rows <= FEW_ROWS ? depth : DENSE_BUFFER / ANGEL_PANEL / tile.panels;
+  const uint8_t *panel = tile.weight;
+  const int64_t panel_bytes = tile.panel_bytes;
+  const float *input = tile.input;
+  for (int64_t k = 0; k < depth; k += limit) {
+    tile.depth = depth - k < limit ? depth - k : limit;
+    tile.input = input + k;
+    tile.is_first = k == 0;
+    if (is_direct) {
+      tile.weight = panel + k * ANGEL_PANEL * 4;  // k is 0 unless the weights are f32
+      engine->dense(dtype, &tile);
+    } else {
+      unpack_floats(engine, dtype, panel, panel_bytes, tile.panels, (struct angel_range){k, k + tile.depth}, buffer);
+      tile.weight = (const uint8_t *)buffer;
+      tile.panel_bytes = (tile.depth + 1) / 2 * 2 * ANGEL_PANEL * 4;
+      engine->dense(ANGEL_F32, &tile);
+    }
+  }
+}
+
+ANGEL_INLINE void multiply_floats(
+  const struct angel_matmul_arguments *a, int32_t part, int32_t parts, const struct angel_matmul_engine *engine,
+  angel_dtype dtype) {
+  alignas(64) float buffer[DENSE_BUFFER];
+  alignas(64) float sums[ROW_BLOCK * 2 * ANGEL_PANEL];
+  const struct angel_range panels = angel_part_range((a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL, part, parts);
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
+  for (int64_t row = 0; row < a->rows; row += ROW_BLOCK) {
+    const int32_t rows = (int32_t)(a->rows - row < ROW_BLOCK ? a->rows - row : ROW_BLOCK);
+    int32_t width = rows <= WIDE_PANELS ? WIDE_PANELS : 2;
+    for (int64_t panel = panels.begin; panel < panels.end; panel += width) {
+      while (width > panels.end - panel) width /= 2;
+      const struct target target = target_at(a, row, panel, width, sums);
+      const struct angel_dense_tile tile = {
+        .input = (const float *)a->input + row * a->depth, .input_stride = a->depth,
+        .weight = (const uint8_t *)a->weight + panel * panel_bytes, .panel_bytes = panel_bytes,
+        .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
+      multiply_panels(engine, dtype, a->depth, tile, buffer);
+      finish(a, row, rows, target);
+    }
+  }
+}
+
+// One row of int8: every panel straight from memory.
+ANGEL_INLINE void stream_int8(
+  const struct angel_matmul_arguments *a, struct angel_range panels, const struct angel_matmul_engine *engine,
+  angel_dtype dtype) {
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
+  for (int64_t panel = panels.begin; panel < panels.end; panel++) {
+    alignas(64) float sums[ANGEL_PANEL];
+    const struct target target = target_at(a, 0, panel, 1, sums);
+    engine->stream(dtype, a->input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, target.sums);
+    finish(a, 0, 1, target);
+  }
+}
+
+ANGEL_INLINE void multiply_int8(
+  const struct angel_matmul_arguments *a, int32_t part, int32_t parts, const struct angel_matmul_engine *engine,
+  angel_dtype dtype) {
+  const struct angel_range panels = angel_part_range((a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL, part, parts);
+  if (a->rows == 1 && engine->stream != NULL) return stream_int8(a, panels, engine, dtype);
+  struct angel_block buffer[2 * ANGEL_STRETCH_BLOCKS];
+  alignas(64) float sums[ROW_BLOCK * 2 * ANGEL_PANEL];
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
+  const int64_t blocks = a->depth / ANGEL_BLOCK, limit = ANGEL_STRETCH_BLOCKS;
+  for (int64_t row = 0; row < a->rows; row += ROW_BLOCK) {
+    const int32_t rows = (int32_t)(a->rows - row < ROW_BLOCK ? a->rows - row : ROW_BLOCK);
+    for (int64_t panel = panels.begin; panel < panels.end; panel += 2) {
+      const int32_t width = panels.end - panel < 2 ? 1 : 2;
+      const struct target target = target_at(a, row, panel, width, sums);
+      struct angel_int8_tile tile = {
+        .input = (const uint8_t *)a->input + row * row_bytes, .row_bytes = row_bytes, .depth = a->depth,
+        .weight = buffer, .weight_stride = limit, .geometry = angel_geometry_of(dtype),
+        .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
+      for (int64_t b = 0; b < blocks; b += limit) {
+        tile.first_block = b;
+        tile.blocks = blocks - b < limit ? blocks - b : limit;
+        tile.is_first = b == 0;
+        for (int32_t p = 0; p < width; p++) {
+          const uint8_t *start = (const uint8_t *)a->weight + (panel + p) * panel_bytes;
+          engine->unpack(dtype, (struct angel_stretch){start, b, tile.blocks}, buffer + p * limit);
+        }
+        engine->int8(&tile);
+      }
+      finish(a, row, rows, target);
+    }
+  }
+}
+
+// One kernel per instruction set and weight dtype, for float32 and int8 rows.
+#define KERNEL(isa, inputs, name, dtype)                                                                    \
+  static void inputs##_##name##_##isa(const void *arguments, int32_t part, int32_t parts) {                 \
+    multiply_##inputs(arguments, part, parts, &angel_matmul_##isa, dtype);                                  \
+  }
+#define BOTH(isa, name, dtype) KERNEL(isa, floats, name, dtype) KERNEL(isa, int8, name, dtype)
+#define KERNELS(isa)                                                                                        \
+  KERNEL(isa, floats, f32, ANGEL_F32)                                                                       \
+  KERNEL(isa, floats, f16, ANGEL_F16)                                                                       \
+  KERNEL(isa, floats, bf16, ANGEL_BF16)                                                                     \
+  BOTH(isa, q4_0, ANGEL_Q4_0)                                                                               \
+  BOTH(isa, q4_1, ANGEL_Q4_1)                                                                               \
+  BOTH(isa, q5_0, ANGEL_Q5_0)                                                                               \
+  BOTH(isa, q5_1, ANGEL_Q5_1)                                                                               \
+  BOTH(isa, q8_0, ANGEL_Q8_0)                                                                               \
+  BOTH(isa, q4_K, ANGEL_Q4_K)                                                                               \
+  BOTH(isa, q5_K, ANGEL_Q5_K)                                                                               \
+  BOTH(isa, q6_K, ANGEL_Q6_K)                                                                               \
+  static angel_kernel kernel_##isa(angel_dtype input, angel_dtype weight) {                                 \
+    static const angel_kernel floats[ANGEL_Q6_K + 1] = {                                                    \
+      [ANGEL_F32] = floats_f32_##isa,   [ANGEL_F16] = floats_f16_##isa,   [ANGEL_BF16] = floats_bf16_##isa, \
+      [ANGEL_Q4_0] = floats_q4_0_##isa, [ANGEL_Q4_1] = floats_q4_1_##isa, [ANGEL_Q5_0] = floats_q5_0_##isa, \
+      [ANGEL_Q5_1] = floats_q5_1_##isa, [ANGEL_Q8_0] = floats_q8_0_##isa, [ANGEL_Q4_K] = floats_q4_K_##isa, \
+      [ANGEL_Q5_K] = floats_q5_K_##isa, [ANGEL_Q6_K] = floats_q6_K_##isa,                                   \
+    };                                                                                                      \
+    static const angel_kernel int8s[ANGEL_Q6_K + 1] = {                                                     \
+      [ANGEL_Q4_0] = int8_q4_0_##isa, [ANGEL_Q4_1] = int8_q4_1_##isa, [ANGEL_Q5_0] = int8_q5_0_##isa,       \
+      [ANGEL_Q5_1] = int8_q5_1_##isa, [ANGEL_Q8_0] = int8_q8_0_##isa, [ANGEL_Q4_K] = int8_q4_K_##isa,       \
+      [ANGEL_Q5_K] = int8_q5_K_##isa, [ANGEL_Q6_K] = int8_q6_K_##isa,                                       \
+    };                                                                                                      \
+    if (weight > ANGEL_Q6_K) return NULL;                                                                   \
+    return input == ANGEL_F32 ? floats[weight] : input == ANGEL_INT8_ROWS ? int8s[weight] : NULL;           \
+  }
+
+KERNELS(scalar)
+#if defined(ANGEL_X86)
+KERNELS(avx2)
+KERNELS(avx512)
+#endif
+
+angel_kernel angel_matmul_kernel(
+  angel_isa isa, angel_dtype input, angel_dtype weight, [[maybe_unused]] angel_dtype third) {
+#if defined(ANGEL_X86)
+  if (isa >= ANGEL_ISA_AVX512) return kernel_avx512(input, weight);
+  if (isa == ANGEL_ISA_AVX2) return kernel_avx2(input, weight);
+#endif
+  (void)isa;
+  return kernel_scalar(input, weight);
+}

@@ -1,0 +1,121 @@
+// What an instruction set supplies to matmul.c: tiles that extend running sums by a stretch of depth.
+//
+// sums[r * sums_stride + 16 * p + lane] is the running sum of row r and lane `lane` of panel p. A tile loads it (or
+// starts from zero in the first stretch of depth), extends it in the order of matmul.h and stores it, which is exact; so
+// how depth is cut never shows in the result.
+#pragma once
+#include "matmul.h"
+#include "panels.h"
+#include "quantize_rows.h"
+
+// Blocks of two panels unpacked at a time: 33 KiB, beside which a few rows of activations fit the first cache.
+enum { ANGEL_STRETCH_BLOCKS = 24 };
+
+// Float32 rows against panels of f32, f16 or bf16.
+struct angel_dense_tile {
+  const float *input;  // first row, at the first element of the stretch
+  int64_t input_stride;
+  const uint8_t *weight;  // first panel, at the first element of the stretch
+  int64_t panel_bytes;
+  int64_t depth;  // elements in the stretch
+  float *sums;
+  int64_t sums_stride;
+  int32_t rows, panels;  // panels 1, 2 or 4
+  int32_t is_first;      // sums start from zero
+};
+
+// Rows of int8 (quantize_rows.h) against unpacked blocks.
+struct angel_int8_tile {
+  const uint8_t *input;  // first row
+  int64_t row_bytes, depth;
+  int64_t first_block, blocks;  // at most ANGEL_STRETCH_BLOCKS
+  const struct angel_block *weight;  // [panels][weight_stride]
+  int64_t weight_stride;
+  struct angel_geometry geometry;
+  float *sums;
+  int64_t sums_stride;
+  int32_t rows, panels;  // panels 1 or 2
+  int32_t is_first;      // sums start from zero
+};
+
+// Blocks first ..< first + count of a panel.
+struct angel_stretch {
+  const uint8_t *panel;
+  int64_t first, count;
+};
+
+struct angel_matmul_engine {
+  void (*dense)(angel_dtype weight, const struct angel_dense_tile *tile);
+  void (*int8)(const struct angel_int8_tile *tile);
+  // Blocks as float32, [32 * count][16].
+  void (*dequantize)(angel_dtype weight, struct angel_stretch stretch, float *values);
+  // f16 or bf16 pairs first ..< first + count as float32, [2 * count][16].
+  void (*widen)(angel_dtype weight, struct angel_stretch stretch, float *values);
+  void (*unpack)(angel_dtype weight, struct angel_stretch stretch, struct angel_block *blocks);
+  // One int8 row against one packed panel, no buffer between; NULL when there is no such kernel.
+  void (*stream)(angel_dtype weight, const uint8_t *row, int64_t depth, const uint8_t *panel, float *sums);
+};
+
+extern const struct angel_matmul_engine angel_matmul_scalar;
+#if defined(ANGEL_X86)
+extern const struct angel_matmul_engine angel_matmul_avx2;
+extern const struct angel_matmul_engine angel_matmul_avx512;
+#endif
+
+// A row of int8 activations, taken apart.
+struct angel_int8_row {
+  const int8_t *q;
+  const float *scale;
+  const int32_t *sum;
+};
+ANGEL_INLINE struct angel_int8_row angel_int8_row_at(const uint8_t *row, int64_t depth) {
+  const float *scale = (const float *)(const void *)(row + depth);
+  return (struct angel_int8_row){
+    (const int8_t *)row, scale, (const int32_t *)(const void *)(scale + depth / ANGEL_BLOCK)};
+}
+
+// Calls `body(dtype)` with the dtype as a constant, so that each format gets code of its own.
+#define ANGEL_WITH_BLOCK_DTYPE(dtype, body)       \
+  switch (dtype) {                                \
+    case ANGEL_Q4_0: body(ANGEL_Q4_0); break;     \
+    case ANGEL_Q4_1: body(ANGEL_Q4_1); break;     \
+    case ANGEL_Q5_0: body(ANGEL_Q5_0); break;     \
+    case ANGEL_Q5_1: body(ANGEL_Q5_1); break;     \
+    case ANGEL_Q8_0: body(ANGEL_Q8_0); break;     \
+    case ANGEL_Q4_K: body(ANGEL_Q4_K); break;     \
+    case ANGEL_Q5_K: body(ANGEL_Q5_K); break;     \
+    case ANGEL_Q6_K: body(ANGEL_Q6_K); break;     \
+    default: break;                               \
+  }
+
+// Portable bodies of unpack, dequantize and widen; an instruction set wraps them with its target attribute.
+ANGEL_INLINE void angel_unpack_stretch(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks) {
+  const struct angel_geometry geometry = angel_geometry_of(dtype);
+  for (int64_t b = 0; b < stretch.count; b++) {
+    const int64_t at = stretch.first + b;
+    const uint8_t *group = stretch.panel + at / geometry.blocks * angel_group_bytes(geometry);
+    angel_unpack_block(dtype, group, (int)(at % geometry.blocks), &blocks[b]);
+  }
+}
+
+ANGEL_INLINE void angel_dequantize_stretch(angel_dtype dtype, struct angel_stretch stretch, float *values) {
+  for (int64_t b = 0; b < stretch.count; b++) {
+    struct angel_block block;
+    angel_unpack_stretch(dtype, (struct angel_stretch){stretch.panel, stretch.first + b, 1}, &block);
+    angel_dequantize_block(
+      angel_geometry_of(dtype), &block, (float(*)[ANGEL_PANEL])(values + b * ANGEL_BLOCK * ANGEL_PANEL));
+  }
+}
+
+ANGEL_INLINE void angel_widen_stretch(angel_dtype dtype, struct angel_stretch stretch, float *values) {
+  for (int64_t pair = 0; pair < stretch.count; pair++) {
+    uint32_t both[ANGEL_PANEL];
+    memcpy(both, stretch.panel + (stretch.first + pair) * sizeof both, sizeof both);
+    float *even = values + pair * 2 * ANGEL_PANEL, *odd = even + ANGEL_PANEL;
+    for (int lane = 0; lane < ANGEL_PANEL; lane++) {
+      const uint16_t low = (uint16_t)both[lane], high = (uint16_t)(both[lane] >> 16);
+      even[lane] = dtype == ANGEL_F16 ? angel_float_of_half(low) : angel_float_of_bfloat(low);
+      odd[lane] = dtype == ANGEL_F16 ? angel_float_of_half(high) : angel_float_of_bfloat(high);
+    }
+  }
+}
