@@ -31,8 +31,8 @@ check_machine() {
 # Puts a Swift toolchain of at least 6.2 first in PATH.
 find_swift() {
   old=
-  for folder in '' /opt/swift/usr/bin "${SWIFTLY_BIN_DIR:-$HOME/.local/share/swiftly/bin}" "$HOME/.swiftly/bin" \
-    /usr/local/swift/usr/bin /usr/share/swift/usr/bin /usr/libexec/swift/bin "$HOME/swift/usr/bin"; do
+  for folder in '' /opt/swift/usr/bin "${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}" "${HOME:-/root}/.swiftly/bin" \
+    /usr/local/swift/usr/bin /usr/share/swift/usr/bin /usr/libexec/swift/bin "${HOME:-/root}/swift/usr/bin"; do
     if [ -z "$folder" ]; then program=$(command -v swift || true); else program=$folder/swift; fi
     [ -n "$program" ] && [ -x "$program" ] || continue
     version=$("$program" --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | head -n 1)
@@ -78,7 +78,7 @@ install_packages() {
   root=
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null && sudo -n true 2>/dev/null ||
-      fail "Debian packages are missing and there is no root: apt-get install $missing"
+      fail "Debian packages are missing and there is no root: let an administrator run apt-get install $missing"
     root="sudo -n"
   fi
   say "installing Debian packages: $missing"

@@ -9,15 +9,19 @@ enum Angel {
   /// What the exit code says: success, failure, usage, interrupted.
   enum ExitCode: Int32 { case success = 0, failure = 1, usage = 2, interrupted = 130 }
 
-  static func main() async {
+  // Not `async`: the run time would park the main thread with all signals open, and Ctrl-C would end the process
+  // before anything could be cleaned up. The main thread waits for signals instead.
+  static func main() {
     let interruption = Interruption()
-    SignalListener.start(interruption)
-    let output = Output(descriptor: STDOUT_FILENO)
-    let diagnostics = Output(descriptor: STDERR_FILENO)
+    let listener = SignalListener(interruption)
     let words = Array(CommandLine.arguments.dropFirst())
-    let code = await run(
-      words, environment: .current(), interruption: interruption, output: output, diagnostics: diagnostics)
-    exit(code.rawValue)
+    Task.detached {
+      let code = await run(
+        words, environment: .current(), interruption: interruption, output: Output(descriptor: STDOUT_FILENO),
+        diagnostics: Output(descriptor: STDERR_FILENO))
+      exit(code.rawValue)
+    }
+    listener.listen()
   }
 
   /// Runs the command the words ask for.

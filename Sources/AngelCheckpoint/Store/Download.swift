@@ -43,6 +43,7 @@ final class Download {
       try? FileOperations.remove(path)
       try? FileOperations.remove(path + ".json")
     }
+    file.unlock()
   }
 
   /// Fetches what is missing. Throws `StoreError` or `Interrupted`; what has arrived stays for the next time.

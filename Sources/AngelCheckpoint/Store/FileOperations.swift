@@ -72,6 +72,9 @@ struct OpenFile: ~Copyable {
 
   /// Takes the advisory lock of the file for as long as it is open; false when someone else has it.
   func tryLock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
+
+  /// Gives the lock back now: a child process that is just being started may hold the file open a little longer.
+  func unlock() { _ = flock(descriptor, LOCK_UN) }
 }
 
 /// The few things the store does to files and folders by path.
