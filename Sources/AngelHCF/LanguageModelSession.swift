@@ -20,7 +20,8 @@ public final class LanguageModelSession {
   /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
   public init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
-    options: EngineOptions = .init(), report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
+    options: EngineOptions = .init(),
+    report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
     let entry = try ModelCatalog.languageModel(for: checkpoint)
     var model = try entry.outline(checkpoint)

@@ -87,7 +87,12 @@ struct ModelShapeTests {
     var model = try entry.outline(checkpoint)
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
     let weights = try #require(backend.currentBytes[.weights])
-    #expect(weights == checkpoint.card.byteCount, "float32 panels of whole sixteens take what the file takes")
+    let packed = checkpoint.tensors.values.map { record in
+      record.shape.rank == 2
+        ? PackedMatrix.byteCount(dtype: record.dtype, columns: record.shape[0], depth: record.shape[1]) ?? 0
+        : record.byteRange.count
+    }
+    #expect(weights == packed.reduce(0, +))
     ModelPlan.step(model, rows: 7, 64, .float16, backend)
     #expect(backend.currentBytes[.weights] == weights)
     #expect(backend.currentBytes[.activations] == 0)
@@ -161,7 +166,9 @@ struct ModelShapeTests {
 struct ModelContractTests {
   @Test("a token's logits are the same bits alone, in chunks of any size and on any number of threads")
   func batchInvariance() throws {
-    for file in ["llama-tiny/llama-tiny-F32.gguf", "llama-tiny/llama-tiny-Q8_0.gguf", "llama-tiny/llama-tiny-Q4_0.gguf"] {
+    for file in [
+      "llama-tiny/llama-tiny-F32.gguf", "llama-tiny/llama-tiny-Q8_0.gguf", "llama-tiny/llama-tiny-Q4_0.gguf",
+    ] {
       for arithmetic in Arithmetic.allCases {
         var reference: [[Float]]?
         for (chunk, threads) in [(1, 1), (2, 2), (7, 1), (32, 2), (512, 3)] {
@@ -174,7 +181,9 @@ struct ModelContractTests {
           var rows: [[Float]] = []
           let prompt = (0..<48).map { Int32(($0 * 37 + 11) % 259) }
           try engine.allLogits(after: prompt, in: engine.makeSequence()) { rows.append(Array($0)) }
-          if let reference { #expect(rows == reference, "\(file), \(arithmetic), chunks of \(chunk), \(threads) threads") }
+          if let reference {
+            #expect(rows == reference, "\(file), \(arithmetic), chunks of \(chunk), \(threads) threads")
+          }
           reference = reference ?? rows
         }
       }

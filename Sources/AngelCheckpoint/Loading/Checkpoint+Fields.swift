@@ -27,3 +27,17 @@ extension Checkpoint {
     }
   }
 }
+
+extension NameTable {
+  /// Whether the model's output head is its embedding: so declared, or no head in the files. Declared but with a head of
+  /// other values in the files, the head counts, as the reference implementation has it.
+  public func tiesHead(in checkpoint: Checkpoint, declared: Bool) throws -> Bool {
+    guard let head = tensor(forParameter: "head.weight", in: checkpoint.layout)?.name, checkpoint.contains(head),
+      let embedding = tensor(forParameter: "embedding.weight", in: checkpoint.layout)?.name
+    else { return true }
+    guard declared else { return false }
+    let (one, other) = (try checkpoint.tensor(head), try checkpoint.tensor(embedding))
+    guard one.dtype == other.dtype, one.shape == other.shape else { return false }
+    return try one.withBytes { one in try other.withBytes { one.elementsEqual($0) } }
+  }
+}

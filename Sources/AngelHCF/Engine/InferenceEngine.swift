@@ -59,21 +59,23 @@ public final class InferenceEngine {
 
   /// Appends tokens to a sequence, in chunks.
   ///
-  /// - Parameter visit: called with each chunk's final hidden states [R, width], a row a token.
+  /// - Parameter visit: called with each chunk's final hidden states [R, width], a row a token, and which of `tokens` they
+  ///   belong to.
   /// - Throws: `EngineError` before anything runs when a token or the length is out of range; memory and device failures,
   ///   after which the sequence holds the chunks that were finished.
   public func append(
-    _ tokens: [Int32], to sequence: CachedSequence, visit: (Tensor) throws -> Void = { _ in }
+    _ tokens: [Int32], to sequence: CachedSequence, visit: (Tensor, Range<Int>) throws -> Void = { _, _ in }
   ) throws {
     try check(tokens, sequence)
     let total = sequence.count + tokens.count
     try cache.reserve(total, in: sequence)
     for start in stride(from: 0, to: tokens.count, by: chunkLength) {
       if isInterrupted() { throw EngineError.interrupted }
-      let chunk = Array(tokens[start..<min(start + chunkLength, tokens.count)])
+      let range = start..<min(start + chunkLength, tokens.count)
+      let chunk = Array(tokens[range])
       let view = cache.view(of: sequence, from: sequence.count, count: chunk.count)
       let hidden = model(Tensor(chunk, on: backend), ForwardContext(cache: view, sequenceLength: total))
-      try visit(hidden)
+      try visit(hidden, range)
       try backend.synchronize()
       sequence.tokens += chunk
     }
@@ -83,7 +85,9 @@ public final class InferenceEngine {
   public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
     guard !tokens.isEmpty else { throw EngineError.emptyPrompt }
     var last: Tensor?
-    try append(tokens, to: sequence) { last = $0.prefix(($0.shape[0] - 1)..<$0.shape[0]) }
+    try append(tokens, to: sequence) { hidden, range in
+      if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
+    }
     guard let last else { throw EngineError.emptyPrompt }
     return try model.logits(of: last).read()
   }
@@ -93,7 +97,7 @@ public final class InferenceEngine {
     after tokens: [Int32], in sequence: CachedSequence, visit: (UnsafeBufferPointer<Float>) throws -> Void
   ) throws {
     let vocabularySize = vocabularySize
-    try append(tokens, to: sequence) { hidden in
+    try append(tokens, to: sequence) { hidden, _ in
       // A few rows at a time: the logits of 512 positions would take 100 MB and more.
       for start in stride(from: 0, to: hidden.shape[0], by: 32) {
         let rows = hidden.prefix(start..<min(start + 32, hidden.shape[0]))

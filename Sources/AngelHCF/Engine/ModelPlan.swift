@@ -45,7 +45,8 @@ public struct ModelPlan: Sendable {
       blockTable: Tensor([Int64](repeating: 0, count: blocks), shape: [1, blocks], on: backend, kind: .workspace),
       rowSequences: integers(rows), rowPositions: integers(rows), geometry: model.configuration.cacheGeometry,
       dtype: dtype)
-    let hidden = model(integers(rows), ForwardContext(cache: cache, sequenceLength: contextLength))
+    let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
+    let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
     _ = model.logits(of: hidden.prefix((rows - 1)..<rows))
   }
 }

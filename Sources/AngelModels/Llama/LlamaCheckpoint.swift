@@ -10,11 +10,8 @@ extension LlamaModel {
       case .gguf: try gguf(ConfigurationFields(checkpoint, prefix: "llama."), checkpoint)
       }
     try configuration.check(path: checkpoint.path)
-    // Files written without an output head tie it, whatever their configuration says or leaves out.
     let names = Self.names(for: configuration)
-    if let head = names.tensor(forParameter: "head.weight", in: checkpoint.layout), !checkpoint.contains(head.name) {
-      configuration.tiesEmbeddings = true
-    }
+    configuration.tiesEmbeddings = try names.tiesHead(in: checkpoint, declared: configuration.tiesEmbeddings)
     return configuration
   }
 
@@ -32,6 +29,10 @@ extension LlamaModel {
     result.normEpsilon = try fields.float("rms_norm_eps", default: 1e-6)
     (result.rotaryBase, result.rotaryScaling) = try RotaryScaling.huggingFace(
       fields, size: result.headSize, contextLength: result.contextLength)
+    // Dynamic scaling is made for texts longer than the length in the file.
+    if case .dynamic(let factor, let original) = result.rotaryScaling {
+      result.contextLength = Int(min(Float(original) * max(factor, 1), Float(1 << 31)))
+    }
     result.tiesEmbeddings = try fields.bool("tie_word_embeddings", default: false)
     result.usesAttentionBias = try fields.bool("attention_bias", default: false)
     result.usesFeedForwardBias = try fields.bool("mlp_bias", default: false)

@@ -10,11 +10,8 @@ extension Qwen3Model {
       case .gguf: try gguf(ConfigurationFields(checkpoint, prefix: "qwen3."), checkpoint)
       }
     try configuration.check(path: checkpoint.path)
-    // Files written without an output head tie it, whatever their configuration says or leaves out.
     let names = Self.names(for: configuration)
-    if let head = names.tensor(forParameter: "head.weight", in: checkpoint.layout), !checkpoint.contains(head.name) {
-      configuration.tiesEmbeddings = true
-    }
+    configuration.tiesEmbeddings = try names.tiesHead(in: checkpoint, declared: configuration.tiesEmbeddings)
     return configuration
   }
 
@@ -31,6 +28,10 @@ extension Qwen3Model {
     result.normEpsilon = try fields.float("rms_norm_eps", default: 1e-6)
     (result.rotaryBase, result.rotaryScaling) = try RotaryScaling.huggingFace(
       fields, size: result.headSize, contextLength: result.contextLength)
+    // Dynamic scaling is made for texts longer than the length in the file.
+    if case .dynamic(let factor, let original) = result.rotaryScaling {
+      result.contextLength = Int(min(Float(original) * max(factor, 1), Float(1 << 31)))
+    }
     result.tiesEmbeddings = try fields.bool("tie_word_embeddings", default: true)
     result.usesAttentionBias = try fields.bool("attention_bias", default: false)
     if try fields.bool("use_sliding_window", default: false) {
@@ -45,6 +46,7 @@ extension Qwen3Model {
   private static func gguf(_ fields: ConfigurationFields, _ checkpoint: Checkpoint) throws -> Qwen3Configuration {
     var result = Qwen3Configuration()
     result.vocabularySize = try checkpoint.rowCount(of: "token_embd.weight")
+    result.tiesEmbeddings = false
     result.hiddenSize = try fields.integer("embedding_length", in: 1...1 << 20)
     result.layerCount = try fields.integer("block_count", in: 1...4096)
     result.headCount = try fields.integer("attention.head_count", in: 1...65_536)

@@ -43,7 +43,8 @@ enum GenerateCommand: Command {
       }
       return arguments[tokens].map { Int32($0) }
     }
-    let text = try arguments.positional(1)
+    let text =
+      try arguments.positional(1)
       ?? String(decoding: StandardInput.readAll(interruption: context.interruption), as: UTF8.self)
     guard arguments[chat] else { return try session.promptTokens(for: text) }
     let messages = arguments[system].map { [ChatMessage(role: "system", $0)] } ?? []

@@ -4,11 +4,13 @@ import AngelHCF
 /// The sampling options of commands that answer, named as in the HTTP API.
 enum SamplingOptions {
   static let maxTokens = Option<Int?>.integer(
-    "max-tokens", in: 1...1 << 24, help: "stop after N new tokens (default: when the model ends or the context is full)")
+    "max-tokens", in: 1...1 << 24, help: "stop after N new tokens (default: when the model ends or the context is full)"
+  )
   static let temperature = Option<Double>.number(
     "temperature", default: 0, in: 0...100, help: "0: the likeliest token each time; higher: more varied")
   static let topK = Option<Int>.integer("top-k", default: 0, in: 0...1 << 24, help: "keep the K likeliest; 0: all")
-  static let topP = Option<Double>.number("top-p", default: 1, in: 0...1, help: "keep the likeliest of this total share")
+  static let topP = Option<Double>.number(
+    "top-p", default: 1, in: 0...1, help: "keep the likeliest of this total share")
   static let minP = Option<Double>.number("min-p", default: 0, in: 0...1, help: "keep what has this share of the best")
   static let repetitionPenalty = Option<Double>.number(
     "repetition-penalty", default: 1, in: 0.01...100, help: "divide the logits of tokens seen so far; 1: off")
