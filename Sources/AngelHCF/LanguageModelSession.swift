@@ -40,8 +40,8 @@ public final class LanguageModelSession {
   public func promptTokens(for messages: [ChatMessage]) throws -> [Int32] {
     guard let chatTemplate else { throw SessionError.noChatTemplate(path: checkpoint.path) }
     let text = try chatTemplate.render(
-      messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: spelling(tokenizer.beginToken),
-      endToken: spelling(tokenizer.endToken))
+      messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: try spelling(tokenizer.beginToken),
+      endToken: try spelling(tokenizer.endToken))
     // The template writes the special tokens itself.
     return try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
   }
@@ -51,8 +51,10 @@ public final class LanguageModelSession {
     try tokenizer.encode(text, addingSpecialTokens: true, parsingSpecialTokens: true)
   }
 
-  private func spelling(_ token: Int32?) -> String {
-    token.map { tokenizer.description.tokens.string(Int($0)) } ?? ""
+  /// A special token's text; added tokens may have ids beyond the model's own.
+  private func spelling(_ token: Int32?) throws(TokenizerError) -> String {
+    guard let token else { return "" }
+    return String(decoding: try tokenizer.bytes(of: token), as: UTF8.self)
   }
 
   /// The configured end tokens, and the turn ends of the chat formats in use, where the vocabulary has them as specials.

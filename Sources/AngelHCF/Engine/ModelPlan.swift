@@ -21,7 +21,7 @@ public struct ModelPlan: Sendable {
     contextLength = try options.contextLength(for: model.configuration)
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
     parameterCount = model.parameterCount
-    Self.step(model, rows: min(options.chunkLength, contextLength), contextLength, options.cacheDType, backend)
+    Self.step(model, rows: min(max(1, options.chunkLength), contextLength), contextLength, options.cacheDType, backend)
     let geometry = model.configuration.cacheGeometry
     let blocks = (contextLength + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
     var bytes = backend.peakBytes

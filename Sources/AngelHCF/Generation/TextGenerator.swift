@@ -61,6 +61,10 @@ public struct TextGenerator {
     let clock = ContinuousClock()
     let begin = clock.now
     guard !prompt.isEmpty else { throw EngineError.emptyPrompt }
+    let room = engine.contextLength - prompt.count
+    guard room > 0 else {
+      throw EngineError.noRoomForAnswer(promptTokens: prompt.count, limit: engine.contextLength)
+    }
     var sampler = try Sampler(
       parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
     var decoder = IncrementalDecoder(tokenizer)
@@ -74,7 +78,6 @@ public struct TextGenerator {
       try emit(text)
     }
 
-    let room = engine.contextLength - prompt.count
     let limit = min(sampling.maxTokens ?? room, room)
     var pending = Array(prompt[sequence.sharedPrefix(with: prompt)...])
     var first = clock.now
@@ -100,7 +103,9 @@ public struct TextGenerator {
         result.finishReason = .stop
         break generation
       }
-      let output = stops.append(try decoder.append(token))
+      // Embeddings are often padded beyond the tokenizer's vocabulary; such a token has no text.
+      let isSpelled = sampled.token < tokenizer.vocabularySize
+      let output = stops.append(isSpelled ? try decoder.append(token) : "")
       try send(output.text)
       if output.stop != nil {
         result.finishReason = .stop
