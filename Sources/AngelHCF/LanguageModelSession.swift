@@ -61,6 +61,8 @@ public final class LanguageModelSession {
   private static func endTokens(_ checkpoint: Checkpoint, _ tokenizer: Tokenizer) -> Set<Int32> {
     var tokens: Set<Int32> = []
     if let end = tokenizer.endToken { tokens.insert(end) }
+    // A GGUF file names the ends of turns and messages apart.
+    tokens.formUnion(checkpoint.endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
     for source in [checkpoint.generation, checkpoint.configuration] {
       let value = source?["eos_token_id"]
       for id in value?.array ?? [value ?? .null] {

@@ -62,7 +62,7 @@ struct SmolLM2Tests {
 
   @Test("float32: the likelihood of every window of Shakespeare")
   func perplexityFloat32() throws {
-    let count = Environment.current().runsAllTests ? 60 : 3
+    let count = Environment.current().runsAllTests ? 60 : 5
     var worst = 0.0
     let total = try measure(.f32, windows: count) { got, want in
       #expect(abs(got - want) <= 1e-4 * want)

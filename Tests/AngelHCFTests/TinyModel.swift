@@ -58,8 +58,8 @@ struct TinyModel {
     return folder
   }
 
-  /// The golden F32 file rebuilt, so that metadata and tensors can be added; it has no tokenizer.
-  static func gguf(contextLength: UInt32 = 256) throws -> GGUFBuilder {
+  /// The golden F32 file rebuilt, so that metadata and tensors can be added or left out; it has no tokenizer.
+  static func gguf(contextLength: UInt32 = 256, without left: String? = nil) throws -> GGUFBuilder {
     let checkpoint = try Checkpoint.open(goldens + "/llama-tiny-F32.gguf")
     var builder = GGUFBuilder()
     builder.add("general.architecture", "llama")
@@ -73,7 +73,7 @@ struct TinyModel {
     builder.add("llama.context_length", contextLength)
     builder.addFloat("llama.attention.layer_norm_rms_epsilon", 1e-5)
     builder.addFloat("llama.rope.freq_base", 10_000)
-    for name in checkpoint.tensorNames {
+    for name in checkpoint.tensorNames where name != left {
       let record = try checkpoint.tensor(name)
       try record.withBytes { bytes in
         builder.addTensor(
