@@ -72,8 +72,11 @@ import Testing
   func definition(_ name: String) throws {
     let c = try #require(Self.cases[name])
     let rows = rows(c)
-    let output: [Float] = everyVariant(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache) { run in
-      TestMemory.scope { memory in c.attended(rows, memory, c.filled(memory).arena, run: run) }
+    let output: [Float] = TestMemory.scope { memory in
+      let arena = c.filled(memory).arena
+      return everyVariant(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache) { run in
+        c.attended(rows, memory, arena, run: run)
+      }
     }
     let width = c.heads * c.headSize
     for index in [0, 2, 4, rows.count - 20, rows.count - 1] {
