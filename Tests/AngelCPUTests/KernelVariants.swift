@@ -24,7 +24,7 @@ final class TestMemory {
   func copy<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element> {
     precondition(!values.isEmpty, "an empty array has no address")
     let pointer = room(values.count, of: values[0])
-    for (index, value) in values.enumerated() { pointer[index] = value }
+    _ = UnsafeMutableBufferPointer(start: pointer, count: values.count).update(fromContentsOf: values)
     return pointer
   }
 }
