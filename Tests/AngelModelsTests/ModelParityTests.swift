@@ -201,6 +201,43 @@ struct ModelContractTests {
   }
 }
 
+@Suite("A recorded decode step")
+struct RecordedStepTests {
+  @Test("replayed tokens have the bits of a whole pass, across blocks and sequences", arguments: [1, 2])
+  func replay(threads: Int) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: threads)
+    let engine = try makeEngine(checkpoint, on: backend, arithmetic: .fast, options: EngineOptions())
+    for run in 0..<3 {
+      let prompt = (0..<48).map { Int32(($0 * 37 + 11 * run + 5) % 259) }
+      var whole: [[Float]] = []
+      try engine.allLogits(after: prompt, in: engine.makeSequence()) { whole.append(Array($0)) }
+      let sequence = engine.makeSequence()
+      // Another sequence takes blocks in between, so that the table is not the same at every run.
+      let other = engine.makeSequence()
+      _ = try engine.logits(after: Array(prompt[..<5]), in: sequence)
+      _ = try engine.logits(after: prompt, in: other)
+      for position in 5..<48 {
+        #expect(try engine.logits(after: [prompt[position]], in: sequence) == whole[position], "token \(position)")
+      }
+    }
+    #expect(backend.pool.usage[.activations].byteCount > 0, "the step keeps its memory")
+  }
+
+  @Test("a step's memory goes back with its engine")
+  func released() throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/qwen3-tiny"))
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
+    do {
+      let engine = try makeEngine(checkpoint, on: backend, options: EngineOptions())
+      let sequence = engine.makeSequence()
+      for token in 3..<40 as Range<Int32> { _ = try engine.logits(after: [token], in: sequence) }
+    }
+    #expect(backend.pool.usage.byteCount == 0)
+    try backend.pool.checkInvariants()
+  }
+}
+
 /// An engine in float32 over the model at `path`.
 func makeEngine(_ path: String) throws -> InferenceEngine {
   var options = EngineOptions()
