@@ -9,17 +9,23 @@ enum Angel {
   /// What the exit code says: success, failure, usage, interrupted.
   enum ExitCode: Int32 { case success = 0, failure = 1, usage = 2, interrupted = 130 }
 
-  // Not `async`: the run time would park the main thread with all signals open, and Ctrl-C would end the process
-  // before anything could be cleaned up. The main thread waits for signals instead.
+  // The command has a thread of its own and the main thread waits for signals: Ctrl-C must not end the process before
+  // anything could be cleaned up.
   static func main() {
     let interruption = Interruption()
     let listener = SignalListener(interruption)
     let words = Array(CommandLine.arguments.dropFirst())
-    Task.detached {
-      let code = await run(
-        words, environment: .current(), interruption: interruption, output: Output(descriptor: STDOUT_FILENO),
-        diagnostics: Output(descriptor: STDERR_FILENO))
-      exit(code.rawValue)
+    let diagnostics = Output(descriptor: STDERR_FILENO)
+    do {
+      _ = try DedicatedThread {
+        let code = run(
+          words, environment: .current(), interruption: interruption, output: Output(descriptor: STDOUT_FILENO),
+          diagnostics: diagnostics)
+        exit(code.rawValue)
+      }
+    } catch {
+      diagnostics.attempt("error: \(error)\n")
+      exit(ExitCode.failure.rawValue)
     }
     listener.listen()
   }
@@ -27,7 +33,7 @@ enum Angel {
   /// Runs the command the words ask for.
   static func run(
     _ words: [String], environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
-  ) async -> ExitCode {
+  ) -> ExitCode {
     // Known before parsing, so that a usage error is reported in JSON too.
     var printsJSON = words.prefix { $0 != "--" }.contains("--json")
     do {
@@ -36,10 +42,13 @@ enum Angel {
       let context = CommandContext(
         arguments: invocation.arguments, environment: environment, interruption: interruption, output: output,
         diagnostics: diagnostics)
-      try await invocation.command.run(invocation.arguments, context)
+      try invocation.command.run(invocation.arguments, context)
       return .success
     } catch is OutputClosed {
       return .success
+    } catch is AnswerInterrupted {
+      diagnostics.attempt("\n")
+      return .interrupted
     } catch is Interrupted {
       // The terminal shows ^C on the line where the cursor is.
       diagnostics.attempt("\n")
@@ -64,6 +73,9 @@ enum Angel {
     if printsJSON { output.attempt(JSONValue.object(JSONObject([("error", .string(safe))])).encoded() + "\n") }
   }
 }
+
+/// The user stopped an answer whose beginning has been printed: nothing more is to be said.
+struct AnswerInterrupted: Error {}
 
 extension CommandContext {
   fileprivate init(

@@ -15,7 +15,7 @@ protocol Command: SendableMetatype {
   static var examples: [String] { get }
 
   /// Does the work; results go to `context.output`.
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws
 }
 
 extension Command {

@@ -16,7 +16,7 @@ enum ChatCommand: Command {
   static let options = [system.declaration] + SamplingOptions.all + SessionOptions.all
   static let examples = ["chat smollm2", "chat smollm2 --system \"Answer in one sentence.\" --temperature 0.7"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
     let sampling = try SamplingOptions.parameters(arguments)
     try context.interruption.deferred {

@@ -20,7 +20,7 @@ enum GenerateCommand: Command {
     "generate smollm2 --chat \"What is gravity?\" --temperature 0.7 --seed 1",
   ]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
     let sampling = try SamplingOptions.parameters(arguments)
     try context.interruption.deferred {

@@ -14,7 +14,7 @@ enum TokenizeCommand: Command {
   static let options = [decode.declaration, special.declaration, plain.declaration]
   static let examples = ["tokenize smollm2 < letter.txt", "echo '[1, 2]' | angel tokenize smollm2 --decode"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let tokenizer = try Tokenizer(context.openCheckpoint(arguments.required(0, "MODEL", name)).tokenizer())
     let input = try StandardInput.readAll(interruption: context.interruption)
     if arguments[decode] {
