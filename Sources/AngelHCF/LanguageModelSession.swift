@@ -38,12 +38,20 @@ public final class LanguageModelSession {
 
   /// The tokens of a conversation, ready for the assistant's next turn.
   public func promptTokens(for messages: [ChatMessage]) throws -> [Int32] {
+    try encode(rendered: promptText(for: messages))
+  }
+
+  /// A conversation as the model's chat template writes it, ready for the assistant's next turn.
+  func promptText(for messages: [ChatMessage]) throws -> String {
     guard let chatTemplate else { throw SessionError.noChatTemplate(path: checkpoint.path) }
-    let text = try chatTemplate.render(
+    return try chatTemplate.render(
       messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: spelling(tokenizer.beginToken),
       endToken: spelling(tokenizer.endToken))
-    // The template writes the special tokens itself.
-    return try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
+  }
+
+  /// The tokens of what a template wrote, the special tokens included.
+  func encode(rendered text: String) throws -> [Int32] {
+    try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
   }
 
   /// The tokens of a plain text, with the special tokens the model begins a text with.

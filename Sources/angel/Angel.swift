@@ -19,8 +19,8 @@ enum Angel {
     do {
       _ = try DedicatedThread {
         let code = run(
-          words, environment: .current(), interruption: interruption, output: Output(descriptor: STDOUT_FILENO),
-          diagnostics: diagnostics)
+          words, environment: .current(), interruption: interruption, input: Input(descriptor: STDIN_FILENO),
+          output: Output(descriptor: STDOUT_FILENO), diagnostics: diagnostics)
         exit(code.rawValue)
       }
     } catch {
@@ -32,7 +32,8 @@ enum Angel {
 
   /// Runs the command the words ask for.
   static func run(
-    _ words: [String], environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
+    _ words: [String], environment: Environment, interruption: Interruption, input: Input, output: Output,
+    diagnostics: Output
   ) -> ExitCode {
     // Known before parsing, so that a usage error is reported in JSON too.
     var printsJSON = words.prefix { $0 != "--" }.contains("--json")
@@ -40,8 +41,8 @@ enum Angel {
       let invocation = try ArgumentParser(commands: CommandCatalog.all).parse(words)
       printsJSON = invocation.arguments[GlobalOptions.json]
       let context = CommandContext(
-        arguments: invocation.arguments, environment: environment, interruption: interruption, output: output,
-        diagnostics: diagnostics)
+        arguments: invocation.arguments, environment: environment, interruption: interruption, input: input,
+        output: output, diagnostics: diagnostics)
       try invocation.command.run(invocation.arguments, context)
       return .success
     } catch is OutputClosed {
@@ -79,7 +80,8 @@ struct AnswerInterrupted: Error {}
 
 extension CommandContext {
   fileprivate init(
-    arguments: Arguments, environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
+    arguments: Arguments, environment: Environment, interruption: Interruption, input: Input, output: Output,
+    diagnostics: Output
   ) {
     let printsJSON = arguments[GlobalOptions.json]
     let style: ProgressReporter.Style =
@@ -91,7 +93,7 @@ extension CommandContext {
         .lines
       }
     self.init(
-      output: output, diagnostics: diagnostics, environment: environment, interruption: interruption,
+      input: input, output: output, diagnostics: diagnostics, environment: environment, interruption: interruption,
       progress: ProgressReporter(style: style, write: { diagnostics.attempt($0) }),
       log: Log(write: { diagnostics.attempt($0) }), printsJSON: printsJSON, device: arguments[GlobalOptions.device],
       threads: arguments[GlobalOptions.threads], precision: arguments[GlobalOptions.precision])

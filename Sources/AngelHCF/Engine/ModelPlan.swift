@@ -64,13 +64,18 @@ public struct ModelPlan: Sendable {
   }
 
   /// Throws `EngineError.memoryExceeded` with the longest context that would fit, when the plan does not fit `budget`.
+  ///
+  /// A page holds one kind of memory only, so what counts is whole pages.
   public func check(budget: Int) throws(EngineError) {
-    guard totalBytes > budget else { return }
+    func pages(_ byteCount: Int) -> Int { (byteCount + Page.byteCount - 1) / Page.byteCount }
+    let needed = bytes.values.reduce(0) { $0 + pages($1) } * Page.byteCount
+    guard needed > budget else { return }
     let cache = bytes[.keyValueCache] ?? 0
-    let room = (budget - (totalBytes - cache)) / max(1, cacheBytesPerBlock) * CacheGeometry.blockTokens
+    let room = budget - (needed - pages(cache) * Page.byteCount)
+    let tokens = room / Page.byteCount * Page.byteCount / max(1, cacheBytesPerBlock) * CacheGeometry.blockTokens
     throw .memoryExceeded(
-      needed: totalBytes, weights: bytes[.weights] ?? 0, cache: cache, contextLength: contextLength, budget: budget,
-      fittingContext: room >= CacheGeometry.blockTokens ? room : nil)
+      needed: needed, weights: bytes[.weights] ?? 0, cache: cache, contextLength: contextLength, budget: budget,
+      fittingContext: tokens >= CacheGeometry.blockTokens ? tokens : nil)
   }
 
   private static func blocks(_ tokens: Int) -> Int {

@@ -16,7 +16,8 @@ enum PerplexityCommand: Command {
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
     Positional(name: "FILE", kind: .file, help: "a text file"),
   ]
-  static let window = Option<Int>.integer("context", default: 512, in: 2...1 << 20, help: "tokens in a window")
+  static let window = Option<Int?>.integer(
+    "context", in: 2...1 << 20, help: "tokens in a window (default: 512, or the model's context where it is shorter)")
   static let windows = Option<Int?>.integer("windows", in: 1...1 << 40, help: "score only the first N windows")
   static let limit = Option<Int?>.integer("bytes", in: 1...1 << 40, help: "use the first N bytes of the file")
   static let options =
@@ -27,10 +28,14 @@ enum PerplexityCommand: Command {
     let model = try arguments.required(0, "MODEL", name)
     let file = try MappedFile(path: arguments.required(1, "FILE", name))
     try context.interruption.deferred {
-      let session = try context.openSession(model, arguments, contextLength: arguments[window])
+      let checkpoint = try context.openCheckpoint(model)
+      let size = arguments[window] ?? min(512, max(2, checkpoint.dimensions.contextLength ?? 512))
+      let session = try context.openSession(
+        checkpoint, named: model, options: SessionOptions.engine(arguments, context, contextLength: size),
+        on: context.makeBackend(arguments))
       let bytes = try file.withBytes(0..<min(arguments[limit] ?? file.byteCount, file.byteCount)) { Array($0) }
       let tokens = try session.tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
-      let windows = try Self.windows(of: tokens, file, arguments)
+      let windows = try Self.windows(of: tokens, size: size, file, arguments)
       let display = context.progress.start(
         "scoring", total: windows.reduce(0) { $0 + $1.count }, unit: .items("tokens"))
       let clock = ContinuousClock()
@@ -46,7 +51,7 @@ enum PerplexityCommand: Command {
       if context.printsJSON {
         return try context.print([
           "perplexity": .number(perplexity.value), "tokens": .integer(perplexity.tokenCount),
-          "seconds": .number(seconds), "windows": .integer(windows.count), "context": .integer(arguments[window]),
+          "seconds": .number(seconds), "windows": .integer(windows.count), "context": .integer(size),
         ])
       }
       try context.output.line(
@@ -56,10 +61,9 @@ enum PerplexityCommand: Command {
   }
   /// The windows to score: whole ones only, but for a text shorter than one.
   private static func windows(
-    of tokens: [Int32], _ file: MappedFile, _ arguments: Arguments
+    of tokens: [Int32], size: Int, _ file: MappedFile, _ arguments: Arguments
   ) throws -> [ArraySlice<Int32>] {
     guard tokens.count > 1 else { throw PerplexityError.tooShort(path: file.path, tokens: tokens.count) }
-    let size = arguments[window]
     guard tokens.count >= size else { return [tokens[...]] }
     let count = min(tokens.count / size, arguments[windows] ?? .max)
     return (0..<count).map { tokens[($0 * size)..<(($0 + 1) * size)] }

@@ -80,7 +80,7 @@ enum QuickstartCommand: Command {
       emit: { if !context.printsJSON { try context.output.write($0) } })
     if result.finishReason == .interrupted { throw Interrupted() }
     try say("\n[\(result.figures)]\n", context)
-    guard case .object(var object) = result.json(session.tokenizer) else { return .null }
+    var object = result.json(session.tokenizer)
     object["prompt"] = .string(prompt)
     return .object(object)
   }

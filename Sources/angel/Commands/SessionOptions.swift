@@ -75,7 +75,11 @@ extension CommandContext {
   /// The device commands compute on, with a memory budget of `--memory`.
   func makeBackend(_ arguments: Arguments) throws -> CPUBackend {
     guard device == .cpu else { throw DeviceError.absent(device) }
-    return try CPUBackend(pool: PagePool(budget: arguments[SessionOptions.memory]), threadCount: threads)
+    let backend = try CPUBackend(pool: PagePool(budget: arguments[SessionOptions.memory]), threadCount: threads)
+    if let wanted = environment.instructionSet, wanted != backend.instructionSet {
+      throw DeviceError.instructionSet(wanted, used: backend.instructionSet)
+    }
+    return backend
   }
 
   /// Loads a model with a progress display, once its memory plan has been found to fit.
@@ -105,10 +109,14 @@ extension CommandContext {
 /// Why a device cannot be used.
 enum DeviceError: DescribedError {
   case absent(Device)
+  case instructionSet(String, used: String)
 
   var description: String {
     switch self {
     case .absent(let device): "device '\(device)' is not supported by this version: use --device cpu"
+    case .instructionSet(let wanted, let used):
+      "ANGEL_ISA is '\(wanted)', which is none of this processor's instruction sets: unset it to use \(used), "
+        + "or try one of \(CPUBackend.instructionSetNames.joined(separator: ", "))"
     }
   }
 }
