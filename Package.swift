@@ -75,7 +75,8 @@ let package = Package(
     tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
     tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
-    tests("AngelHCF", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText"]),
+    tests(
+      "AngelHCF", ["AngelMemory", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

@@ -31,6 +31,11 @@ public final class CPUBackend: Backend {
   /// The instruction set the kernels were chosen for, for example "avx512".
   public var instructionSet: String { String(cString: angel_isa_name(angel_isa_current())) }
 
+  /// The names `ANGEL_ISA` may have, slowest first; a processor has only some of them.
+  public static var instructionSetNames: [String] {
+    (ANGEL_ISA_SCALAR.rawValue...ANGEL_ISA_NEON.rawValue).map { String(cString: angel_isa_name(angel_isa($0))) }
+  }
+
   public func allocate(byteCount: Int, kind: MemoryKind) -> Allocation {
     do throws(MemoryError) {
       let (region, isRecorded) = try recorder.withLock { recorder throws(MemoryError) in

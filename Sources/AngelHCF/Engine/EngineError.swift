@@ -5,7 +5,11 @@ public enum EngineError: DescribedError, Equatable {
   case emptyPrompt
   case tokenOutOfRange(token: Int32, vocabularySize: Int)
   case contextExceeded(tokens: Int, held: Int, limit: Int)
+  case noRoomForAnswer(tokens: Int, limit: Int)
   case contextTooLong(requested: Int, supported: Int)
+  /// A memory plan beyond its budget, in bytes; the longest context that would fit, nil when not even a short one does.
+  case memoryExceeded(
+    needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
   case interrupted
 
   public var description: String {
@@ -15,8 +19,15 @@ public enum EngineError: DescribedError, Equatable {
       "token \(token) is not in the vocabulary, whose ids run from 0 to \(size - 1)"
     case .contextExceeded(let tokens, let held, let limit):
       "\(tokens) tokens\(held > 0 ? " after \(held)" : "") exceed the context of \(limit): shorten the text or raise --context"
+    case .noRoomForAnswer(let tokens, let limit):
+      "the prompt of \(tokens) tokens leaves no room for an answer in the context of \(limit): "
+        + "shorten the text or raise --context"
     case .contextTooLong(let requested, let supported):
       "a context of \(requested) tokens was asked for, the model was made for \(supported): lower --context"
+    case .memoryExceeded(let needed, let weights, let cache, let contextLength, let budget, let fitting):
+      "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(contextLength) tokens "
+        + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try "
+        + (fitting.map { "--context \($0)" } ?? "--memory with a larger budget") + ", or a smaller file"
     case .interrupted: "interrupted"
     }
   }

@@ -23,6 +23,8 @@ public struct GenerationResult: Sendable {
   public var finishReason = FinishReason.length
   /// Tokens of the prompt, those already in the cache included.
   public var promptTokenCount = 0
+  /// Tokens of the prompt whose keys and values were in the cache, so that they did not have to run.
+  public var cachedTokenCount = 0
   /// The seed in use, so that the same text can be had again.
   public var seed = 0
   /// Seconds from the call to the first token.
@@ -52,7 +54,7 @@ public struct TextGenerator {
   /// Continues `prompt` (all tokens of the sequence, of which the cache may already hold the beginning).
   ///
   /// - Parameters:
-  ///   - sequence: holds a prefix of `prompt`; afterwards prompt and answer, but for the last token.
+  ///   - sequence: what it shares with the beginning of `prompt` is used, the rest forgotten; afterwards it holds prompt and answer, but for the last token.
   ///   - emit: called with each piece of text as soon as it is certain.
   /// - Throws: `EngineError`, `SamplingError`, `TokenizerError`, memory and device failures, and what `emit` throws.
   public func generate(
@@ -75,8 +77,12 @@ public struct TextGenerator {
     }
 
     let room = engine.contextLength - prompt.count
+    guard room > 0 else {
+      throw EngineError.noRoomForAnswer(tokens: prompt.count, limit: engine.contextLength)
+    }
     let limit = min(sampling.maxTokens ?? room, room)
-    var pending = Array(prompt[sequence.sharedPrefix(with: prompt)...])
+    result.cachedTokenCount = sequence.sharedPrefix(with: prompt)
+    var pending = Array(prompt[result.cachedTokenCount...])
     var first = clock.now
     generation: while result.tokens.count < limit {
       let logits: [Float]
