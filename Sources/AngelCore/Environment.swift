@@ -44,6 +44,9 @@ public struct Environment: Sendable {
   /// Whether the terminal can move its cursor back, as progress bars need.
   public var terminalIsCapable: Bool { nonEmpty("TERM").map { $0 != "dumb" } ?? false }
 
+  /// The instruction set asked for, which the kernels read themselves: `$ANGEL_ISA`.
+  public var instructionSet: String? { nonEmpty("ANGEL_ISA") }
+
   /// Whether `./test --all` runs, which asks for the long versions of tests.
   public var runsAllTests: Bool { variables["ANGEL_TEST_ALL"] == "1" }
 

@@ -12,6 +12,7 @@ public struct Interrupted: DescribedError {
 /// Outside of it there is nothing to clean up, and the listener may end the process at once.
 public final class Interruption: Sendable {
   private let requested = Atomic<Bool>(false)
+  private let forGood = Atomic<Bool>(false)
   private let deferrals = Atomic<Int>(0)
 
   public init() {}
@@ -22,12 +23,20 @@ public final class Interruption: Sendable {
   /// Whether some work has promised to stop by itself.
   public var isDeferred: Bool { deferrals.load(ordering: .acquiring) > 0 }
 
-  /// Asks for a stop; false when one had been asked for already.
+  /// Whether the program is to end, not only what it is doing: `clear` does not forget it.
+  public var isForGood: Bool { forGood.load(ordering: .acquiring) }
+
+  /// Asks for a stop, `forGood` of the whole program; false when one had been asked for already.
   @discardableResult
-  public func request() -> Bool { !requested.exchange(true, ordering: .acquiringAndReleasing) }
+  public func request(forGood isForGood: Bool = false) -> Bool {
+    if isForGood { forGood.store(true, ordering: .releasing) }
+    return !requested.exchange(true, ordering: .acquiringAndReleasing)
+  }
 
   /// Forgets the request: the work it was meant for has stopped and the program goes on.
-  public func clear() { requested.store(false, ordering: .releasing) }
+  public func clear() {
+    if !isForGood { requested.store(false, ordering: .releasing) }
+  }
 
   /// Throws `Interrupted` once a stop has been asked for.
   public func check() throws(Interrupted) { if isRequested { throw Interrupted() } }

@@ -1,16 +1,44 @@
 /// How quantities are written for people.
 public enum TextFormat {
-  /// A byte count in decimal units: `98.4 MB`.
+  private static let byteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+
+  /// A byte count in binary units (1 KiB = 1024 B): "512 B", "360.0 KiB", "96.6 MiB"; rounded half up to one decimal.
   public static func bytes(_ count: Int) -> String {
-    guard count >= 1000 else { return "\(count) B" }
-    var value = Double(count)
-    var unit = 0
-    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
-    while value >= 999.95, unit < units.count - 1 {
-      value /= 1000
-      unit += 1
+    let sign = count < 0 ? "-" : ""
+    let magnitude = count.magnitude
+    guard magnitude >= 1024 else { return "\(sign)\(magnitude) B" }
+    var unit = 1
+    while unit < byteUnits.count - 1, tenths(of: magnitude, unit: unit) >= 10_240 { unit += 1 }
+    let value = tenths(of: magnitude, unit: unit)
+    return "\(sign)\(value / 10).\(value % 10) \(byteUnits[unit])"
+  }
+
+  /// `magnitude` in tenths of a unit, rounded half up, without overflow.
+  private static func tenths(of magnitude: UInt, unit: Int) -> UInt {
+    let shift = UInt(10 * unit)
+    let rest = magnitude & ((1 << shift) - 1)
+    // Dividing rest by 1024 first keeps the product in range; the bits dropped are below 1/1024 of a tenth.
+    let (scaled, scale) = unit > 5 ? (rest >> 10, shift - 10) : (rest, shift)
+    return (magnitude >> shift) * 10 + (scaled * 10 + (1 << (scale - 1))) >> scale
+  }
+
+  /// A count with its thousands set apart: `134,515,008`.
+  public static func count(_ value: Int) -> String {
+    var text = ""
+    for (index, digit) in String(value.magnitude).reversed().enumerated() {
+      if index > 0, index % 3 == 0 { text.append(",") }
+      text.append(digit)
     }
-    return fixed(value, digits: 1) + " " + units[unit]
+    return (value < 0 ? "-" : "") + String(text.reversed())
+  }
+
+  /// A number of parameters as people say it: `134.5 M`, `1.2 B`, `820`.
+  public static func parameters(_ count: Int) -> String {
+    switch count {
+    case 999_950_000...: fixed(Double(count) / 1e9, digits: 1) + " B"
+    case 999_950...: fixed(Double(count) / 1e6, digits: 1) + " M"
+    default: self.count(count)
+    }
   }
 
   /// A duration: `0:07`, `12:34`, `1:02:03`.

@@ -25,8 +25,8 @@ public final class LanguageModelSession {
   ) throws {
     let entry = try ModelCatalog.languageModel(for: checkpoint)
     var model = try entry.outline(checkpoint)
-    // Before the weights are read: what is wrong with the request or the tokenizer shows at once.
-    _ = try options.contextLength(for: model.configuration)
+    // Before the weights are read: what is wrong with the request or the tokenizer shows at once, and that they fit.
+    try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
     self.checkpoint = checkpoint
     tokenizer = try Tokenizer(checkpoint.tokenizer())
     chatTemplate = try checkpoint.chatTemplate.map { source throws(ChatTemplateError) in try ChatTemplate(source) }
@@ -38,12 +38,20 @@ public final class LanguageModelSession {
 
   /// The tokens of a conversation, ready for the assistant's next turn.
   public func promptTokens(for messages: [ChatMessage]) throws -> [Int32] {
+    try encode(rendered: promptText(for: messages))
+  }
+
+  /// A conversation as the model's chat template writes it, ready for the assistant's next turn.
+  func promptText(for messages: [ChatMessage]) throws -> String {
     guard let chatTemplate else { throw SessionError.noChatTemplate(path: checkpoint.path) }
-    let text = try chatTemplate.render(
+    return try chatTemplate.render(
       messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: try spelling(tokenizer.beginToken),
       endToken: try spelling(tokenizer.endToken))
-    // The template writes the special tokens itself.
-    return try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
+  }
+
+  /// The tokens of what a template wrote, the special tokens included.
+  func encode(rendered text: String) throws -> [Int32] {
+    try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
   }
 
   /// The tokens of a plain text, with the special tokens the model begins a text with.
@@ -59,16 +67,8 @@ public final class LanguageModelSession {
 
   /// The configured end tokens, and the turn ends of the chat formats in use, where the vocabulary has them as specials.
   private static func endTokens(_ checkpoint: Checkpoint, _ tokenizer: Tokenizer) -> Set<Int32> {
-    var tokens: Set<Int32> = []
+    var tokens = Set(checkpoint.endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
     if let end = tokenizer.endToken { tokens.insert(end) }
-    // A GGUF file names the ends of turns and messages apart.
-    tokens.formUnion(checkpoint.endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
-    for source in [checkpoint.generation, checkpoint.configuration] {
-      let value = source?["eos_token_id"]
-      for id in value?.array ?? [value ?? .null] {
-        if let id = id.integer, id >= 0, id < tokenizer.vocabularySize { tokens.insert(Int32(id)) }
-      }
-    }
     for name in ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>"] {
       if let token = tokenizer.token(named: name), tokenizer.isSpecial(token) { tokens.insert(token) }
     }

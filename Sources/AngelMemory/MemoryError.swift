@@ -21,24 +21,24 @@ public enum MemoryError: DescribedError, Equatable {
     switch self {
     case .exhausted(let requested, let kind, let free, let largestFree, let budget):
       let fragmented =
-        requested <= free ? " (the largest piece is \(MemoryFormat.text(largestFree)))" : ""
-      return "\(MemoryFormat.text(requested)) of \(kind) wanted, \(MemoryFormat.text(free)) of "
-        + "\(MemoryFormat.text(budget)) free\(fragmented): lower the batch, context or number of sequences, "
+        requested <= free ? " (the largest piece is \(TextFormat.bytes(largestFree)))" : ""
+      return "\(TextFormat.bytes(requested)) of \(kind) wanted, \(TextFormat.bytes(free)) of "
+        + "\(TextFormat.bytes(budget)) free\(fragmented): lower the batch, context or number of sequences, "
         + "or raise the memory budget"
     case .blocksExhausted(let limit, let blockByteCount):
-      return "all \(limit) blocks of \(MemoryFormat.text(blockByteCount)) are in use: "
+      return "all \(limit) blocks of \(TextFormat.bytes(blockByteCount)) are in use: "
         + "lower the number of sequences or their length, or raise the cache budget"
     case .refused(let call, let byteCount, let code):
-      return "\(call) of \(MemoryFormat.text(byteCount)) failed (errno \(code)): "
+      return "\(call) of \(TextFormat.bytes(byteCount)) failed (errno \(code)): "
         + "lower the memory budget, or raise the limits of this process (ulimit -v, container memory)"
     case .overBudget(let planned, let budget, let largest, let largestByteCount):
-      return "the plan needs \(MemoryFormat.text(planned)) and the budget is \(MemoryFormat.text(budget)); "
-        + "\(largest) take \(MemoryFormat.text(largestByteCount)): lower them or raise the memory budget"
+      return "the plan needs \(TextFormat.bytes(planned)) and the budget is \(TextFormat.bytes(budget)); "
+        + "\(largest) take \(TextFormat.bytes(largestByteCount)): lower them or raise the memory budget"
     case .unreadableSize(let text):
       return "'\(text)' is not a size in memory: write a number with B, KiB, MiB, GiB or TiB, such as 12GiB"
     case .invalidBudget(let budget):
-      return "a memory budget of \(budget) bytes is not between one page (\(MemoryFormat.text(Page.byteCount))) and "
-        + "\(MemoryFormat.text(HostArena.largestBudget)): give another budget"
+      return "a memory budget of \(budget) bytes is not between one page (\(TextFormat.bytes(Page.byteCount))) and "
+        + "\(TextFormat.bytes(HostArena.largestBudget)): give another budget"
     case .invariant(let what):
       return "memory bookkeeping is inconsistent: \(what); this is a defect in Angel, please report it"
     }

@@ -71,13 +71,13 @@ extension MemoryPlan: CustomStringConvertible {
   public var rows: [Row] {
     entries.map { row($0.kind.description, $0.detail, $0.byteCount) } + [
       row("total", fits ? "fits" : "does not fit", total),
-      Row(name: "budget", detail: "", size: MemoryFormat.text(budget), share: ""),
+      Row(name: "budget", detail: "", size: TextFormat.bytes(budget), share: ""),
     ]
   }
 
   private func row(_ name: String, _ detail: String, _ byteCount: Int) -> Row {
     let share = total == 0 ? 0 : Int((Double(byteCount) / Double(total) * 100).rounded())
-    return Row(name: name, detail: detail, size: MemoryFormat.text(byteCount), share: "\(share) %")
+    return Row(name: name, detail: detail, size: TextFormat.bytes(byteCount), share: "\(share) %")
   }
 
   /// An aligned table of `rows`, without a newline at its end.

@@ -9,37 +9,47 @@ enum Angel {
   /// What the exit code says: success, failure, usage, interrupted.
   enum ExitCode: Int32 { case success = 0, failure = 1, usage = 2, interrupted = 130 }
 
-  // Not `async`: the run time would park the main thread with all signals open, and Ctrl-C would end the process
-  // before anything could be cleaned up. The main thread waits for signals instead.
+  // The command has a thread of its own and the main thread waits for signals: Ctrl-C must not end the process before
+  // anything could be cleaned up.
   static func main() {
     let interruption = Interruption()
     let listener = SignalListener(interruption)
     let words = Array(CommandLine.arguments.dropFirst())
-    Task.detached {
-      let code = await run(
-        words, environment: .current(), interruption: interruption, output: Output(descriptor: STDOUT_FILENO),
-        diagnostics: Output(descriptor: STDERR_FILENO))
-      exit(code.rawValue)
+    let diagnostics = Output(descriptor: STDERR_FILENO)
+    do {
+      _ = try DedicatedThread {
+        let code = run(
+          words, environment: .current(), interruption: interruption, input: Input(descriptor: STDIN_FILENO),
+          output: Output(descriptor: STDOUT_FILENO), diagnostics: diagnostics)
+        exit(code.rawValue)
+      }
+    } catch {
+      diagnostics.attempt("error: \(error)\n")
+      exit(ExitCode.failure.rawValue)
     }
     listener.listen()
   }
 
   /// Runs the command the words ask for.
   static func run(
-    _ words: [String], environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
-  ) async -> ExitCode {
+    _ words: [String], environment: Environment, interruption: Interruption, input: Input, output: Output,
+    diagnostics: Output
+  ) -> ExitCode {
     // Known before parsing, so that a usage error is reported in JSON too.
     var printsJSON = words.prefix { $0 != "--" }.contains("--json")
     do {
       let invocation = try ArgumentParser(commands: CommandCatalog.all).parse(words)
       printsJSON = invocation.arguments[GlobalOptions.json]
       let context = CommandContext(
-        arguments: invocation.arguments, environment: environment, interruption: interruption, output: output,
-        diagnostics: diagnostics)
-      try await invocation.command.run(invocation.arguments, context)
+        arguments: invocation.arguments, environment: environment, interruption: interruption, input: input,
+        output: output, diagnostics: diagnostics)
+      try invocation.command.run(invocation.arguments, context)
       return .success
     } catch is OutputClosed {
       return .success
+    } catch is AnswerInterrupted {
+      diagnostics.attempt("\n")
+      return .interrupted
     } catch is Interrupted {
       // The terminal shows ^C on the line where the cursor is.
       diagnostics.attempt("\n")
@@ -65,9 +75,13 @@ enum Angel {
   }
 }
 
+/// The user stopped an answer whose beginning has been printed: nothing more is to be said.
+struct AnswerInterrupted: Error {}
+
 extension CommandContext {
   fileprivate init(
-    arguments: Arguments, environment: Environment, interruption: Interruption, output: Output, diagnostics: Output
+    arguments: Arguments, environment: Environment, interruption: Interruption, input: Input, output: Output,
+    diagnostics: Output
   ) {
     let printsJSON = arguments[GlobalOptions.json]
     let style: ProgressReporter.Style =
@@ -79,7 +93,7 @@ extension CommandContext {
         .lines
       }
     self.init(
-      output: output, diagnostics: diagnostics, environment: environment, interruption: interruption,
+      input: input, output: output, diagnostics: diagnostics, environment: environment, interruption: interruption,
       progress: ProgressReporter(style: style, write: { diagnostics.attempt($0) }),
       log: Log(write: { diagnostics.attempt($0) }), printsJSON: printsJSON, device: arguments[GlobalOptions.device],
       threads: arguments[GlobalOptions.threads], precision: arguments[GlobalOptions.precision])

@@ -6,11 +6,23 @@ import Testing
 @Suite("Text for people")
 struct TextTests {
   @Test(
-    "byte counts read well",
+    "byte counts are binary, with one decimal",
     arguments: [
-      (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (98_362_432, "98.4 MB"), (999_950, "1.0 MB"), (Int.max, "9.2 EB"),
+      (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (368_640, "360.0 KiB"), (1_048_524, "1023.9 KiB"),
+      (1_048_575, "1.0 MiB"), (101_292_442, "96.6 MiB"), (1_288_490_189, "1.2 GiB"), (-2048, "-2.0 KiB"),
+      (1 << 40, "1.0 TiB"), (Int.max, "8.0 EiB"), (Int.min, "-8.0 EiB"),
     ])
   func bytes(count: Int, text: String) { #expect(TextFormat.bytes(count) == text) }
+
+  @Test(
+    "counts have their thousands set apart, parameters their unit",
+    arguments: [
+      (0, "0", "0"), (999, "999", "999"), (1000, "1,000", "1,000"), (-123_456, "-123,456", "-123,456"),
+      (134_515_008, "134,515,008", "134.5 M"), (1_235_814_400, "1,235,814,400", "1.2 B"),
+    ])
+  func counts(value: Int, count: String, parameters: String) {
+    #expect(TextFormat.count(value) == count && TextFormat.parameters(value) == parameters)
+  }
 
   @Test(
     "durations read well",
@@ -59,14 +71,14 @@ struct ProgressTests {
   @Test("plain lines come every few seconds with rate and time left")
   func lines() {
     let recorder = Recorder()
-    let display = recorder.reporter(.lines).start("model", total: 100_000_000)
+    let display = recorder.reporter(.lines).start("model", total: 100 << 20)
     for _ in 0..<10 {
       recorder.advance(1)
-      display.advance(by: 5_000_000)
+      display.advance(by: 5 << 20)
     }
     display.finish()
     let lines = recorder.written.split(separator: "\n")
-    #expect(lines.first == "model: 25.0 MB of 100.0 MB (25 %), 5.0 MB/s, 0:15 left")
+    #expect(lines.first == "model: 25.0 MiB of 100.0 MiB (25 %), 5.0 MiB/s, 0:15 left")
     #expect(lines.count == 3)
   }
 

@@ -73,7 +73,7 @@ struct TextGeneratorTests {
     #expect(result.tokens.count == 8 && result.finishReason == .length)
     for length in [40, 41, 300] {
       let long = [Int32](repeating: 5, count: length)
-      #expect(throws: EngineError.noRoomForAnswer(promptTokens: length, limit: 40)) {
+      #expect(throws: EngineError.noRoomForAnswer(tokens: length, limit: 40)) {
         try session.answer(long, sampling)
       }
     }

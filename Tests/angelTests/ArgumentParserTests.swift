@@ -101,5 +101,5 @@ private enum SampleCommand: Command {
   static let options = [
     count.declaration, ratio.declaration, tokens.declaration, stop.declaration, colour.declaration,
   ]
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {}
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {}
 }

@@ -5,8 +5,12 @@ public enum EngineError: DescribedError, Equatable {
   case emptyPrompt
   case tokenOutOfRange(token: Int32, vocabularySize: Int)
   case contextExceeded(tokens: Int, held: Int, limit: Int)
-  case noRoomForAnswer(promptTokens: Int, limit: Int)
+  case noRoomForAnswer(tokens: Int, limit: Int)
   case contextTooLong(requested: Int, supported: Int)
+  /// A memory plan beyond its budget, in bytes; the longest context that would fit, nil when not even a short one does.
+  case memoryExceeded(
+    needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
+  /// Logits that are NaN after a token of a window.
   case damagedLogits(position: Int)
   case interrupted
 
@@ -18,9 +22,14 @@ public enum EngineError: DescribedError, Equatable {
     case .contextExceeded(let tokens, let held, let limit):
       "\(tokens) tokens\(held > 0 ? " after \(held)" : "") exceed the context of \(limit): shorten the text or raise --context"
     case .noRoomForAnswer(let tokens, let limit):
-      "a prompt of \(tokens) tokens leaves no room for an answer in the context of \(limit): shorten it or raise --context"
+      "the prompt of \(tokens) tokens leaves no room for an answer in the context of \(limit): "
+        + "shorten the text or raise --context"
     case .contextTooLong(let requested, let supported):
       "a context of \(requested) tokens was asked for, the model was made for \(supported): lower --context"
+    case .memoryExceeded(let needed, let weights, let cache, let contextLength, let budget, let fitting):
+      "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(contextLength) tokens "
+        + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try "
+        + (fitting.map { "--context \($0)" } ?? "--memory with a larger budget") + ", or a smaller file"
     case .damagedLogits(let position):
       "the logits after token \(position) are not numbers: the model's weights or arithmetic are damaged; "
         + "check the file's digest, or run with --precision f32"

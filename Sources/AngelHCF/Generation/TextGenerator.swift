@@ -23,6 +23,8 @@ public struct GenerationResult: Sendable {
   public var finishReason = FinishReason.length
   /// Tokens of the prompt, those already in the cache included.
   public var promptTokenCount = 0
+  /// Tokens of the prompt whose keys and values were in the cache, so that they did not have to run.
+  public var cachedTokenCount = 0
   /// The seed in use, so that the same text can be had again.
   public var seed = 0
   /// Seconds from the call to the first token.
@@ -52,7 +54,7 @@ public struct TextGenerator {
   /// Continues `prompt` (all tokens of the sequence, of which the cache may already hold the beginning).
   ///
   /// - Parameters:
-  ///   - sequence: holds a prefix of `prompt`; afterwards prompt and answer, but for the last token.
+  ///   - sequence: what it shares with the beginning of `prompt` is used, the rest forgotten; afterwards it holds prompt and answer, but for the last token.
   ///   - emit: called with each piece of text as soon as it is certain.
   /// - Throws: `EngineError`, `SamplingError`, `TokenizerError`, memory and device failures, and what `emit` throws.
   public func generate(
@@ -63,7 +65,7 @@ public struct TextGenerator {
     guard !prompt.isEmpty else { throw EngineError.emptyPrompt }
     let room = engine.contextLength - prompt.count
     guard room > 0 else {
-      throw EngineError.noRoomForAnswer(promptTokens: prompt.count, limit: engine.contextLength)
+      throw EngineError.noRoomForAnswer(tokens: prompt.count, limit: engine.contextLength)
     }
     var sampler = try Sampler(
       parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
@@ -79,7 +81,8 @@ public struct TextGenerator {
     }
 
     let limit = min(sampling.maxTokens ?? room, room)
-    var pending = Array(prompt[sequence.sharedPrefix(with: prompt)...])
+    result.cachedTokenCount = sequence.sharedPrefix(with: prompt)
+    var pending = Array(prompt[result.cachedTokenCount...])
     var first = clock.now
     generation: while result.tokens.count < limit {
       let logits: [Float]

@@ -15,7 +15,7 @@ protocol Command: SendableMetatype {
   static var examples: [String] { get }
 
   /// Does the work; results go to `context.output`.
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws
 }
 
 extension Command {
@@ -60,7 +60,8 @@ enum GlobalOptions {
     help: "where to compute", parse: parseDevice)
   static let threads = Option<Int?>.integer("threads", in: 1...1024, help: "worker threads (default: one per core)")
   static let precision = Option<Precision>.choice(
-    "precision", default: .fast, help: "fast: the quickest for the weights; f32: all in float32")
+    "precision", default: .fast, help: "fast: the quickest for the weights; bf16: weights in bfloat16; f32: all float32"
+  )
   static let help = Option.flag("help", help: "show this page")
   static let version = Option.flag("version", help: "show the version")
 
@@ -77,7 +78,8 @@ enum GlobalOptions {
 }
 
 /// What a command works with; nothing it uses is global.
-struct CommandContext: Sendable {
+struct CommandContext {
+  let input: Input
   /// Results: standard output.
   let output: Output
   /// Remarks, progress and errors: standard error.

@@ -1,6 +1,7 @@
 /// The commands in the order the help shows them.
 enum CommandCatalog {
   static let all: [any Command.Type] = [
+    QuickstartCommand.self,
     PullCommand.self,
     ModelsCommand.self,
     GenerateCommand.self,

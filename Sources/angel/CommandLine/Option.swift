@@ -143,12 +143,23 @@ extension Option where Value: RawRepresentable & CaseIterable, Value.RawValue ==
 extension Option {
   /// An option whose value some type reads itself.
   static func custom(
-    _ name: String, placeholder: String, expects: String, default value: Value, defaultText: String?, help: String,
-    parse: @escaping @Sendable (String) -> Value?
+    _ name: String, placeholder: String, expects: String, choices: [String] = [], default value: Value,
+    defaultText: String?, help: String, parse: @escaping @Sendable (String) -> Value?
   ) -> Self {
-    Self(name, placeholder: placeholder, expects: expects, default: value, defaultText: defaultText, help: help) {
-      $0.last.flatMap(parse)
-    }
+    Self(
+      name, placeholder: placeholder, expects: expects, choices: choices, default: value, defaultText: defaultText,
+      help: help
+    ) { $0.last.flatMap(parse) }
+  }
+
+  /// An option without a default of its own, whose value some type reads itself.
+  static func custom<Wrapped>(
+    _ name: String, placeholder: String, expects: String, choices: [String] = [], help: String,
+    parse: @escaping @Sendable (String) -> Wrapped?
+  ) -> Self where Value == Wrapped? {
+    Self(
+      name, placeholder: placeholder, expects: expects, choices: choices, default: nil, defaultText: nil, help: help
+    ) { texts in texts.last.flatMap(parse).map { .some($0) } }
   }
 }
 

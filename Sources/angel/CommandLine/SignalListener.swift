@@ -32,7 +32,8 @@ struct SignalListener {
         pause()
         continue
       }
-      let isFirst = interruption.request()
+      // Ctrl-C stops an answer; a request to terminate, or a terminal that has gone, means the program.
+      let isFirst = interruption.request(forGood: number != SIGINT)
       if !(isFirst && interruption.isDeferred) { _exit(128 + number) }
     }
   }

@@ -16,16 +16,19 @@ enum BenchCommand: Command {
   static let generate = Option<Int>.integer("generate", default: 128, in: 1...1 << 20, help: "tokens to decode")
   static let depth = Option<Int>.integer("depth", default: 0, in: 0...1 << 20, help: "tokens cached before either")
   static let repetitions = Option<Int>.integer("repetitions", default: 5, in: 1...1000, help: "runs; the median counts")
-  static let options = [prompt.declaration, generate.declaration, depth.declaration, repetitions.declaration]
+  static let options =
+    [prompt.declaration, generate.declaration, depth.declaration, repetitions.declaration]
+    + SessionOptions.withoutContext
   static let examples = ["bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(1, "MODEL", name)
     try context.interruption.deferred {
       let clock = ContinuousClock()
       let begin = clock.now
-      let backend = try context.makeBackend()
-      let session = try context.openSession(model, arguments, on: backend)
+      let backend = try context.makeBackend(arguments)
+      let length = arguments[depth] + max(arguments[prompt], arguments[generate])
+      let session = try context.openSession(model, arguments, contextLength: length, on: backend)
       let loadSeconds = (clock.now - begin).seconds
       let rows = try [
         measure("prefill", tokens: arguments[prompt], session.engine, arguments, context) { engine, sequence, tokens in

@@ -12,7 +12,7 @@ enum CompletionCommand: Command {
     """
   static let examples = ["completion bash"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let script =
       switch arguments.positional(0) {
       case "zsh": CompletionScript.zsh(CommandCatalog.all)

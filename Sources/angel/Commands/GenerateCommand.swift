@@ -8,7 +8,8 @@ enum GenerateCommand: Command {
   static let summary = "continue a prompt, streaming the text"
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
-    Positional(name: "PROMPT", isRequired: false, help: "the text (default: standard input)"),
+    Positional(
+      name: "PROMPT", isRequired: false, help: "the text (default: standard input, without its last line end)"),
   ]
   static let tokens = Option<[Int]>.integers("tokens", in: 0...Int(Int32.max), help: "token ids instead of PROMPT")
   static let chat = Option<Bool>.flag("chat", help: "treat PROMPT as a user's message: apply the model's chat template")
@@ -20,32 +21,47 @@ enum GenerateCommand: Command {
     "generate smollm2 --chat \"What is gravity?\" --temperature 0.7 --seed 1",
   ]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
-    let sampling = try SamplingOptions.parameters(arguments)
+    let sampling = try SamplingOptions.parameters(arguments, of: name, context)
+    try check(arguments)
     try context.interruption.deferred {
+      let text = try arguments.has(tokens) ? nil : promptText(arguments, context)
       let session = try context.openSession(model, arguments)
-      let prompt = try promptTokens(arguments, session, context)
       let result = try session.generator.generate(
-        from: prompt, in: session.engine.makeSequence(), sampling: sampling,
+        from: promptTokens(text, arguments, session), in: session.engine.makeSequence(), sampling: sampling,
         emit: { if !context.printsJSON { try context.output.write($0) } })
-      if context.printsJSON { try context.print(result.json(session.tokenizer)) } else { try context.output.line() }
-      if result.finishReason == .interrupted { throw Interrupted() }
+      if context.printsJSON {
+        try context.print(.object(result.json(session.tokenizer)))
+      } else if result.finishReason != .interrupted {
+        try context.output.line()
+      }
+      if result.finishReason == .interrupted { throw AnswerInterrupted() }
     }
   }
 
-  private static func promptTokens(
-    _ arguments: Arguments, _ session: LanguageModelSession, _ context: CommandContext
-  ) throws -> [Int32] {
+  private static func check(_ arguments: Arguments) throws {
+    func refuse(_ message: String) -> UsageError { UsageError(message, command: name) }
     if arguments.has(tokens) {
-      guard arguments.positional(1) == nil else {
-        throw UsageError("give either PROMPT or --tokens, not both", command: name)
-      }
-      return arguments[tokens].map { Int32($0) }
+      if arguments.positional(1) != nil { throw refuse("give either PROMPT or --tokens, not both") }
+      if arguments[chat] { throw refuse("--chat needs a text, not --tokens") }
     }
-    let text =
-      try arguments.positional(1)
-      ?? String(decoding: StandardInput.readAll(interruption: context.interruption), as: UTF8.self)
+    if arguments.has(system), !arguments[chat] { throw refuse("--system needs --chat") }
+  }
+
+  /// PROMPT, or all of standard input without the line end that `echo` and editors put last.
+  private static func promptText(_ arguments: Arguments, _ context: CommandContext) throws -> String {
+    if let prompt = arguments.positional(1) { return prompt }
+    if context.input.isTerminal { context.diagnostics.attempt("Type the prompt, then Ctrl-D on a line of its own.\n") }
+    var bytes = try context.input.readAll(interruption: context.interruption)
+    if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private static func promptTokens(
+    _ text: String?, _ arguments: Arguments, _ session: LanguageModelSession
+  ) throws -> [Int32] {
+    guard let text else { return arguments[tokens].map { Int32($0) } }
     guard arguments[chat] else { return try session.promptTokens(for: text) }
     let messages = arguments[system].map { [ChatMessage(role: "system", $0)] } ?? []
     return try session.promptTokens(for: messages + [ChatMessage(role: "user", text)])
@@ -54,17 +70,18 @@ enum GenerateCommand: Command {
 
 extension GenerationResult {
   /// The result as the command line's contract has it.
-  func json(_ tokenizer: Tokenizer) -> JSONValue {
+  func json(_ tokenizer: Tokenizer) -> JSONObject {
     var object = JSONObject([
       ("text", .string(text)), ("tokens", .array(tokens.map { .integer(Int($0)) })),
       ("finish_reason", .string(finishReason.rawValue)), ("prompt_tokens", .integer(promptTokenCount)),
+      ("cached_tokens", .integer(cachedTokenCount)),
       ("time_to_first_token", .number(timeToFirstToken)), ("tokens_per_second", .number(tokensPerSecond)),
       ("seed", .integer(seed)),
     ])
     if !logProbabilities.isEmpty {
       object["logprobs"] = .array(logProbabilities.map { $0.json(tokenizer) })
     }
-    return .object(object)
+    return object
   }
 }
 

@@ -8,7 +8,7 @@ enum HelpCommand: Command {
     Positional(name: "COMMAND", isRequired: false, kind: .command, help: "the command to explain")
   ]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     guard let word = arguments.positional(0) else { return try show(overview, nil, context) }
     guard let command = CommandCatalog.all.first(where: { $0.name == word }) else {
       let question = Suggestion.question(for: word, among: CommandCatalog.all.map { $0.name })
@@ -86,7 +86,7 @@ enum VersionCommand: Command {
   static let name = "version"
   static let summary = "show the version"
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     if context.printsJSON { return try context.print(["version": .string(Angel.version)]) }
     try context.output.line("angel \(Angel.version)")
   }

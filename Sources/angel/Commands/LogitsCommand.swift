@@ -11,7 +11,7 @@ enum LogitsCommand: Command {
   static let options = [tokens.declaration, all.declaration] + SessionOptions.all
   static let examples = ["logits smollm2 --tokens 1,2,3 --precision f32"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
     let ids = arguments[tokens].map { Int32($0) }
     guard !ids.isEmpty else { throw UsageError("--tokens is missing: give at least one id", command: name) }

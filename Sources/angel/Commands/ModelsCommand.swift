@@ -11,10 +11,10 @@ enum ModelsCommand: Command {
     Positional(name: "MODEL", isRequired: false, kind: .model, help: "a name in the store, a folder or a file"),
   ]
   static let names = Option.flag("names", help: "list the names alone")
-  static let options = [names.declaration]
+  static let options = [names.declaration] + SessionOptions.all
   static let examples = ["models", "models show smollm2", "models remove smollm2"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let store = try context.store
     let action = arguments.positional(0) ?? "list"
     if action == "list" {
@@ -22,7 +22,7 @@ enum ModelsCommand: Command {
       return try list(store, arguments, context)
     }
     guard let model = arguments.positional(1) else { throw UsageError("MODEL is missing", command: name) }
-    if action == "show" { return try show(store.resolve(model), context) }
+    if action == "show" { return try show(store.resolve(model), arguments, context) }
     let freed = try store.remove(model)
     if context.printsJSON {
       return try context.print(["removed": .string(model), "bytes": .integer(freed)])
@@ -55,27 +55,12 @@ enum ModelsCommand: Command {
     try context.output.line(table.lines.joined(separator: "\n"))
   }
 
-  /// The facts of the store about a model. What its file says (architecture, sizes, tokenizer) joins these facts.
-  private static func show(_ model: ModelStore.ResolvedModel, _ context: CommandContext) throws {
-    var facts: [(label: String, key: String, value: JSONValue)] = [
-      ("name", "name", .string(model.name)), ("path", "path", .string(model.path)),
-    ]
-    if let manifest = model.manifest {
-      facts.append(("source", "source", .string(manifest.source)))
-      if let license = manifest.license { facts.append(("license", "license", .string(license))) }
-      facts.append(("pulled", "pulled", .string(manifest.pulled)))
-      facts.append(("size", "bytes", .integer(manifest.size)))
-      if context.printsJSON { facts.append(("files", "files", manifest.json["files"] ?? .null)) }
-    }
-    if context.printsJSON { return try context.print(.object(JSONObject(facts.map { ($0.key, $0.value) }))) }
-    var table = Table([("MODEL", .left), (model.name, .left)])
-    for fact in facts.dropFirst() {
-      let text = fact.key == "bytes" ? TextFormat.bytes(fact.value.integer ?? 0) : fact.value.string ?? ""
-      table.append([fact.label, text])
-    }
-    for file in model.manifest?.files ?? [] {
-      table.append(["file", "\(file.path)  \(TextFormat.bytes(file.size))  SHA-256 \(file.sha256)"])
-    }
-    try context.output.line(table.lines.joined(separator: "\n"))
+  /// The model's card and the memory it takes to run.
+  private static func show(
+    _ model: ModelStore.ResolvedModel, _ arguments: Arguments, _ context: CommandContext
+  ) throws {
+    let report = try ModelReport(model, arguments, context)
+    if context.printsJSON { return try context.print(.object(report.json)) }
+    try context.output.line(report.cardText + "\n\n" + report.planText)
   }
 }

@@ -1,54 +1,83 @@
+import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelText
-import AngelCheckpoint
 
 /// `angel perplexity MODEL FILE`: how well a model predicts a text.
 enum PerplexityCommand: Command {
   static let name = "perplexity"
   static let summary = "measure how well a model predicts a text"
   static let details = """
-    The text is cut into windows of --context tokens without overlap; the first token of each window is unscored. \
-    The result is exp of the mean negative log-likelihood of the others.
+    The text is cut into windows of --context tokens without overlap; the first token of each window is unscored and
+    an incomplete last window is dropped, unless it is the only one. The result is exp of the mean negative
+    log-likelihood of the scored tokens: the lower, the better the model predicts the text.
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
     Positional(name: "FILE", kind: .file, help: "a text file"),
   ]
-  static let window = Option<Int>.integer("context", default: 512, in: 2...1 << 20, help: "tokens in a window")
+  static let window = Option<Int?>.integer(
+    "context", in: 2...1 << 20, help: "tokens in a window (default: 512, or the model's context where it is shorter)")
+  static let windows = Option<Int?>.integer("windows", in: 1...1 << 40, help: "score only the first N windows")
   static let limit = Option<Int?>.integer("bytes", in: 1...1 << 40, help: "use the first N bytes of the file")
-  static let options = [window.declaration, limit.declaration]
+  static let options =
+    [window.declaration, windows.declaration, limit.declaration] + SessionOptions.withoutContext
   static let examples = ["perplexity smollm2 book.txt --context 512 --precision f32"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
     let file = try MappedFile(path: arguments.required(1, "FILE", name))
     try context.interruption.deferred {
-      let session = try context.openSession(model, arguments)
+      let checkpoint = try context.openCheckpoint(model)
+      let size = arguments[window] ?? min(512, max(2, checkpoint.dimensions.contextLength ?? 512))
+      let session = try context.openSession(
+        checkpoint, named: model, options: SessionOptions.engine(arguments, context, contextLength: size),
+        on: context.makeBackend(arguments))
       let bytes = try file.withBytes(0..<min(arguments[limit] ?? file.byteCount, file.byteCount)) { Array($0) }
       let tokens = try session.tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
-      guard tokens.count > 1 else { throw EngineError.emptyPrompt }
-      let display = context.progress.start("scoring", total: tokens.count, unit: .items("tokens"))
+      let windows = try Self.windows(of: tokens, size: size, file, arguments)
+      let display = context.progress.start(
+        "scoring", total: windows.reduce(0) { $0 + $1.count }, unit: .items("tokens"))
       let clock = ContinuousClock()
       let begin = clock.now
       var perplexity = Perplexity()
-      for start in stride(from: 0, to: tokens.count, by: arguments[window]) {
+      for window in windows {
         try context.interruption.check()
-        let end = min(start + arguments[window], tokens.count)
-        try perplexity.score(Array(tokens[start..<end]), with: session.engine)
-        display.update(to: end)
+        try perplexity.score(Array(window), with: session.engine)
+        display.advance(by: window.count)
       }
       display.finish()
       let seconds = (clock.now - begin).seconds
       if context.printsJSON {
         return try context.print([
           "perplexity": .number(perplexity.value), "tokens": .integer(perplexity.tokenCount),
-          "seconds": .number(seconds),
+          "seconds": .number(seconds), "windows": .integer(windows.count), "context": .integer(size),
         ])
       }
       try context.output.line(
         "perplexity \(TextFormat.fixed(perplexity.value, digits: 4)) over \(perplexity.tokenCount) tokens "
           + "in \(TextFormat.fixed(seconds, digits: 1)) s")
+    }
+  }
+  /// The windows to score: whole ones only, but for a text shorter than one.
+  private static func windows(
+    of tokens: [Int32], size: Int, _ file: MappedFile, _ arguments: Arguments
+  ) throws -> [ArraySlice<Int32>] {
+    guard tokens.count > 1 else { throw PerplexityError.tooShort(path: file.path, tokens: tokens.count) }
+    guard tokens.count >= size else { return [tokens[...]] }
+    let count = min(tokens.count / size, arguments[windows] ?? .max)
+    return (0..<count).map { tokens[($0 * size)..<(($0 + 1) * size)] }
+  }
+}
+
+/// Why a text cannot be scored.
+enum PerplexityError: DescribedError {
+  case tooShort(path: String, tokens: Int)
+
+  var description: String {
+    switch self {
+    case .tooShort(let path, let tokens):
+      "'\(path)' has \(tokens) token\(tokens == 1 ? "" : "s"), and the first is never scored: give a longer text"
     }
   }
 }

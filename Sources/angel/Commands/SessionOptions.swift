@@ -8,15 +8,42 @@ import AngelText
 
 /// The options of every command that runs a model.
 enum SessionOptions {
+  /// What keys and values are kept in.
+  enum CacheType: String, CaseIterable, Sendable {
+    case f16, bf16, f32
+
+    var dtype: DType {
+      switch self {
+      case .f16: .float16
+      case .bf16: .bfloat16
+      case .f32: .float32
+      }
+    }
+  }
+
   static let context = Option<Int?>.integer(
     "context", in: 1...1 << 24, help: "longest sequence in tokens (default: the model's, at most 8192)")
-  static let all = [context.declaration]
+  static let cache = Option<CacheType?>.custom(
+    "cache", placeholder: "f16|bf16|f32", expects: "f16, bf16 or f32", choices: CacheType.allCases.map(\.rawValue),
+    help: "type of cached keys and values (default: f16, or as --precision asks)"
+  ) { CacheType(rawValue: $0) }
+  static let memory = Option<Int?>.custom(
+    "memory", placeholder: "SIZE", expects: "a size such as 2GiB, from 4MiB to 64TiB",
+    help: "most memory to use (default: 80 % of what is free)"
+  ) { text in
+    (try? MemoryFormat.byteCount(of: text)).flatMap {
+      (Page.byteCount...HostArena.largestBudget).contains($0) ? $0 : nil
+    }
+  }
+  /// The options of commands that set the context length themselves.
+  static let withoutContext = [cache.declaration, memory.declaration]
+  static let all = [context.declaration] + withoutContext
 
-  /// What the engine is set up with.
-  static func engine(_ arguments: Arguments, _ context: CommandContext) -> EngineOptions {
+  /// What the engine is set up with; `contextLength` where the command sets it.
+  static func engine(_ arguments: Arguments, _ context: CommandContext, contextLength: Int? = nil) -> EngineOptions {
     var options = EngineOptions()
-    options.contextLength = arguments[Self.context]
-    options.cacheDType = context.arithmetic.cacheDType
+    options.contextLength = contextLength ?? arguments[Self.context]
+    options.cacheDType = arguments[cache]?.dtype ?? context.arithmetic.cacheDType
     return options
   }
 }
@@ -45,22 +72,34 @@ extension CommandContext {
   /// Opens the files of a model: a name in the store, a folder or a file.
   func openCheckpoint(_ model: String) throws -> Checkpoint { try Checkpoint.open(store.resolve(model).path) }
 
-  /// The device commands compute on.
-  func makeBackend() throws -> CPUBackend {
+  /// The device commands compute on, with a memory budget of `--memory`.
+  func makeBackend(_ arguments: Arguments) throws -> CPUBackend {
     guard device == .cpu else { throw DeviceError.absent(device) }
-    return try CPUBackend(threadCount: threads)
+    let backend = try CPUBackend(pool: PagePool(budget: arguments[SessionOptions.memory]), threadCount: threads)
+    if let wanted = environment.instructionSet, wanted != backend.instructionSet {
+      throw DeviceError.instructionSet(wanted, used: backend.instructionSet)
+    }
+    return backend
   }
 
-  /// Loads a model with a progress display.
-  func openSession(_ model: String, _ arguments: Arguments, on backend: CPUBackend? = nil) throws
-    -> LanguageModelSession
-  {
-    let checkpoint = try openCheckpoint(model)
-    let backend = try backend ?? makeBackend()
-    let display = progress.start("loading \(model)", total: checkpoint.card.byteCount)
+  /// Loads a model with a progress display, once its memory plan has been found to fit.
+  func openSession(
+    _ model: String, _ arguments: Arguments, contextLength: Int? = nil, on backend: CPUBackend? = nil
+  ) throws -> LanguageModelSession {
+    try openSession(
+      openCheckpoint(model), named: model,
+      options: SessionOptions.engine(arguments, self, contextLength: contextLength),
+      on: backend ?? makeBackend(arguments))
+  }
+
+  /// Loads a model whose files are open already.
+  func openSession(
+    _ checkpoint: Checkpoint, named name: String, options: EngineOptions, on backend: CPUBackend
+  ) throws -> LanguageModelSession {
+    let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
     let session = try LanguageModelSession(
-      checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic,
-      options: SessionOptions.engine(arguments, self), report: { read, _ in display.update(to: read) })
+      checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options,
+      report: { read, _ in display.update(to: read) })
     display.finish()
     session.engine.isInterrupted = { [interruption] in interruption.isRequested }
     return session
@@ -70,10 +109,14 @@ extension CommandContext {
 /// Why a device cannot be used.
 enum DeviceError: DescribedError {
   case absent(Device)
+  case instructionSet(String, used: String)
 
   var description: String {
     switch self {
     case .absent(let device): "device '\(device)' is not supported by this version: use --device cpu"
+    case .instructionSet(let wanted, let used):
+      "ANGEL_ISA is '\(wanted)', which is none of this processor's instruction sets: unset it to use \(used), "
+        + "or try one of \(CPUBackend.instructionSetNames.joined(separator: ", "))"
     }
   }
 }

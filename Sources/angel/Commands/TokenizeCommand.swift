@@ -1,6 +1,5 @@
 import AngelCore
 import AngelText
-import Glibc
 
 /// `angel tokenize MODEL`: text on standard input to token ids, or back.
 enum TokenizeCommand: Command {
@@ -14,9 +13,12 @@ enum TokenizeCommand: Command {
   static let options = [decode.declaration, special.declaration, plain.declaration]
   static let examples = ["tokenize smollm2 < letter.txt", "echo '[1, 2]' | angel tokenize smollm2 --decode"]
 
-  static func run(_ arguments: Arguments, _ context: CommandContext) async throws {
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    if arguments[decode], arguments[special] || arguments[plain] {
+      throw UsageError("--decode goes with neither --special nor --plain", command: name)
+    }
     let tokenizer = try Tokenizer(context.openCheckpoint(arguments.required(0, "MODEL", name)).tokenizer())
-    let input = try StandardInput.readAll(interruption: context.interruption)
+    let input = try context.input.readAll(interruption: context.interruption)
     if arguments[decode] {
       let text = try tokenizer.decode(parseTokens(input), skippingSpecialTokens: false)
       return context.printsJSON
@@ -43,22 +45,6 @@ enum TokenizeCommand: Command {
 
   private static func notAToken(_ text: String) -> UsageError {
     UsageError("'\(text.prefix(40))' is not a token id", command: name)
-  }
-}
-
-/// Standard input as bytes.
-enum StandardInput {
-  /// Everything up to the end of input; throws `Interrupted` on Ctrl-C.
-  static func readAll(interruption: Interruption) throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = read(STDIN_FILENO, &buffer, buffer.count)
-      try interruption.check()
-      if count < 0 && errno == EINTR { continue }
-      guard count > 0 else { return bytes }
-      bytes += buffer[..<count]
-    }
   }
 }
 

@@ -1,0 +1,51 @@
+import AngelCore
+import Glibc
+
+/// A thread of its own for a command: kernels run on the caller's thread and templates recurse, so neither belongs on
+/// the small stacks of Swift's cooperative pool, which must never be kept waiting either.
+struct DedicatedThread {
+  /// Room for the deepest chat template the interpreter accepts, in a debug build too.
+  static let stackByteCount = 16 << 20
+
+  private let thread: pthread_t
+
+  /// Starts `body` on a new thread; signals stay blocked as they are in the caller. Throws when the system refuses.
+  init(_ body: @escaping @Sendable () -> Void) throws(ThreadError) {
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, Self.stackByteCount)
+    let work = Unmanaged.passRetained(Work(body))
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, &attributes,
+      { context in
+        if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
+        return nil
+      }, work.toOpaque())
+    guard code == 0 else {
+      work.release()
+      throw .refused(reason: String(cString: strerror(code)))
+    }
+    self.thread = thread
+  }
+
+  /// Waits until the thread has ended.
+  func join() { pthread_join(thread, nil) }
+
+  private final class Work: Sendable {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+}
+
+/// Why a thread could not be started.
+enum ThreadError: DescribedError {
+  case refused(reason: String)
+
+  var description: String {
+    switch self {
+    case .refused(let reason): "no thread can be started (\(reason)): raise the process limit (ulimit -u, ulimit -v)"
+    }
+  }
+}
