@@ -93,8 +93,8 @@ struct InferenceEngineTests {
     pool.release(everything)
     #expect(pool.usage.byteCount == 0)
 
-    let session = try makeSession(pool: pool)
     for pages in [3, 2, 1] {
+      let session = try makeSession(pool: pool)
       let taken = try occupy(pages)
       do {
         _ = try session.answer(prompt, .greedy(6))
@@ -108,6 +108,24 @@ struct InferenceEngineTests {
       #expect(try session.answer(prompt, .greedy(6)).tokens == expected)
     }
     try pool.checkInvariants()
+  }
+
+  @Test("a decoding step without memory fails each time it is tried, and works once there is some")
+  func outOfMemoryWhileDecoding() throws {
+    let pool = try PagePool(budget: 4 * Page.byteCount)
+    let session = try makeSession(pool: pool)
+    let sequence = session.engine.makeSequence()
+    try session.engine.append(prompt, to: sequence)
+    // Weights and cache have their pages; nothing is left for the step itself.
+    let taken = try pool.allocate(byteCount: 2 * Page.byteCount, kind: .optimizerStates)
+    for _ in 0..<3 {
+      #expect(throws: BackendError.self) { try session.engine.logits(after: [7], in: sequence) }
+      #expect(sequence.tokens == prompt)
+    }
+    pool.release(taken)
+    let expected = try session.engine.rows(prompt + [7, 8])
+    #expect(try session.engine.logits(after: [7], in: sequence) == expected[50])
+    #expect(try session.engine.logits(after: [8], in: sequence) == expected[51])
   }
 
   @Test("an interrupted prompt keeps the chunks that were finished")
@@ -144,18 +162,27 @@ struct InferenceEngineTests {
     #expect(answers.withLock { $0 } == [[Int32]](repeating: expected, count: 12))
   }
 
-  @Test("two engines on one backend, run from two threads, take turns")
+  @Test("two engines on one backend take turns, token by token")
   func sharedBackend() throws {
     let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
-    let checkpoint = try Checkpoint.open(TinyModel.goldens + "/llama-tiny-Q8_0.gguf")
-    let expected = try makeSession(checkpoint.path, arithmetic: .fast).answer(prompt, .greedy(12)).tokens
-    let answers = Mutex<[[Int32]]>([])
-    inThreads(2) { _ in
-      let session = try? LanguageModelSession(checkpoint, on: backend, pool: backend.pool)
-      let tokens = try? session?.answer((0..<50).map { Int32(($0 * 37 + 11) % 259) }, .greedy(12)).tokens
-      answers.withLock { $0.append(tokens ?? []) }
+    do {
+      let sessions = try ["llama-tiny-Q8_0.gguf", "llama-tiny-Q4_0.gguf"].map {
+        try LanguageModelSession(
+          Checkpoint.open(TinyModel.goldens + "/" + $0), on: backend, pool: backend.pool, arithmetic: .fast)
+      }
+      let expected = try sessions.map { try $0.answer(prompt, .greedy(12)).tokens }
+      #expect(expected[0] != expected[1])
+      let sequences = sessions.map { $0.engine.makeSequence() }
+      var pending = [prompt, prompt]
+      for step in 0..<12 {
+        for (index, session) in sessions.enumerated() {
+          let logits = try session.engine.logits(after: pending[index], in: sequences[index])
+          let best = try #require(logits.indices.max { logits[$0] < logits[$1] })
+          #expect(Int32(best) == expected[index][step])
+          pending[index] = [Int32(best)]
+        }
+      }
     }
-    #expect(answers.withLock { $0 } == [expected, expected])
     #expect(backend.pool.usage.byteCount == 0)
   }
 }

@@ -35,8 +35,8 @@ public final class InferenceEngine {
   private let backend: any Backend
   private let cache: KeyValueCache
   private let chunkLength: Int
-  /// Nil where a step depends on the length of the sequence in more than its tables.
-  private let decodeStep: DecodeStep?
+  /// Made when the first token is decoded, and anew after a failure.
+  private var decodeStep: DecodeStep?
   /// Asked between steps; true ends the work with `EngineError.interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
@@ -51,8 +51,6 @@ public final class InferenceEngine {
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool,
       backend: backend)
-    decodeStep =
-      model.configuration.rotaryDependsOnLength ? nil : DecodeStep(blockLimit: cache.blockLimit, on: backend)
   }
 
   /// The size of the vocabulary.
@@ -88,7 +86,8 @@ public final class InferenceEngine {
   /// Appends tokens and returns the logits after the last of them, `vocabularySize` values.
   public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
     guard let token = tokens.last else { throw EngineError.emptyPrompt }
-    if tokens.count == 1, let decodeStep { return try decode(token, in: sequence, decodeStep) }
+    // Where a step depends on the length of the sequence in more than its tables, it cannot be recorded.
+    if tokens.count == 1, !model.configuration.rotaryDependsOnLength { return try decode(token, in: sequence) }
     var last: Tensor?
     try append(tokens, to: sequence) { hidden, range in
       if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
@@ -117,13 +116,17 @@ public final class InferenceEngine {
   }
 
   /// Appends one token by the recorded step.
-  private func decode(_ token: Int32, in sequence: CachedSequence, _ step: DecodeStep) throws -> [Float] {
+  private func decode(_ token: Int32, in sequence: CachedSequence) throws -> [Float] {
     try check([token], sequence)
     if isInterrupted() { throw EngineError.interrupted }
     try cache.reserve(sequence.count + 1, in: sequence)
+    let step = decodeStep ?? DecodeStep(blockLimit: cache.blockLimit, on: backend)
+    // Tensors that found no memory must not be used again: a step that fails is dropped.
+    decodeStep = nil
     let logits = try step.logits(
       after: token, at: sequence.count, blocks: cache.offsets(of: sequence), model,
       view: { cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2) })
+    decodeStep = step
     sequence.tokens.append(token)
     return logits
   }
