@@ -153,6 +153,11 @@ struct CommandTests {
     #expect(outcome.code == .interrupted)
     #expect(try outcome.json["finish_reason"] == "interrupted")
     #expect(try outcome.json["tokens"] == [])
+    let text = try folder.write("Is it there? Is it there?".utf8, to: "text")
+    for words in [["perplexity", path("llama-tiny"), text], ["logits", path("llama-tiny"), "--tokens", "1"]] {
+      let outcome = try program.run(words, interruption: interruption)
+      #expect(outcome.code == .interrupted && outcome.output.isEmpty, "\(outcome.errors)")
+    }
   }
 
   // MARK: Conversations

@@ -10,7 +10,6 @@ public enum EngineError: DescribedError, Equatable {
   /// A memory plan beyond its budget, in bytes; the longest context that would fit, nil when not even a short one does.
   case memoryExceeded(
     needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
-  case interrupted
 
   public var description: String {
     switch self {
@@ -28,7 +27,6 @@ public enum EngineError: DescribedError, Equatable {
       "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(contextLength) tokens "
         + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try "
         + (fitting.map { "--context \($0)" } ?? "--memory with a larger budget") + ", or a smaller file"
-    case .interrupted: "interrupted"
     }
   }
 }

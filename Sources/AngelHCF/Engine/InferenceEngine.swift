@@ -35,7 +35,7 @@ public final class InferenceEngine {
   private let backend: any Backend
   private let cache: KeyValueCache
   private let chunkLength: Int
-  /// Asked between steps; true ends the work with `EngineError.interrupted`.
+  /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
   /// An engine over a loaded model whose cache comes from `pool`.
@@ -70,7 +70,7 @@ public final class InferenceEngine {
     let total = sequence.count + tokens.count
     try cache.reserve(total, in: sequence)
     for start in stride(from: 0, to: tokens.count, by: chunkLength) {
-      if isInterrupted() { throw EngineError.interrupted }
+      if isInterrupted() { throw Interrupted() }
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
       let view = cache.view(of: sequence, from: sequence.count, count: chunk.count)

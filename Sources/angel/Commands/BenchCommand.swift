@@ -7,7 +7,11 @@ import Glibc
 /// `angel bench inference MODEL`: prefill and decode speed, load time and peak memory.
 enum BenchCommand: Command {
   static let name = "bench"
-  static let summary = "measure speed: inference"
+  static let summary = "measure how fast a model reads and writes"
+  static let details = """
+    prefill reads --prompt tokens at once, decode writes --generate tokens one by one, each after --depth tokens; one run
+    warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the time all threads took.
+    """
   static let positionals = [
     Positional(name: "WHAT", choices: ["inference"], help: "what to measure"),
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
