@@ -65,7 +65,7 @@ struct ArgumentParserTests {
       (["sample", "x", "--colour", "re"], "--colour must be red, blue, not 're'"),
       (["sample", "x", "--json=1"], "--json takes no value"),
       (["sample"], "INPUT is missing"),
-      (["sample", "a", "b", "c"], "unexpected argument 'c'"),
+      (["sample", "a", "b", "c"], "unexpected argument 'c': put OUTPUT in quotes"),
       (["models", "lst"], "ACTION must be list, show, remove, not 'lst'; did you mean 'list'?"),
       (["models", "--device", "gpu"], "--device must be cpu or cuda:N, not 'gpu'"),
     ])

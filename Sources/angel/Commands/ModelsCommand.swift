@@ -64,10 +64,17 @@ enum ModelsCommand: Command {
       table.append([
         manifest.name, checkpoint?.architecture ?? "?",
         checkpoint.map { TextFormat.parameters($0.card.parameterCount) } ?? "?", TextFormat.bytes(manifest.size),
-        String(manifest.pulled.prefix(10)), manifest.source,
+        String(manifest.pulled.prefix(10)), source(of: manifest),
       ])
     }
     try context.output.line(table.lines.joined(separator: "\n"))
+  }
+
+  /// Where a model came from; of several packages the first.
+  private static func source(of manifest: ModelManifest) -> String {
+    let packages = manifest.source.split(separator: " ")
+    guard packages.count > 1, packages.allSatisfy({ $0.contains("==") }) else { return manifest.source }
+    return "\(packages[0]) and \(packages.count - 1) more"
   }
 
   /// The model's card and the memory it takes to run.
