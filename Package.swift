@@ -24,7 +24,9 @@ let package = Package(
   name: "angel",
   products: [
     .executable(name: "angel", targets: ["angel"]),
-    .library(name: "Angel", targets: ["AngelModels", "AngelHCF", "AngelCPU", "AngelCheckpoint"]),
+    .library(
+      name: "Angel",
+      targets: ["AngelModels", "AngelHCF", "AngelCPU", "AngelCheckpoint", "AngelNN", "AngelTensor", "AngelText"]),
   ],
   targets: [
     // Level 0: C and system libraries.

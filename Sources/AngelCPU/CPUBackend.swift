@@ -15,6 +15,8 @@ public final class CPUBackend: Backend {
   public let threadCount: Int
   private let threads: ThreadPool
   private let failure = Mutex<BackendError?>(nil)
+  /// Present while a step is recorded.
+  private let recorder = Mutex<LaunchRecorder?>(nil)
 
   /// A backend over `pool` (nil: a new one with the machine's default budget) with `threadCount` threads (nil: one for each
   /// physical core this process may use).
@@ -36,8 +38,16 @@ public final class CPUBackend: Backend {
 
   public func allocate(byteCount: Int, kind: MemoryKind) -> Allocation {
     do throws(MemoryError) {
-      let region = try pool.allocate(byteCount: byteCount, kind: kind)
-      return Allocation(address: region.address, byteCount: byteCount, kind: kind, region: region)
+      let (region, isRecorded) = try recorder.withLock { recorder throws(MemoryError) in
+        guard let region = recorder?.reuse(byteCount: byteCount, kind: kind) else {
+          let region = try pool.allocate(byteCount: byteCount, kind: kind)
+          recorder?.took(region)
+          return (region, recorder != nil)
+        }
+        return (region, true)
+      }
+      return Allocation(
+        address: region.address, byteCount: byteCount, kind: kind, region: region, isRecorded: isRecorded)
     } catch {
       failure.withLock { if $0 == nil { $0 = .outOfMemory(error.description) } }
       return .nowhere(byteCount: byteCount, kind: kind)
@@ -45,12 +55,15 @@ public final class CPUBackend: Backend {
   }
 
   public func release(_ allocation: Allocation) {
-    if let region = allocation.region { pool.release(region) }
+    guard let region = allocation.region else { return }
+    // A recorded step gives its memory back itself; until it is complete, its later tensors may take this again.
+    if allocation.isRecorded { recorder.withLock { $0?.gave(region) } } else { pool.release(region) }
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {
     precondition(offset + bytes.count <= allocation.byteCount, "write past the end of an allocation")
-    guard allocation.region != nil else { return }
+    guard let region = allocation.region else { return }
+    recorder.withLock { $0?.wrote(region) }
     UnsafeMutableRawBufferPointer(start: allocation.address + offset, count: bytes.count).copyMemory(from: bytes)
   }
 
@@ -73,7 +86,24 @@ public final class CPUBackend: Backend {
   public func launch(_ kernel: Kernel, _ arguments: UnsafeRawBufferPointer, work: Work) {
     // After a failed allocation some address may lead nowhere: nothing runs until the failure has been thrown.
     guard failure.withLock({ $0 == nil }) else { return }
-    threads.run(kernel.function, arguments, parts: parts(for: work))
+    threads.run(kernel.function, arguments, parts: parts(for: work, grain: 64 << 10))
+    // Between the launches of a list there is only a barrier, so smaller parts pay.
+    recorder.withLock { $0?.launched(kernel.function, arguments, parts: parts(for: work, grain: 16 << 10)) }
+  }
+
+  public func record(_ body: () throws -> Void) throws -> (any RecordedStep)? {
+    recorder.withLock { $0 = LaunchRecorder() }
+    // On failure the memory goes back with the step that is dropped here.
+    func finish() -> RecordedLaunches? {
+      recorder.withLock { $0.take() }.map { RecordedLaunches($0, pool: pool, threads: threads) }
+    }
+    do { try body() } catch {
+      _ = finish()
+      throw error
+    }
+    let step = finish()
+    try synchronize()
+    return step
   }
 
   public func synchronize() throws(BackendError) {
@@ -86,8 +116,8 @@ public final class CPUBackend: Backend {
 
   /// Waking a worker costs a few microseconds, in which one core moves about 64 KiB: smaller work stays on the caller.
   /// Beyond that, several parts a thread let a thread that lost its core hand over what it has not begun.
-  private func parts(for work: Work) -> Int {
+  private func parts(for work: Work, grain: Int) -> Int {
     guard threadCount > 1 else { return 1 }
-    return max(1, min(threadCount * 4, work.byteEquivalents / (64 << 10)))
+    return max(1, min(threadCount * 4, work.byteEquivalents / grain))
   }
 }

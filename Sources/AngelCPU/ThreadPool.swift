@@ -21,6 +21,11 @@ final class ThreadPool: Sendable {
   func run(_ kernel: angel_kernel, _ arguments: UnsafeRawBufferPointer, parts: Int) {
     turn.withLock { _ in angel_pool_run(pool, kernel, arguments.baseAddress, Int32(clamping: parts)) }
   }
+
+  /// Runs launches in order, each when the one before is done.
+  func replay(_ launches: UnsafeBufferPointer<angel_launch>) {
+    turn.withLock { _ in angel_pool_replay(pool, launches.baseAddress, Int64(launches.count)) }
+  }
 }
 
 /// Why no thread pool could be made.

@@ -14,10 +14,12 @@ public enum JSONValue: Hashable, Sendable {
 }
 
 /// An ordered JSON object. Look-up is linear for small objects and by index for large ones; the last of equal keys wins.
+///
+/// Keys are equal when their bytes are: Swift's own `==` would take "é" and "e" with an accent for one vocabulary entry.
 public struct JSONObject: Hashable, Sendable {
   /// The members in the order they were written.
   public private(set) var members: [Member] = []
-  private var index: [String: Int]?
+  private var index: [ExactKey: Int]?
 
   /// One key and its value.
   public struct Member: Hashable, Sendable {
@@ -43,24 +45,38 @@ public struct JSONObject: Hashable, Sendable {
         buildIndexIfLarge()
       case (nil, let value?):
         members.append(Member(key: key, value: value))
-        if index == nil { buildIndexIfLarge() } else { index?[key] = members.count - 1 }
+        if index == nil { buildIndexIfLarge() } else { index?[ExactKey(key)] = members.count - 1 }
       case (nil, nil): break
       }
     }
   }
 
   private func position(of key: String) -> Int? {
-    if let index { return index[key] }
-    return members.firstIndex { $0.key == key }
+    if let index { return index[ExactKey(key)] }
+    return members.firstIndex { ExactKey($0.key) == ExactKey(key) }
   }
 
   private mutating func buildIndexIfLarge() {
     guard members.count > 16 else { return }
-    index = Dictionary(uniqueKeysWithValues: members.enumerated().map { ($1.key, $0) })
+    index = Dictionary(uniqueKeysWithValues: members.enumerated().map { (ExactKey($1.key), $0) })
   }
 
   public static func == (a: JSONObject, b: JSONObject) -> Bool { a.members == b.members }
   public func hash(into hasher: inout Hasher) { hasher.combine(members) }
+}
+
+/// A string compared and hashed by its bytes.
+private struct ExactKey: Hashable {
+  let text: String
+
+  init(_ text: String) { self.text = text }
+
+  static func == (a: ExactKey, b: ExactKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+  func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
 }
 
 extension JSONValue {

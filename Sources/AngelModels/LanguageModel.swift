@@ -33,4 +33,16 @@ public protocol LanguageModelConfiguration: Codable, Equatable, Sendable {
   /// The longest sequence the model was made for.
   var contextLength: Int { get }
   var cacheGeometry: CacheGeometry { get }
+  /// How rotary frequencies are stretched.
+  var rotaryScaling: RotaryScaling { get }
+}
+
+extension LanguageModelConfiguration {
+  /// Whether rotary frequencies change with the length of a sequence.
+  public var rotaryDependsOnLength: Bool {
+    switch rotaryScaling {
+    case .dynamic, .longRope: true
+    case .none, .linear, .llama3, .yarn, .divided: false
+    }
+  }
 }

@@ -30,8 +30,23 @@ public protocol Backend: AnyObject, Sendable {
   /// Runs a kernel on the family's argument struct, which is copied if the launch outlives the call.
   func launch(_ kernel: Kernel, _ arguments: UnsafeRawBufferPointer, work: Work)
 
+  /// Runs `body` and writes its launches down, so that they can run again without it; nil where the backend cannot.
+  ///
+  /// Memory allocated inside stays with the recorded step, so tensors made by `body` keep their addresses and hold new
+  /// values after each replay; they must not outlive the step. What the host writes inside is written once; tensors from
+  /// before are read anew each time. One thread uses the backend meanwhile.
+  func record(_ body: () throws -> Void) throws -> (any RecordedStep)?
+
   /// Waits for all launches and throws the first recorded failure, which is then forgotten.
   func synchronize() throws(BackendError)
+}
+
+/// Launches written down by `Backend.record` (on CUDA: a graph).
+public protocol RecordedStep: AnyObject, Sendable {
+  /// How many launches a replay runs.
+  var launchCount: Int { get }
+  /// Runs the launches again, in order.
+  func replay()
 }
 
 /// Device memory handed out by a backend.
@@ -42,8 +57,14 @@ public struct Allocation {
   public let kind: MemoryKind
   /// The host pages it came from, when it came from a page pool.
   public let region: MemoryRegion?
+  /// Whether it was made while a step was recorded, to which the memory then belongs.
+  public let isRecorded: Bool
 
-  public init(address: UnsafeMutableRawPointer, byteCount: Int, kind: MemoryKind, region: MemoryRegion? = nil) {
+  public init(
+    address: UnsafeMutableRawPointer, byteCount: Int, kind: MemoryKind, region: MemoryRegion? = nil,
+    isRecorded: Bool = false
+  ) {
+    self.isRecorded = isRecorded
     self.address = address
     self.byteCount = byteCount
     self.kind = kind

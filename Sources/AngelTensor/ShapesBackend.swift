@@ -55,5 +55,10 @@ public final class ShapesBackend: Backend {
     state.withLock { $0.launches[kernel.family.name, default: 0] += 1 }
   }
 
+  public func record(_ body: () throws -> Void) throws -> (any RecordedStep)? {
+    try body()
+    return nil
+  }
+
   public func synchronize() throws(BackendError) {}
 }

@@ -9,6 +9,9 @@ public enum Goldens {
     return "/\(root)/Tests/Goldens/\(relative)"
   }
 
+  /// The names in a golden folder, sorted.
+  public static func names(in relative: String) -> [String] { TemporaryFolder.names(in: path(relative)).sorted() }
+
   /// A golden file's bytes.
   public static func bytes(_ relative: String) throws -> [UInt8] {
     try TemporaryFolder.read(path(relative))

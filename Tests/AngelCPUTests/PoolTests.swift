@@ -16,6 +16,21 @@ private let counting: @convention(c) (UnsafeRawPointer?, Int32, Int32) -> Void =
   arguments.counts[Int(part)] += parts == arguments.total ? 1 : 1000 + (noise & 1)
 }
 
+private struct ChainArguments {
+  var source: UnsafeMutablePointer<Int64>
+  var target: UnsafeMutablePointer<Int64>
+}
+
+// Every slot of the source must hold the same value; its remainder plus one goes to this part's slots of the target.
+private let chaining: @convention(c) (UnsafeRawPointer?, Int32, Int32) -> Void = { pointer, part, parts in
+  guard let arguments = pointer?.load(as: ChainArguments.self) else { return }
+  let value = arguments.source[0]
+  let isUniform = (0..<16).allSatisfy { arguments.source[$0] == value }
+  for slot in (16 * Int(part) / Int(parts))..<(16 * Int(part + 1) / Int(parts)) {
+    arguments.target[slot] += isUniform ? value % 1009 + 1 : -1_000_000
+  }
+}
+
 @Suite struct PoolTests {
   @Test("Every part runs exactly once, run after run", arguments: [1, 2, 3, 7] as [Int32])
   func exactlyOnce(_ threads: Int32) throws {
@@ -34,6 +49,31 @@ private let counting: @convention(c) (UnsafeRawPointer?, Int32, Int32) -> Void =
       counts.deallocate()
     }
     #expect(isExact)
+  }
+
+  @Test("A list runs its launches in order, every part once", arguments: [1, 2, 3, 7] as [Int32])
+  func lists(_ threads: Int32) throws {
+    let pool = try #require(angel_pool_create(threads))
+    defer { angel_pool_destroy(pool) }
+    let launchCount = 40
+    for run in 0..<200 {
+      // Launch i sums what launch i - 1 left in its 16 slots, plus one, into each of its own: any overlap of two launches,
+      // any part lost or run twice gives another final value.
+      let slots = UnsafeMutablePointer<Int64>.allocate(capacity: (launchCount + 1) * 16)
+      slots.initialize(repeating: 0, count: (launchCount + 1) * 16)
+      defer { slots.deallocate() }
+      let arguments = (0..<launchCount).map { ChainArguments(source: slots + $0 * 16, target: slots + ($0 + 1) * 16) }
+      arguments.withUnsafeBufferPointer { buffer in
+        let launches = buffer.indices.map { index in
+          angel_launch(
+            kernel: chaining, arguments: buffer.baseAddress! + index, parts: [1, 16, 5, 2, 0, 7][(index + run) % 6])
+        }
+        angel_pool_replay(pool, launches, Int64(launches.count))
+      }
+      var expected: Int64 = 0
+      for index in 0..<launchCount { expected = [1, 16, 5, 2, 0, 7][(index + run) % 6] == 0 ? 0 : expected % 1009 + 1 }
+      #expect((0..<16).allSatisfy { slots[launchCount * 16 + $0] == expected })
+    }
   }
 
   @Test("Pools come and go without work, and zero parts do nothing")

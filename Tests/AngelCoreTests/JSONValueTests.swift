@@ -22,6 +22,14 @@ struct JSONValueTests {
     }
   }
 
+  @Test("canonically equivalent keys are different keys, in small and large objects")
+  func exactKeys() throws {
+    var object = try #require(try JSONValue(parsing: "{\"\u{E9}\":1,\"e\u{301}\":2}").object)
+    #expect(object.members.count == 2 && object["\u{E9}"] == 1 && object["e\u{301}"] == 2)
+    for index in 0..<40 { object["k\(index)"] = .integer(index) }
+    #expect(object["\u{E9}"] == 1 && object["e\u{301}"] == 2 && object["k39"] == 39)
+  }
+
   @Test(
     "malformed texts are refused",
     arguments: ["", "{", "[1,]", "{\"a\"}", "01", "1.", "tru", "\"\u{1}\"", "[1] 2", "1e999", "nul", "{\"a\":1,}", "-"])

@@ -12,11 +12,11 @@ import Testing
 /// Every family against Hugging Face transformers, in float32, on tiny checkpoints with random norms and biases.
 @Suite("Models equal transformers")
 struct ModelParityTests {
-  static let folders = [
-    "llama-tiny", "llama-tiny-linear", "llama-tiny-dynamic", "llama-tiny-llama3", "llama-tiny-yarn",
-    "llama-tiny-yarn-factors", "llama-tiny-yarn-mscale", "llama-tiny-longrope", "llama-tiny-parameters",
-    "llama-tiny-bias", "llama-tiny-wide-heads", "llama-tiny-tied", "qwen3-tiny", "qwen3-tiny-tied",
-  ]
+  /// The tiny checkpoints of Tests/Goldens/models: adding one there adds its tests here.
+  static let folders = Goldens.names(in: "models").filter {
+    $0.contains("-tiny") && Goldens.names(in: "models/\($0)").contains("golden.json")
+  }
+  static let foldersWithGGUF = folders.filter { Goldens.names(in: "models/\($0)").contains("gguf-golden.json") }
 
   @Test("logits at every position and greedy tokens", arguments: folders)
   func folder(_ name: String) throws {
@@ -38,7 +38,7 @@ struct ModelParityTests {
     try expect(makeEngine(temporary.path), equals: golden, in: name)
   }
 
-  @Test("GGUF files, against their own dequantised weights", arguments: ["llama-tiny", "qwen3-tiny"])
+  @Test("GGUF files, against their own dequantised weights", arguments: foldersWithGGUF)
   func gguf(_ name: String) throws {
     let cases = try #require(try Goldens.json("models/\(name)/gguf-golden.json")["cases"]?.array)
     #expect(cases.count >= 2)
@@ -79,7 +79,15 @@ struct ModelParityTests {
 
 @Suite("Models without arithmetic")
 struct ModelShapeTests {
-  @Test("every architecture of the catalog runs on the shapes-only backend", arguments: ["llama-tiny", "qwen3-tiny"])
+  /// The base checkpoint of each architecture, called `<architecture>-tiny`.
+  static let bases = ModelCatalog.languageModels.keys.sorted().map { $0 + "-tiny" }
+
+  @Test("every architecture of the catalog has a tiny checkpoint with goldens, in both layouts")
+  func goldens() {
+    for base in Self.bases { #expect(ModelParityTests.foldersWithGGUF.contains(base), "\(base)") }
+  }
+
+  @Test("every architecture of the catalog runs on the shapes-only backend", arguments: bases)
   func shapes(_ name: String) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
     let backend = ShapesBackend()
@@ -101,7 +109,7 @@ struct ModelShapeTests {
     #expect(backend.launches["paged_attention"] == model.configuration.cacheGeometry.layerCount)
   }
 
-  @Test("the plan's activations and cache are what a real run takes", arguments: ["llama-tiny", "qwen3-tiny"])
+  @Test("the plan's activations and cache are what a real run takes", arguments: bases)
   func planned(_ name: String) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
     var options = EngineOptions()
@@ -117,7 +125,7 @@ struct ModelShapeTests {
     #expect(plan.bytes[.keyValueCache] == 4 * 2 * 2 * checkpoint.headWidth * 16 * 2 * 2)
   }
 
-  @Test("every child of a model is visited", arguments: ["llama-tiny-bias", "llama-tiny-tied", "qwen3-tiny"])
+  @Test("every child of a model is visited", arguments: ModelParityTests.folders)
   func visited(_ name: String) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
     let model = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
@@ -135,13 +143,12 @@ struct ModelShapeTests {
     #expect(visited.count == checkpoint.tensors.count)
   }
 
-  @Test("the name table is two-way for every tensor of a file", arguments: ["llama-tiny-bias", "qwen3-tiny"])
+  @Test("the name table is two-way for every tensor of a file", arguments: ModelParityTests.folders)
   func names(_ name: String) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
-    let table =
-      checkpoint.architecture == "llama"
-      ? LlamaModel.names(for: try LlamaModel.configuration(of: checkpoint))
-      : Qwen3Model.names(for: try Qwen3Model.configuration(of: checkpoint))
+    let model = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
+    func names(of model: some LanguageModel) -> NameTable { type(of: model).names(for: model.configuration) }
+    let table = names(of: model)
     for tensor in checkpoint.tensorNames {
       let path = try #require(table.parameter(forTensor: tensor, in: .huggingFace))
       #expect(table.tensor(forParameter: path, in: .huggingFace)?.name == tensor)
@@ -156,7 +163,10 @@ struct ModelShapeTests {
     try temporary.write(Array(#"{"model_type": "mamba"}"#.utf8), to: "config.json")
     try temporary.link(Goldens.path("models/llama-tiny/model.safetensors"), as: "model.safetensors")
     let checkpoint = try Checkpoint.open(temporary.path)
-    #expect(throws: ModelError.unknownArchitecture("mamba", path: checkpoint.path, known: ["llama", "qwen3"])) {
+    #expect(
+      throws: ModelError.unknownArchitecture(
+        "mamba", path: checkpoint.path, known: ModelCatalog.languageModels.keys.sorted())
+    ) {
       try ModelCatalog.languageModel(for: checkpoint)
     }
   }
@@ -188,6 +198,43 @@ struct ModelContractTests {
         }
       }
     }
+  }
+}
+
+@Suite("A recorded decode step")
+struct RecordedStepTests {
+  @Test("replayed tokens have the bits of a whole pass, across blocks and sequences", arguments: [1, 2])
+  func replay(threads: Int) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: threads)
+    let engine = try makeEngine(checkpoint, on: backend, arithmetic: .fast, options: EngineOptions())
+    for run in 0..<3 {
+      let prompt = (0..<48).map { Int32(($0 * 37 + 11 * run + 5) % 259) }
+      var whole: [[Float]] = []
+      try engine.allLogits(after: prompt, in: engine.makeSequence()) { whole.append(Array($0)) }
+      let sequence = engine.makeSequence()
+      // Another sequence takes blocks in between, so that the table is not the same at every run.
+      let other = engine.makeSequence()
+      _ = try engine.logits(after: Array(prompt[..<5]), in: sequence)
+      _ = try engine.logits(after: prompt, in: other)
+      for position in 5..<48 {
+        #expect(try engine.logits(after: [prompt[position]], in: sequence) == whole[position], "token \(position)")
+      }
+    }
+    #expect(backend.pool.usage[.activations].byteCount > 0, "the step keeps its memory")
+  }
+
+  @Test("a step's memory goes back with its engine")
+  func released() throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/qwen3-tiny"))
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
+    do {
+      let engine = try makeEngine(checkpoint, on: backend, options: EngineOptions())
+      let sequence = engine.makeSequence()
+      for token in 3..<40 as Range<Int32> { _ = try engine.logits(after: [token], in: sequence) }
+    }
+    #expect(backend.pool.usage.byteCount == 0)
+    try backend.pool.checkInvariants()
   }
 }
 

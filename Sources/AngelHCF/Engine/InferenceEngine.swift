@@ -35,6 +35,8 @@ public final class InferenceEngine {
   private let backend: any Backend
   private let cache: KeyValueCache
   private let chunkLength: Int
+  /// Nil where a step depends on the length of the sequence in more than its tables.
+  private let decodeStep: DecodeStep?
   /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
@@ -49,6 +51,8 @@ public final class InferenceEngine {
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool,
       backend: backend)
+    decodeStep =
+      model.configuration.rotaryDependsOnLength ? nil : DecodeStep(blockLimit: cache.blockLimit, on: backend)
   }
 
   /// The size of the vocabulary.
@@ -83,7 +87,8 @@ public final class InferenceEngine {
 
   /// Appends tokens and returns the logits after the last of them, `vocabularySize` values.
   public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
-    guard !tokens.isEmpty else { throw EngineError.emptyPrompt }
+    guard let token = tokens.last else { throw EngineError.emptyPrompt }
+    if tokens.count == 1, let decodeStep { return try decode(token, in: sequence, decodeStep) }
     var last: Tensor?
     try append(tokens, to: sequence) { hidden, range in
       if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
@@ -109,6 +114,18 @@ public final class InferenceEngine {
         }
       }
     }
+  }
+
+  /// Appends one token by the recorded step.
+  private func decode(_ token: Int32, in sequence: CachedSequence, _ step: DecodeStep) throws -> [Float] {
+    try check([token], sequence)
+    if isInterrupted() { throw Interrupted() }
+    try cache.reserve(sequence.count + 1, in: sequence)
+    let logits = try step.logits(
+      after: token, at: sequence.count, blocks: cache.offsets(of: sequence), model,
+      view: { cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2) })
+    sequence.tokens.append(token)
+    return logits
   }
 
   private func check(_ tokens: [Int32], _ sequence: CachedSequence) throws(EngineError) {

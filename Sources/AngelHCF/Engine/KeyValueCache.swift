@@ -33,14 +33,26 @@ final class KeyValueCache {
 
   /// What the attention kernels need for the rows of one step: `count` tokens of `sequence` from position `start`.
   func view(of sequence: CachedSequence, from start: Int, count: Int) -> PagedCache {
-    let offsets = sequence.blocks.map { Int64(blocks.byteOffset(of: $0)) }
+    let offsets = offsets(of: sequence)
     let positions = (start..<(start + count)).map { Int32($0) }
-    return PagedCache(
-      arena: CacheArena(base: blocks.baseAddress),
+    return view(
       blockTable: Tensor(offsets, shape: [1, offsets.count], on: backend, kind: .workspace),
       rowSequences: Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace),
-      rowPositions: Tensor(positions, on: backend, kind: .workspace), geometry: geometry, dtype: dtype)
+      rowPositions: Tensor(positions, on: backend, kind: .workspace))
   }
+
+  /// The cache seen through the given tables.
+  func view(blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor) -> PagedCache {
+    PagedCache(
+      arena: CacheArena(base: blocks.baseAddress), blockTable: blockTable, rowSequences: rowSequences,
+      rowPositions: rowPositions, geometry: geometry, dtype: dtype)
+  }
+
+  /// The byte offsets of a sequence's blocks from the arena.
+  func offsets(of sequence: CachedSequence) -> [Int64] { sequence.blocks.map { Int64(blocks.byteOffset(of: $0)) } }
+
+  /// The most blocks a sequence may have.
+  var blockLimit: Int { blocks.limit }
 }
 
 /// One sequence's place in the cache: its blocks and how many tokens they hold. Gives the blocks back when it goes.

@@ -5,7 +5,10 @@
 
 #include "vector_math.h"
 
-enum { strip_depth = 64 };  // of head_size: a chunk of a block converted to float32 is 4 KiB
+enum {
+  strip_depth = 64,  // of head_size: a chunk of a block converted to float32 is 4 KiB
+  few_queries = 4,   // at most so many take four blocks of keys at a time
+};
 
 // `count` cache elements as float32, padded with zeros to whole vectors.
 ANGEL_INLINE void convert_run(const char *source, int64_t count, float *room, angel_dtype cache, angel_isa isa) {
@@ -41,7 +44,7 @@ ANGEL_INLINE void convert_values(
 ANGEL_INLINE void score_strip(
   const float *queries, int64_t stride, const float *const *keys, int64_t depth, float *scores, const int count,
   const int blocks) {
-  f32x16 sums[8];
+  f32x16 sums[16];
 #pragma clang loop unroll(full)
   for (int i = 0; i < count * blocks; i++) sums[i] = f32x16_load(scores + i * 16);
   for (int64_t d = 0; d < depth; d++) {
@@ -63,10 +66,14 @@ ANGEL_INLINE void score_strips(
   const float *queries, int64_t count, const float *const *keys, int64_t depth, float *scores, int64_t blocks,
   angel_isa isa) {
   int64_t q = 0;
+  if (blocks == 4 && isa >= ANGEL_ISA_AVX512) {
+    if (count == 4) score_strip(queries, count, keys, depth, scores, 4, 4);
+    if (count == 3) score_strip(queries, count, keys, depth, scores, 3, 4);
+    if (count == 2) score_strip(queries, count, keys, depth, scores, 2, 4);
+    if (count == 1) score_strip(queries, count, keys, depth, scores, 1, 4);
+    return;
+  }
   if (blocks == 4) {
-    if (isa >= ANGEL_ISA_AVX512) {
-      for (; q + 2 <= count; q += 2) score_strip(queries + q, count, keys, depth, scores + q * 64, 2, 4);
-    }
     for (; q < count; q++) score_strip(queries + q, count, keys, depth, scores + q * 64, 1, 4);
     return;
   }
@@ -133,7 +140,9 @@ ANGEL_INLINE void value_strips(const struct value_strip *s, int64_t count, angel
   int64_t q = 0;
   if (isa >= ANGEL_ISA_AVX512) {
     for (; q + 4 <= count; q += 4) value_strip_queries(s, q, 4, 4);
-    for (; q < count; q++) value_strip_queries(s, q, 1, 4);
+    if (count - q == 3) value_strip_queries(s, q, 3, 4);
+    if (count - q == 2) value_strip_queries(s, q, 2, 4);
+    if (count - q == 1) value_strip_queries(s, q, 1, 4);
     return;
   }
   for (; q + 2 <= count; q += 2) value_strip_queries(s, q, 2, 2);

@@ -12,6 +12,7 @@
 
 enum {
   tile_queries = 32,                  // query vectors of a tile, at most
+  tile_rows = 8,                      // rows of a tile of grouped heads, so that it is a whole number of strips
   tile_floats = ANGEL_HEAD_SIZE_LIMIT // room for the query vectors of a tile
 };
 
@@ -152,7 +153,7 @@ ANGEL_INLINE void attend_split(struct attention_tile *t, int64_t first, int64_t 
   memset(t->outputs, 0, sizeof(float) * t->count * t->width);
   for (int64_t block = first; block < last;) {
     // Few queries alone cannot fill the multiply-adders' latency: they take four blocks of keys at a time.
-    const int64_t group = t->count <= 4 && last - block >= 4 ? 4 : 1;
+    const int64_t group = t->count <= few_queries && last - block >= 4 ? 4 : 1;
     score_blocks(t, block, group, isa);
     for (int64_t b = 0; b < group; b++) {
       for (int64_t q = 0; q < t->count; q++) weigh(t, q, q * group + b, (block + b) * ANGEL_BLOCK_TOKENS);
@@ -216,7 +217,7 @@ static void attend_rectangle(
     for (int64_t r = row; r < last_row; r += t->rows) {
       t->row = r;
       t->rows = 1;
-      while (r + t->rows < last_row && (t->rows + 1) * t->heads <= limit &&
+      while (r + t->rows < last_row && (t->rows + 1) * t->heads <= limit && (t->rows < tile_rows || t->heads == 1) &&
              a->cache.row_sequences[r + t->rows] == a->cache.row_sequences[r]) {
         t->rows++;
       }

@@ -1,8 +1,6 @@
 // rmsnorm in float32 (rmsnorm.h).
-#include <math.h>
-
-#include "lanes.h"
 #include "rmsnorm.h"
+#include "rmsnorm_row.h"
 #include "variants.h"
 
 ANGEL_INLINE void rmsnorm_row(const struct angel_rmsnorm_arguments *a, const float *input, float *output) {
@@ -16,12 +14,7 @@ ANGEL_INLINE void rmsnorm_row(const struct angel_rmsnorm_arguments *a, const flo
     const f32x16 x = f32x16_load_first(input + whole, left);
     squares = f32x16_fma(x, x, squares);
   }
-  const float mean = f32x16_sum(squares) / (float)a->width;
-  const f32x16 scale = f32x16_splat(1.0f / __builtin_sqrtf(mean + a->epsilon));
-  for (int64_t i = 0; i < whole; i += 16) {
-    f32x16_store(output + i, f32x16_load(input + i) * scale * f32x16_load(a->weight + i));
-  }
-  for (int64_t i = whole; i < a->width; i++) output[i] = input[i] * scale[0] * a->weight[i];
+  rmsnorm_apply(input, rmsnorm_scale(squares, a->width, a->epsilon), a->weight, output, a->width);
 }
 
 ANGEL_INLINE void rmsnorm_rows(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {

@@ -1,8 +1,8 @@
 // One body, compiled once for each instruction set. The body is an always-inlined function
 //   void body(const void *arguments, int32_t part, int32_t parts, angel_isa isa)
-// and ANGEL_VARIANTS(name, body) makes the kernels name_scalar, name_avx2 and name_avx512 of it, and
+// and ANGEL_VARIANTS(name, body) makes kernels name_scalar, name_avx2 and name_avx512 of it, and
 //   angel_kernel name_variant(angel_isa isa)
-// which picks the best one at or below `isa`. NEON is part of every arm64, so the plain build is the NEON variant there.
+// which picks the best one at or below `isa`. NEON is part of every arm64: the plain build is its variant.
 #pragma once
 #include <stddef.h>
 

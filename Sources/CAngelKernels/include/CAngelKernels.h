@@ -7,6 +7,7 @@
 #include "quantize_rows.h"
 #include "embedding.h"
 #include "rmsnorm.h"
+#include "add_rmsnorm.h"
 #include "rotary.h"
 #include "paged_attention.h"
 #include "swiglu.h"

@@ -10,11 +10,19 @@
 // output (arXiv:2205.14135), per row over blocks ascending.
 // Kernel contract: a row's result depends on its query, its position and the cache alone. Per block of 16 positions:
 // scores s_t = scale * dot (one fma chain over head_size ascending per token), soft-capped as cap*tanh(s/cap) when
-// softcap > 0; m' = max(m, max s); correction = exp(m - m'); p_t = exp(s_t - m'), 0 where masked; the 16 p_t are summed
-// by halving 8-4-2-1; l = l*correction + that sum; o = o*correction, then o = fma(p_t, v_t, o) for t ascending.
-// Blocks are grouped in splits of ANGEL_SPLIT_TOKENS at fixed absolute positions; each split starts from m = -inf, l = 0,
-// o = 0, and splits are merged in ascending order: m'' = max(m, m_s); l = l*exp(m-m'') + l_s*exp(m_s-m''), o alike. So
-// splits of one row may be computed by different parts, and prefill and decode agree bit for bit.
+// softcap > 0, -inf where masked; m' = max(m, max s); correction = exp(m - m'); p_t = exp(s_t - m'), so 0 where masked;
+// the 16 p_t are summed by halving 8-4-2-1; l = l*correction + that sum; o = o*correction, then o = fma(p_t, v_t, o)
+// for the unmasked t ascending. When m' = m the correction is exactly 1 and may be left out.
+// Masked tokens and wholly masked blocks take no part in any arithmetic that reaches o, l or m: their memory may hold
+// anything, NaN included. So the first block visited starts from m = -inf, l = 0, o = 0 with a finite m', wherever the
+// window begins. A row sees its own position at least, hence l > 0; scores that are not finite make the row NaN.
+// Blocks are grouped in splits of ANGEL_SPLIT_TOKENS at fixed absolute positions, each from m = -inf, l = 0, o = 0. The
+// first split with an unmasked token is taken as it is, later ones are merged in ascending order: m'' = max(m, m_s),
+// a = exp(m - m''), b = exp(m_s - m''), l = fma(l_s, b, l*a), o = fma(o_s, b, o*a). At last output = o / l. So splits of
+// one row may be computed by different parts, and prefill and decode agree bit for bit.
+// Parts of paged_attention own runs of (row, head), equal in the number of blocks to visit; those of kv_store own rows,
+// and no two rows of a store may have the same sequence and position. Positions are >= 0; heads is a multiple of
+// kv_heads; head_size is 1...ANGEL_HEAD_SIZE_LIMIT.
 #pragma once
 #include "angel_types.h"
 #define ANGEL_BLOCK_TOKENS 16

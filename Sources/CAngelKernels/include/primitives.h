@@ -1,11 +1,15 @@
 // The primitives that composed forms are written in; plain loops, float32 and float64.
 //   add subtract multiply divide maximum minimum   binary, broadcasting by strides   dtypes: (T, none, none)
 //   negate exp log sqrt sin cos tanh               unary                              dtypes: (T, none, none)
+//                 exp in float32 within 1 ulp, the same bits on every instruction set; the others are the C library's
 //   sum max                                        reduction of a middle axis         dtypes: (T, none, none)
 //   copy       strided copy with conversion, the way to permute, broadcast and cast   dtypes: (source, target, none)
-//              among f64, f32, f16, bf16, i64, i32, u8 (floats to integers truncate toward zero, saturating)
-//   gather     rows by index                       dtypes: (T, none, none)
+//              among f64, f32, f16, bf16, i64, i32, u8; every conversion rounds once, to nearest even; floats to
+//              integers truncate toward zero and saturate, NaN gives 0; integers to integers saturate
+//   gather     rows by index, any plain dtype      dtypes: (T, none, none)
 //   contract   batched matrix product              dtypes: (T, none, none)
+// maximum, minimum and max give NaN where an input is NaN. The output of a unary may be its input; other outputs
+// overlap no input.
 #pragma once
 #include "angel_types.h"
 #define ANGEL_RANK 8
@@ -22,7 +26,7 @@ struct angel_unary_arguments {
 };
 struct angel_reduce_arguments {
   const void *input;  // [outer, size, inner]
-  void *output;       // [outer, inner]; summed over `size` ascending
+  void *output;       // [outer, inner]; over `size` ascending, float32 summed in float64 and rounded once
   int64_t outer, size, inner;
 };
 struct angel_copy_arguments {
@@ -39,7 +43,7 @@ struct angel_gather_arguments {
 struct angel_contract_arguments {
   const void *left;   // [batch, m, k] by strides, in elements
   const void *right;  // [batch, k, n] by strides
-  void *output;       // [batch, m, n] contiguous; summed over k ascending
+  void *output;       // [batch, m, n] contiguous; one chain of fused multiply-adds over k ascending from 0
   int64_t batch, m, n, k;
   int64_t left_batch, left_m, left_k, right_batch, right_k, right_n;  // strides
 };

@@ -1,8 +1,9 @@
 // rotary: rotates pairs (i, i + rotated/2) of the first `rotated` elements of each head (arXiv:2104.09864, half-split
-// convention): y_i = x_i*cos - x_j*sin, y_j = x_j*cos + x_i*sin; elements past `rotated` are copied.
+// convention): y_i = x_i*cos - x_j*sin, y_j = x_j*cos + x_i*sin, every operation rounded;
+// elements past `rotated` are copied.
 // rotary_table: cosines and sines of position * inverse_frequency, times `scaling`; the product is rounded to float32
-// before the cosine is taken, as the reference implementations do.
-// dtypes: (f32, none, none) for both. Input and output of rotary may alias.
+// before the cosine is taken, as the reference implementations do; the cosine is taken in float64 and rounded.
+// dtypes: (f32, none, none) for both. Input and output of rotary may be the same memory.
 #pragma once
 #include "angel_types.h"
 

@@ -1,4 +1,5 @@
-// swiglu: output = gate / (1 + exp(-gate)) * up (arXiv:2002.05202). dtypes: (f32, none, none). Output may alias an input.
+// swiglu: output = gate / (1 + exp(-gate)) * up (arXiv:2002.05202). dtypes: (f32, none, none).
+// Output may be an input's memory.
 #pragma once
 #include "angel_types.h"
 

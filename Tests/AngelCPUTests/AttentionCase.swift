@@ -1,0 +1,132 @@
+/// A paged cache filled by the kv_store kernel, queries over it, and attention's definition in float64.
+import AngelCore
+import CAngelKernels
+import Glibc
+
+/// One row of a batch: which sequence it belongs to and where it stands.
+struct AttentionRow: Equatable {
+  var sequence: Int32
+  var position: Int32
+}
+
+struct AttentionCase {
+  var heads = 4
+  var keyValueHeads = 2
+  var headSize = 64
+  var cache = ANGEL_F16
+  var window: Int32 = 0
+  var softcap: Float = 0
+  /// Positions written, of each sequence.
+  var lengths = [100]
+  var seed: UInt64 = 1
+
+  var scale: Float { 1 / Float(headSize).squareRoot() }
+  var blocksPerSequence: Int { (lengths.max() ?? 1) / 16 + 2 }
+  var element: Int { cache == ANGEL_F32 ? 4 : 2 }
+  /// Two layers; the case uses the second.
+  var layerBytes: Int { 2 * keyValueHeads * headSize * 16 * element }
+  var blockBytes: Int { 2 * layerBytes }
+
+  /// Keys (1) or values (2) of all written positions, [sequence][position][kv head][head size].
+  func stored(_ which: UInt64) -> [[Float]] {
+    lengths.enumerated().map { sequence, length in
+      var random = TestRandom(state: seed &* 1000 &+ which &* 100 &+ UInt64(sequence))
+      // Eight significant bits at most, so that every cache dtype holds the values exactly.
+      return (0..<length * keyValueHeads * headSize).map { _ in Float(Int(random.next() % 257) - 128) / 64 }
+    }
+  }
+
+  func query(_ row: AttentionRow) -> [Float] {
+    var random = TestRandom(state: seed &* 77 &+ UInt64(row.sequence) &* 100_003 &+ UInt64(row.position))
+    return random.floats(heads * headSize, scale: 2)
+  }
+
+  /// Blocks of all sequences, out of order.
+  var blockTable: [Int64] {
+    let count = lengths.count * blocksPerSequence
+    let step = (count / 2 + 1...count + 1).first { candidate in
+      !(2...candidate).contains { candidate % $0 == 0 && count % $0 == 0 }
+    }
+    return (0..<count).map { Int64(($0 * (step ?? 1) + 3) % count * blockBytes) }
+  }
+
+  /// The cache as kv_store leaves it; whatever was never written is NaN.
+  func filled(
+    _ memory: TestMemory, isa: angel_isa = angel_isa_current(), parts: Int32 = 1
+  ) -> (arena: UnsafeMutablePointer<UInt8>, bytes: Int) {
+    let bytes = lengths.count * blocksPerSequence * blockBytes
+    let arena = memory.room(bytes, of: UInt8.max)
+    let rows = lengths.enumerated().flatMap { sequence, length in
+      (0..<length).map { AttentionRow(sequence: Int32(sequence), position: Int32($0)) }
+    }
+    let arguments = angel_kv_store_arguments(
+      keys: memory.copy(stored(1).flatMap { $0 }), values: memory.copy(stored(2).flatMap { $0 }),
+      cache: paged(memory, arena, rows), rows: Int64(rows.count))
+    let kernel = angel_kernel_lookup_for(isa, ANGEL_FAMILY_kv_store, ANGEL_F32, cache, ANGEL_NO_DTYPE)
+    launch(kernel, arguments, parts: parts)
+    return (arena, bytes)
+  }
+
+  private func paged(
+    _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>, _ rows: [AttentionRow]
+  ) -> angel_paged_cache {
+    angel_paged_cache(
+      arena: UnsafeMutableRawPointer(arena).assumingMemoryBound(to: CChar.self), block_table: memory.copy(blockTable),
+      row_sequences: memory.copy(rows.map(\.sequence)), row_positions: memory.copy(rows.map(\.position)),
+      blocks_per_sequence: Int64(blocksPerSequence), layer_offset: Int64(layerBytes),
+      kv_heads: Int64(keyValueHeads), head_size: Int64(headSize))
+  }
+
+  /// The kernel's output for `rows` as one batch.
+  func attended(
+    _ rows: [AttentionRow], _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>,
+    run: (angel_paged_attention_arguments) -> Void
+  ) -> [Float] {
+    let output = memory.room(rows.count * heads * headSize, of: Float.nan)
+    run(
+      angel_paged_attention_arguments(
+        queries: memory.copy(rows.flatMap(query)), output: output, cache: paged(memory, arena, rows),
+        rows: Int64(rows.count), heads: Int64(heads), scale: scale, softcap: softcap, window: window))
+    return array(output, rows.count * heads * headSize)
+  }
+
+  /// As `attended`, with the best kernel, `batch` rows at a time.
+  func attended(_ rows: [AttentionRow], batch: Int) -> [Float] {
+    let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, cache, ANGEL_NO_DTYPE)
+    return TestMemory.scope { memory in
+      let arena = filled(memory).arena
+      return stride(from: 0, to: rows.count, by: batch).flatMap { first in
+        attended(Array(rows[first..<min(first + batch, rows.count)]), memory, arena) { launch(kernel, $0, parts: 2) }
+      }
+    }
+  }
+
+  /// softmax(scale q k) v of one row, by its definition.
+  func expected(_ row: AttentionRow) -> [Double] {
+    let keys = stored(1)[Int(row.sequence)]
+    let values = stored(2)[Int(row.sequence)]
+    let query = query(row)
+    let last = Int(row.position)
+    let first = window > 0 ? max(0, last - Int(window) + 1) : 0
+    var output: [Double] = []
+    for head in 0..<heads {
+      let kvHead = head / (heads / keyValueHeads)
+      let start = { (position: Int) in (position * keyValueHeads + kvHead) * headSize }
+      var weights = (first...last).map { position -> Double in
+        var dot = 0.0
+        for d in 0..<headSize { dot += Double(query[head * headSize + d]) * Double(keys[start(position) + d]) }
+        let score = dot * Double(scale)
+        return softcap > 0 ? Double(softcap) * tanh(score / Double(softcap)) : score
+      }
+      let maximum = weights.max() ?? 0
+      weights = weights.map { exp($0 - maximum) }
+      let sum = weights.reduce(0, +)
+      for d in 0..<headSize {
+        var total = 0.0
+        for (index, weight) in weights.enumerated() { total += weight * Double(values[start(first + index) + d]) }
+        output.append(total / sum)
+      }
+    }
+    return output
+  }
+}

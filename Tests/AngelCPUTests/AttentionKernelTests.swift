@@ -1,0 +1,147 @@
+import AngelCore
+import CAngelKernels
+import Testing
+
+@Suite struct KVStoreKernelTests {
+  @Test(
+    "kv_store lays out keys with the token fastest and values with the element fastest",
+    arguments: [ANGEL_F32.rawValue, ANGEL_F16.rawValue, ANGEL_BF16.rawValue])
+  func layout(_ cache: UInt8) {
+    let c = AttentionCase(
+      heads: 2, keyValueHeads: 2, headSize: 24, cache: angel_dtype(rawValue: cache), lengths: [37, 5])
+    TestMemory.scope { memory in
+      let (arena, count) = c.filled(memory)
+      let reference = array(arena, count)
+      for set in supportedSets {
+        for parts in testedParts {
+          let other = c.filled(memory, isa: set, parts: parts)
+          #expect(array(other.arena, count) == reference)
+        }
+      }
+      func read(_ address: UnsafeRawPointer) -> Float {
+        switch c.cache {
+        case ANGEL_F32: address.loadUnaligned(as: Float.self)
+        case ANGEL_F16: Float(Float16(bitPattern: address.loadUnaligned(as: UInt16.self)))
+        default: Float(bitPattern: UInt32(address.loadUnaligned(as: UInt16.self)) << 16)
+        }
+      }
+      // Position 20 of the first sequence is slot 4 of its second block.
+      let keys = UnsafeRawPointer(arena) + Int(c.blockTable[1]) + c.layerBytes
+      let values = keys + c.layerBytes / 2
+      for head in 0..<2 {
+        for d in 0..<24 {
+          let source = (20 * 2 + head) * 24 + d
+          #expect(read(keys + ((head * 24 + d) * 16 + 4) * c.element) == c.stored(1)[0][source])
+          #expect(read(values + ((head * 16 + 4) * 24 + d) * c.element) == c.stored(2)[0][source])
+        }
+      }
+    }
+  }
+}
+
+@Suite struct AttentionKernelTests {
+  static let cases: [String: AttentionCase] = [
+    "float32 cache": AttentionCase(cache: ANGEL_F32, lengths: [61]),
+    "float16 cache": AttentionCase(lengths: [61]),
+    "bfloat16 cache": AttentionCase(cache: ANGEL_BF16, lengths: [61]),
+    "one head each": AttentionCase(heads: 3, keyValueHeads: 3, headSize: 32, lengths: [40]),
+    "many heads on one": AttentionCase(heads: 40, keyValueHeads: 1, headSize: 16, lengths: [40]),
+    "three to one": AttentionCase(heads: 9, keyValueHeads: 3, lengths: [50]),
+    "wide heads": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 256, lengths: [35]),
+    "odd head size": AttentionCase(heads: 4, keyValueHeads: 2, headSize: 23, lengths: [45]),
+    "odd head size, float32": AttentionCase(heads: 4, keyValueHeads: 2, headSize: 23, cache: ANGEL_F32, lengths: [45]),
+    "head size 80": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 80, cache: ANGEL_BF16, lengths: [45]),
+    "soft cap": AttentionCase(softcap: 3, lengths: [61]),
+    "window inside a block": AttentionCase(window: 5, lengths: [70]),
+    "window of blocks": AttentionCase(window: 33, lengths: [120]),
+    "two splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [530]),
+    "three splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [1100]),
+    "window over a split": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, window: 300, lengths: [700]),
+    "two sequences": AttentionCase(lengths: [47, 90]),
+  ]
+
+  /// The last rows of every sequence, and some from the middle.
+  private func rows(_ c: AttentionCase) -> [AttentionRow] {
+    c.lengths.enumerated().flatMap { sequence, length in
+      let positions = [0, 1, 15, 16, length / 2] + Array(max(0, length - 20)..<length)
+      return positions.map { AttentionRow(sequence: Int32(sequence), position: Int32($0)) }
+    }
+  }
+
+  @Test("paged_attention equals its definition in float64, on every instruction set", arguments: cases.keys.sorted())
+  func definition(_ name: String) throws {
+    let c = try #require(Self.cases[name])
+    let rows = rows(c)
+    let output: [Float] = TestMemory.scope { memory in
+      let arena = c.filled(memory).arena
+      return everyVariant(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache) { run in
+        c.attended(rows, memory, arena, run: run)
+      }
+    }
+    let width = c.heads * c.headSize
+    for index in [0, 2, 4, rows.count - 20, rows.count - 1] {
+      let row = output[index * width..<(index + 1) * width]
+      let worst = zip(row, c.expected(rows[index])).map { abs(Double($0) - $1) }.max()
+      #expect(worst ?? 9 < 4e-6, "row \(index)")
+    }
+  }
+
+  @Test("Prefill equals decode bit for bit", arguments: [Int32(0), 100, 600])
+  func batchSizes(_ window: Int32) {
+    var c = AttentionCase(heads: 3, keyValueHeads: 1, headSize: 32, window: window, lengths: [1023])
+    for cache in [ANGEL_F32, ANGEL_F16, ANGEL_BF16] {
+      c.cache = cache
+      // 512 rows on both sides of the first split boundary.
+      let rows = (Int32(300)..<812).map { AttentionRow(sequence: 0, position: $0) }
+      let alone = c.attended(rows, batch: 1)
+      #expect(alone.allSatisfy { $0.isFinite })
+      for batch in [2, 7, 32, 512] { #expect(c.attended(rows, batch: batch) == alone, "\(batch) rows") }
+    }
+  }
+
+  @Test("Neighbours of other sequences change nothing")
+  func mixedBatches() {
+    let c = AttentionCase(heads: 6, keyValueHeads: 2, headSize: 48, lengths: [530, 90, 1100])
+    var rows = (Int32(0)..<30).map { AttentionRow(sequence: 2, position: 1060 + $0) }
+    rows += (Int32(0)..<30).map { AttentionRow(sequence: 0, position: 505 + $0 % 25) }
+    rows += [Int32(0), 1, 0, 2, 1, 1].map { AttentionRow(sequence: $0, position: 89) }
+    #expect(c.attended(rows, batch: rows.count) == c.attended(rows, batch: 1))
+  }
+
+  @Test("Tokens never written, or before the window, do not reach the result")
+  func unread() {
+    // What was never written is NaN already; block 0 becomes NaN too, and the window begins at position 41.
+    let c = AttentionCase(window: 20, lengths: [64])
+    let row = [AttentionRow(sequence: 0, position: 60)]
+    let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
+    TestMemory.scope { memory in
+      let arena = c.filled(memory).arena
+      let before = c.attended(row, memory, arena) { launch(kernel, $0) }
+      let first = Int(c.blockTable[0])
+      for index in first..<first + c.blockBytes { arena[index] = UInt8.max }
+      #expect(before.allSatisfy { $0.isFinite })
+      #expect(c.attended(row, memory, arena) { launch(kernel, $0) } == before)
+    }
+  }
+
+  @Test("Parts share one decode row by heads")
+  func decodeParts() {
+    let c = AttentionCase(heads: 9, keyValueHeads: 3, lengths: [900])
+    let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
+    TestMemory.scope { memory in
+      let arena = c.filled(memory).arena
+      let row = [AttentionRow(sequence: 0, position: 899)]
+      for parts in Int32(1)...9 {
+        // How many heads each part alone writes.
+        let written = (0..<parts).map { part in
+          let output = c.attended(row, memory, arena) { arguments in
+            withUnsafePointer(to: arguments) { kernel?($0, part, parts) }
+          }
+          return (0..<9).filter { !output[$0 * 64].isNaN }.count
+        }
+        #expect(written.reduce(0, +) == 9)
+        #expect((written.max() ?? 9) - (written.min() ?? 0) <= 1, "\(parts) parts: \(written)")
+      }
+    }
+  }
+}
