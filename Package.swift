@@ -76,7 +76,11 @@ let package = Package(
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
     tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
     tests(
-      "AngelHCF", ["AngelMemory", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText"]),
+      "AngelHCF",
+      [
+        "AngelMemory", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText",
+        "CAngelKernels",
+      ]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

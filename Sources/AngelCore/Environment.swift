@@ -50,6 +50,9 @@ public struct Environment: Sendable {
   /// Whether `./test --all` runs, which asks for the long versions of tests.
   public var runsAllTests: Bool { variables["ANGEL_TEST_ALL"] == "1" }
 
+  /// The SmolLM2-135M-Instruct Q4_1 file that tests measure against, where it is not in the store (`$ANGEL_SMOLLM2`).
+  public var smolLM2Path: String? { nonEmpty("ANGEL_SMOLLM2") }
+
   /// `NAME=value` lines for a child process: these variables with `additions` over them.
   public func childEntries(adding additions: [String: String]) -> [String] {
     variables.merging(additions) { $1 }.map { "\($0)=\($1)" }.sorted()

@@ -45,8 +45,8 @@ public final class LanguageModelSession {
   func promptText(for messages: [ChatMessage]) throws -> String {
     guard let chatTemplate else { throw SessionError.noChatTemplate(path: checkpoint.path) }
     return try chatTemplate.render(
-      messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: spelling(tokenizer.beginToken),
-      endToken: spelling(tokenizer.endToken))
+      messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: try spelling(tokenizer.beginToken),
+      endToken: try spelling(tokenizer.endToken))
   }
 
   /// The tokens of what a template wrote, the special tokens included.
@@ -59,8 +59,10 @@ public final class LanguageModelSession {
     try tokenizer.encode(text, addingSpecialTokens: true, parsingSpecialTokens: true)
   }
 
-  private func spelling(_ token: Int32?) -> String {
-    token.map { tokenizer.description.tokens.string(Int($0)) } ?? ""
+  /// A special token's text; added tokens may have ids beyond the model's own.
+  private func spelling(_ token: Int32?) throws(TokenizerError) -> String {
+    guard let token else { return "" }
+    return String(decoding: try tokenizer.bytes(of: token), as: UTF8.self)
   }
 
   /// The configured end tokens, and the turn ends of the chat formats in use, where the vocabulary has them as specials.

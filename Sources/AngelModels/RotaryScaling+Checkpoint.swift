@@ -21,15 +21,15 @@ extension RotaryScaling {
     let implied = Float(contextLength) / Float(original)
     switch type {
     case "default": return (base, .none)
-    case "linear": return (base, .linear(try nested.float("factor")))
-    case "dynamic": return (base, .dynamic(factor: try nested.float("factor"), originalLength: contextLength))
+    case "linear": return (base, .linear(try nested.positive("factor")))
+    case "dynamic": return (base, .dynamic(factor: try nested.positive("factor"), originalLength: contextLength))
     case "llama3":
       return (
         base,
         .llama3(
           Llama3Bands(
-            factor: try nested.float("factor"), lowFrequencyFactor: try nested.float("low_freq_factor"),
-            highFrequencyFactor: try nested.float("high_freq_factor"), originalLength: original))
+            factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
+            highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
       )
     case "yarn": return (base, .yarn(try yarn(nested, originalLength: original, implied: implied)))
     case "longrope":
@@ -40,8 +40,8 @@ extension RotaryScaling {
   }
 
   private static func yarn(_ fields: ConfigurationFields, originalLength: Int, implied: Float) throws -> YaRN {
-    let factor = try fields.float("factor", default: implied)
-    var attention = fields["attention_factor"] == nil ? nil : try fields.float("attention_factor")
+    let factor = try fields.positive("factor", default: implied)
+    var attention = fields["attention_factor"] == nil ? nil : try fields.positive("attention_factor")
     // DeepSeek's form: two weights on the logarithm, whose quotient counts.
     let (weight, weightOfAll) = (
       try fields.float("mscale", default: 0), try fields.float("mscale_all_dim", default: 0)
@@ -50,8 +50,9 @@ extension RotaryScaling {
       attention = YaRN.temperature(factor, weight: weight) / YaRN.temperature(factor, weight: weightOfAll)
     }
     return YaRN(
-      factor: factor, originalLength: originalLength, fastRotations: try fields.float("beta_fast", default: 32),
-      slowRotations: try fields.float("beta_slow", default: 1), truncates: try fields.bool("truncate", default: true),
+      factor: factor, originalLength: originalLength, fastRotations: try fields.positive("beta_fast", default: 32),
+      slowRotations: try fields.positive("beta_slow", default: 1),
+      truncates: try fields.bool("truncate", default: true),
       attentionFactor: attention)
   }
 
@@ -67,8 +68,8 @@ extension RotaryScaling {
     }
     return LongRope(
       shortDivisors: try divisors("short_factor"), longDivisors: try divisors("long_factor"),
-      originalLength: originalLength, factor: try fields.float("factor", default: implied),
-      attentionFactor: fields["attention_factor"] == nil ? nil : try fields.float("attention_factor"))
+      originalLength: originalLength, factor: try fields.positive("factor", default: implied),
+      attentionFactor: fields["attention_factor"] == nil ? nil : try fields.positive("attention_factor"))
   }
 
   /// Base and scaling from GGUF metadata: `rope.freq_base`, `rope.scaling.*`, or factors kept as tensors.
@@ -85,8 +86,11 @@ extension RotaryScaling {
       return (base, .divided(by: divisors, attentionFactor: 1))
     }
     let original = try fields.integer("rope.scaling.original_context_length", default: contextLength)
-    let factor = try fields.float("rope.scaling.factor", default: Float(contextLength) / Float(original))
-    let attention = fields["rope.scaling.attn_factor"] == nil ? nil : try fields.float("rope.scaling.attn_factor")
+    let attention = fields["rope.scaling.attn_factor"] == nil ? nil : try fields.positive("rope.scaling.attn_factor")
+    // Older converters wrote the factor alone, under another name; 0 stood for none.
+    let bare = try fields.float("rope.scaling.factor", default: fields.float("rope.scale_linear", default: 0))
+    let implied = Float(contextLength) / Float(original)
+    func factor() throws -> Float { bare == 0 ? implied : try fields.positive("rope.scaling.factor", default: bare) }
     if checkpoint.contains("rope_factors_long.weight") {
       return (
         base,
@@ -94,24 +98,33 @@ extension RotaryScaling {
           LongRope(
             shortDivisors: try checkpoint.floats("rope_factors_short.weight", count: size / 2),
             longDivisors: try checkpoint.floats("rope_factors_long.weight", count: size / 2),
-            originalLength: original, factor: factor, attentionFactor: attention))
+            originalLength: original, factor: try factor(), attentionFactor: attention))
       )
     }
-    let type = fields["rope.scaling.type"]?.string ?? "none"
+    let type = fields["rope.scaling.type"]?.string ?? (bare == 0 ? "none" : "linear")
     switch type {
     case "none": return (base, .none)
-    case "linear": return (base, .linear(factor))
+    case "linear": return (base, .linear(try factor()))
     case "yarn":
       return (
         base,
         .yarn(
           YaRN(
-            factor: factor, originalLength: original,
-            fastRotations: try fields.float("rope.scaling.yarn_beta_fast", default: 32),
-            slowRotations: try fields.float("rope.scaling.yarn_beta_slow", default: 1),
-            attentionFactor: attention.map { $0 * YaRN.temperature(factor) }))
+            factor: try factor(), originalLength: original,
+            fastRotations: try fields.positive("rope.scaling.yarn_beta_fast", default: 32),
+            slowRotations: try fields.positive("rope.scaling.yarn_beta_slow", default: 1),
+            attentionFactor: try attention.map { $0 * YaRN.temperature(try factor()) }))
       )
     default: throw fields.wrong("rope.scaling.type", .string(type), "none, linear or yarn")
     }
+  }
+}
+
+extension ConfigurationFields {
+  /// A number above zero.
+  fileprivate func positive(_ key: String, default fallback: Float? = nil) throws(CheckpointError) -> Float {
+    let value = try float(key, default: fallback)
+    guard value > 0 else { throw wrong(key, self[key] ?? .number(Double(value)), "a number above 0") }
+    return value
   }
 }

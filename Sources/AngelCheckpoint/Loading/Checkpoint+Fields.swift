@@ -2,8 +2,9 @@ import AngelCore
 import AngelTensor
 
 extension Checkpoint {
-  /// Whether the files hold a tensor of this name.
-  public func contains(_ name: String) -> Bool { tensors[name] != nil }
+  /// Whether the files hold a tensor of this name, be it of a type that cannot be computed with: `tensor` then says so,
+  /// where leaving it out would give another model.
+  public func contains(_ name: String) -> Bool { tensors[name] != nil || unsupportedTensors[name] != nil }
 
   /// The size of a tensor's outermost axis.
   public func rowCount(of name: String) throws(CheckpointError) -> Int {

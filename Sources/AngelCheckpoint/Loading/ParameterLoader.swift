@@ -22,9 +22,11 @@ public struct ParameterLoader {
     self.report = report
   }
 
-  /// Loads every parameter of `model`; throws at the first that is missing, misshapen or of an unusable dtype.
+  /// Loads every parameter of `model`; throws at the first that is missing, misshapen or of an unusable dtype, and for
+  /// tensors that the model would leave out.
   public func load(into model: inout some Module) throws {
     let records = try model.parameterShapes().map { try (record(for: $0.path, $0.parameter), $0.path) }
+    try requireNothingLeftOut(Set(records.map(\.1)))
     let total = records.reduce(0) { $0 + $1.0.byteRange.count }
     var index = 0
     var read = 0
@@ -50,6 +52,19 @@ public struct ParameterLoader {
         reason: "tensor '\(name)' has shape \(record.shape), the configuration asks for \(parameter.shape)")
     }
     return record
+  }
+
+  /// A bias or a layer that the configuration does not mention would change the answers without a word. A head beside a
+  /// tied embedding is a copy of it.
+  private func requireNothingLeftOut(_ paths: Set<String>) throws(CheckpointError) {
+    for name in checkpoint.tensorNames {
+      guard let path = names.parameter(forTensor: name, in: checkpoint.layout), path != "head.weight",
+        !paths.contains(path)
+      else { continue }
+      throw .damaged(
+        path: checkpoint.path, format: "checkpoint",
+        reason: "its configuration has no place for tensor \(quoted(name))")
+    }
   }
 
   private func load(_ record: TensorRecord, _ path: String, into parameter: Parameter) throws {

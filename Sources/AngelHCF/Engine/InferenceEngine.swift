@@ -10,7 +10,7 @@ public struct EngineOptions: Sendable {
   public var contextLength: Int?
   /// What keys and values are kept in.
   public var cacheDType: DType = .float16
-  /// The most tokens of a prompt that run in one step.
+  /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512
 
   public init() {}
@@ -47,7 +47,7 @@ public final class InferenceEngine {
     self.model = model
     self.backend = backend
     contextLength = try options.contextLength(for: model.configuration)
-    chunkLength = options.chunkLength
+    chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool,
       backend: backend)

@@ -28,8 +28,8 @@ public struct ModelPlan: Sendable {
     parameterCount = model.parameterCount
     weightTypes = checkpoint.card.byteCounts
     cacheDType = options.cacheDType
-    chunkLength = min(options.chunkLength, contextLength)
-    Self.step(model, rows: min(options.chunkLength, contextLength), contextLength, options.cacheDType, backend)
+    chunkLength = max(1, min(options.chunkLength, contextLength))
+    Self.step(model, rows: chunkLength, contextLength, options.cacheDType, backend)
     cacheBytesPerBlock = model.configuration.cacheGeometry.blockBytes(options.cacheDType)
     var bytes = backend.peakBytes
     // Loading passes through activations when weights are converted; what counts is what stays.

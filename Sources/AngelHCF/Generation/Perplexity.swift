@@ -13,6 +13,8 @@ public struct Perplexity: Sendable {
   public var value: Double { exp(negativeLogLikelihood / Double(tokenCount)) }
 
   /// Scores one window in a fresh sequence; its first token is unscored, as nothing precedes it.
+  ///
+  /// Throws what the engine throws, and `EngineError.damagedLogits`; a window that fails is not counted.
   public mutating func score(_ window: [Int32], with engine: InferenceEngine) throws {
     var position = 0
     var sum = 0.0
@@ -20,9 +22,16 @@ public struct Perplexity: Sendable {
       position += 1
       guard position < window.count else { return }
       sum -= Self.logProbability(of: Int(window[position]), in: logits)
+      guard !sum.isNaN else { throw EngineError.damagedLogits(position: position - 1) }
     }
     negativeLogLikelihood += sum
     tokenCount += max(0, window.count - 1)
+  }
+
+  /// Adds what another measurement scored.
+  public mutating func add(_ other: Perplexity) {
+    negativeLogLikelihood += other.negativeLogLikelihood
+    tokenCount += other.tokenCount
   }
 
   /// log softmax(logits)[token], the sum of exponentials taken in float64 from the first entry to the last.

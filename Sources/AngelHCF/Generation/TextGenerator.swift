@@ -63,6 +63,10 @@ public struct TextGenerator {
     let clock = ContinuousClock()
     let begin = clock.now
     guard !prompt.isEmpty else { throw EngineError.emptyPrompt }
+    let room = engine.contextLength - prompt.count
+    guard room > 0 else {
+      throw EngineError.noRoomForAnswer(tokens: prompt.count, limit: engine.contextLength)
+    }
     var sampler = try Sampler(
       parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
     var decoder = IncrementalDecoder(tokenizer)
@@ -76,10 +80,6 @@ public struct TextGenerator {
       try emit(text)
     }
 
-    let room = engine.contextLength - prompt.count
-    guard room > 0 else {
-      throw EngineError.noRoomForAnswer(tokens: prompt.count, limit: engine.contextLength)
-    }
     let limit = min(sampling.maxTokens ?? room, room)
     result.cachedTokenCount = sequence.sharedPrefix(with: prompt)
     var pending = Array(prompt[result.cachedTokenCount...])
@@ -106,7 +106,9 @@ public struct TextGenerator {
         result.finishReason = .stop
         break generation
       }
-      let output = stops.append(try decoder.append(token))
+      // Embeddings are often padded beyond the tokenizer's vocabulary; such a token has no text.
+      let isSpelled = sampled.token < tokenizer.vocabularySize
+      let output = stops.append(isSpelled ? try decoder.append(token) : "")
       try send(output.text)
       if output.stop != nil {
         result.finishReason = .stop

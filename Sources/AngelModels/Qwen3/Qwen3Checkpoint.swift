@@ -90,15 +90,4 @@ extension Qwen3Model {
   }
 }
 
-extension Qwen3Configuration {
-  fileprivate func check(path: String) throws(ModelError) {
-    guard headCount % keyValueHeadCount == 0 else {
-      throw .invalid(
-        field: "the number of key-value heads", value: "\(keyValueHeadCount)", rule: "it must divide \(headCount)",
-        path: path)
-    }
-    guard headSize % 2 == 0 else {
-      throw .invalid(field: "the head size", value: "\(headSize)", rule: "rotary pairs need it even", path: path)
-    }
-  }
-}
+extension Qwen3Configuration: RotaryDecoderConfiguration {}

@@ -1,4 +1,5 @@
 import AngelCore
+import AngelTesting
 import Testing
 
 @testable import AngelCheckpoint

@@ -133,3 +133,8 @@ func makePipe(_ path: String) -> Bool { mkfifo(path, 0o600) == 0 }
 
 /// Makes the file at `path` `size` bytes long, with a hole at its end.
 func truncateFile(_ path: String, to size: Int) -> Bool { truncate(path, size) == 0 }
+
+/// Parses `bytes` as a whole file.
+func parseGGUF(_ bytes: [UInt8]) throws -> GGUFHeader {
+  try bytes.withUnsafeBytes { try GGUFHeader(parsing: $0, path: "x.gguf") }
+}
