@@ -18,11 +18,11 @@ struct ParameterFillerTests {
     var result = LlamaConfiguration()
     result.vocabularySize = 300
     result.hiddenSize = 256
-    result.layerCount = 2
+    result.layerCount = 1
     result.headCount = 4
     result.keyValueHeadCount = 2
     result.headSize = 64
-    result.innerSize = 512
+    result.innerSize = 256
     result.tiesEmbeddings = true
     return result
   }
@@ -33,7 +33,7 @@ struct ParameterFillerTests {
     return model
   }
 
-  @Test("have zero mean and deviation 1 / √inputs in every format", arguments: dtypes)
+  @Test("have a mean near zero and deviation 1 / √inputs in every format", arguments: dtypes)
   func moments(of dtype: DType) throws {
     let backend = try CPUBackend(threadCount: 2)
     let matrix = try filled(dtype, on: backend).embedding.weight.matrix.0
@@ -41,7 +41,8 @@ struct ParameterFillerTests {
     let values: [Float] = try matrix.rows(Tensor((0..<300).map { Int32($0) }, on: backend)).read()
     let mean = values.reduce(0, +) / Float(values.count)
     let deviation = (values.reduce(0) { $0 + $1 * $1 } / Float(values.count)).squareRoot()
-    #expect(abs(mean) < 0.12 / 16)
+    // The quants of q4_0 run from -8 to 7: their mean is a tenth of their deviation.
+    #expect(abs(mean) < 0.15 / 16)
     #expect((0.9...1.1).contains(deviation * 16))
   }
 

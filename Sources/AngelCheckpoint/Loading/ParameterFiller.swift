@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 public import AngelNN
 public import AngelTensor
 

@@ -1,6 +1,6 @@
 import AngelCore
 
-/// Random weight rows in the layout files use: valid blocks of any dtype, values of zero mean and a given deviation.
+/// Random weight rows in the layout files use: valid blocks of any dtype, values of a mean near zero and a given deviation.
 ///
 /// For measuring speed on shapes whose files are not at hand; the numbers mean nothing.
 struct RandomRows {
