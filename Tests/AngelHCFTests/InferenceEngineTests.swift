@@ -93,8 +93,8 @@ struct InferenceEngineTests {
     pool.release(everything)
     #expect(pool.usage.byteCount == 0)
 
-    let session = try makeSession(pool: pool)
     for pages in [3, 2, 1] {
+      let session = try makeSession(pool: pool)
       let taken = try occupy(pages)
       do {
         _ = try session.answer(prompt, .greedy(6))
@@ -119,7 +119,7 @@ struct InferenceEngineTests {
       return asked > 3
     }
     let sequence = session.engine.makeSequence()
-    #expect(throws: EngineError.interrupted) { try session.engine.append(prompt, to: sequence) }
+    #expect(throws: Interrupted.self) { try session.engine.append(prompt, to: sequence) }
     #expect(sequence.tokens == Array(prompt.prefix(24)))
     session.engine.isInterrupted = { false }
     let rest = try session.engine.logits(after: Array(prompt[24...]), in: sequence)
