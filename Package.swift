@@ -63,7 +63,7 @@ let package = Package(
       name: "angel",
       dependencies: [
         "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
-        "AngelHCF",
+        "AngelHCF", "CAngelKernels",
       ], swiftSettings: strict),
     // Tests and their kit
     room("AngelTesting", ["AngelCore"]),

@@ -2,6 +2,7 @@ public import AngelCore
 public import AngelMemory
 public import AngelTensor
 public import CAngelKernels
+import Glibc
 import Synchronization
 
 /// The CPU: pages of one host pool, kernels in C, launches run at once on a pool of threads.
@@ -15,8 +16,8 @@ public final class CPUBackend: Backend {
   public let threadCount: Int
   private let threads: ThreadPool
   private let failure = Mutex<BackendError?>(nil)
-  /// Present while a step is recorded.
-  private let recorder = Mutex<LaunchRecorder?>(nil)
+  /// The recording of each thread that records a step now; what other threads do meanwhile is theirs.
+  private let recorders = Mutex<[UInt: LaunchRecorder]>([:])
 
   /// A backend over `pool` (nil: a new one with the machine's default budget) with `threadCount` threads (nil: one for each
   /// physical core this process may use).
@@ -38,14 +39,13 @@ public final class CPUBackend: Backend {
 
   public func allocate(byteCount: Int, kind: MemoryKind) -> Allocation {
     do throws(MemoryError) {
-      let (region, isRecorded) = try recorder.withLock { recorder throws(MemoryError) in
-        guard let region = recorder?.reuse(byteCount: byteCount, kind: kind) else {
-          let region = try pool.allocate(byteCount: byteCount, kind: kind)
-          recorder?.took(region)
-          return (region, recorder != nil)
-        }
-        return (region, true)
+      var (region, isRecorded) = recording { ($0.reuse(byteCount: byteCount, kind: kind), true) } ?? (nil, false)
+      if region == nil {
+        let fresh = try pool.allocate(byteCount: byteCount, kind: kind)
+        recording { $0.took(fresh) }
+        region = fresh
       }
+      guard let region else { preconditionFailure("an allocation without a region") }
       return Allocation(
         address: region.address, byteCount: byteCount, kind: kind, region: region, isRecorded: isRecorded)
     } catch {
@@ -57,13 +57,13 @@ public final class CPUBackend: Backend {
   public func release(_ allocation: Allocation) {
     guard let region = allocation.region else { return }
     // A recorded step gives its memory back itself; until it is complete, its later tensors may take this again.
-    if allocation.isRecorded { recorder.withLock { $0?.gave(region) } } else { pool.release(region) }
+    if allocation.isRecorded { recording { $0.gave(region) } } else { pool.release(region) }
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {
     precondition(offset + bytes.count <= allocation.byteCount, "write past the end of an allocation")
     guard let region = allocation.region else { return }
-    recorder.withLock { $0?.wrote(region) }
+    recording { $0.wrote(region) }
     UnsafeMutableRawBufferPointer(start: allocation.address + offset, count: bytes.count).copyMemory(from: bytes)
   }
 
@@ -88,14 +88,15 @@ public final class CPUBackend: Backend {
     guard failure.withLock({ $0 == nil }) else { return }
     threads.run(kernel.function, arguments, parts: parts(for: work, grain: 64 << 10))
     // Between the launches of a list there is only a barrier, so smaller parts pay.
-    recorder.withLock { $0?.launched(kernel.function, arguments, parts: parts(for: work, grain: 16 << 10)) }
+    recording { $0.launched(kernel.function, arguments, parts: parts(for: work, grain: 16 << 10)) }
   }
 
   public func record(_ body: () throws -> Void) throws -> (any RecordedStep)? {
-    recorder.withLock { $0 = LaunchRecorder() }
+    let thread = Self.currentThread
+    recorders.withLock { $0[thread] = LaunchRecorder() }
     // On failure the memory goes back with the step that is dropped here.
     func finish() -> RecordedLaunches? {
-      recorder.withLock { $0.take() }.map { RecordedLaunches($0, pool: pool, threads: threads) }
+      recorders.withLock { $0.removeValue(forKey: thread) }.map { RecordedLaunches($0, pool: pool, threads: threads) }
     }
     do { try body() } catch {
       _ = finish()
@@ -105,6 +106,21 @@ public final class CPUBackend: Backend {
     try synchronize()
     return step
   }
+
+  /// Runs `body` on this thread's recording, if it is recording.
+  @discardableResult
+  private func recording<Result>(_ body: (inout LaunchRecorder) -> Result) -> Result? {
+    recorders.withLock { recorders in
+      // Nearly always nobody records.
+      guard !recorders.isEmpty else { return nil }
+      let thread = Self.currentThread
+      guard var recorder = recorders.removeValue(forKey: thread) else { return nil }
+      defer { recorders[thread] = recorder }
+      return body(&recorder)
+    }
+  }
+
+  private static var currentThread: UInt { UInt(pthread_self()) }
 
   public func synchronize() throws(BackendError) {
     let first = failure.withLock { failure in

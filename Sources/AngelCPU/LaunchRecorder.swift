@@ -8,6 +8,8 @@ struct LaunchRecorder {
   private(set) var launches: [(kernel: angel_kernel, arguments: [UInt64], parts: Int)] = []
   /// Every region the step ever took.
   private(set) var regions: [MemoryRegion] = []
+  /// Offsets of those regions.
+  private var owned: Set<Int> = []
   /// Regions that went out of use inside the step, by size: later tensors of the same step take them again, in the same
   /// order at every replay.
   private var free: [Int: [MemoryRegion]] = [:]
@@ -24,11 +26,15 @@ struct LaunchRecorder {
     return region
   }
 
-  mutating func took(_ region: MemoryRegion) { regions.append(region) }
+  mutating func took(_ region: MemoryRegion) {
+    regions.append(region)
+    owned.insert(region.offset)
+  }
 
-  /// Takes a region of this step back.
+  /// Takes a region back if it is of this step and the host has not written it.
   mutating func gave(_ region: MemoryRegion) {
-    if !pinned.contains(region.offset) { free[region.byteCount, default: []].append(region) }
+    guard owned.contains(region.offset), !pinned.contains(region.offset) else { return }
+    free[region.byteCount, default: []].append(region)
   }
 
   mutating func wrote(_ region: MemoryRegion) { pinned.insert(region.offset) }

@@ -47,13 +47,4 @@ public final class Interruption: Sendable {
     defer { deferrals.subtract(1, ordering: .acquiringAndReleasing) }
     return try body()
   }
-
-  /// Runs `body`, which promises to poll this object and to stop by itself.
-  public func deferred<Result, Failure: Error>(
-    isolation: isolated (any Actor)? = #isolation, _ body: () async throws(Failure) -> Result
-  ) async throws(Failure) -> Result {
-    deferrals.add(1, ordering: .acquiringAndReleasing)
-    defer { deferrals.subtract(1, ordering: .acquiringAndReleasing) }
-    return try await body()
-  }
 }

@@ -34,7 +34,7 @@ public protocol Backend: AnyObject, Sendable {
   ///
   /// Memory allocated inside stays with the recorded step, so tensors made by `body` keep their addresses and hold new
   /// values after each replay; they must not outlive the step. What the host writes inside is written once; tensors from
-  /// before are read anew each time. One thread uses the backend meanwhile.
+  /// before are read anew each time. Only what the calling thread does is recorded.
   func record(_ body: () throws -> Void) throws -> (any RecordedStep)?
 
   /// Waits for all launches and throws the first recorded failure, which is then forgotten.

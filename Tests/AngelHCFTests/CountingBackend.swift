@@ -37,7 +37,7 @@ final class CountingBackend: Backend {
     }
     inner.launch(kernel, arguments, work: work)
   }
-  /// Steps run one by one, so that each is counted.
+  // Not recorded: a replay would pass the count by.
   func record(_ body: () throws -> Void) throws -> (any RecordedStep)? {
     try body()
     return nil

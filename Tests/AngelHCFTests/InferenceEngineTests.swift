@@ -137,7 +137,7 @@ struct InferenceEngineTests {
       return asked > 3
     }
     let sequence = session.engine.makeSequence()
-    #expect(throws: EngineError.interrupted) { try session.engine.append(prompt, to: sequence) }
+    #expect(throws: Interrupted.self) { try session.engine.append(prompt, to: sequence) }
     #expect(sequence.tokens == Array(prompt.prefix(24)))
     session.engine.isInterrupted = { false }
     let rest = try session.engine.logits(after: Array(prompt[24...]), in: sequence)
@@ -183,6 +183,21 @@ struct InferenceEngineTests {
         }
       }
     }
+    #expect(backend.pool.usage.byteCount == 0)
+  }
+
+  @Test("two engines on one backend, run from two threads, take turns")
+  func sharedBackendInThreads() throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
+    let checkpoint = try Checkpoint.open(TinyModel.goldens + "/llama-tiny-Q8_0.gguf")
+    let expected = try makeSession(checkpoint.path, arithmetic: .fast).answer(prompt, .greedy(12)).tokens
+    let answers = Mutex<[[Int32]]>([])
+    inThreads(2) { _ in
+      let session = try? LanguageModelSession(checkpoint, on: backend, pool: backend.pool)
+      let tokens = try? session?.answer((0..<50).map { Int32(($0 * 37 + 11) % 259) }, .greedy(12)).tokens
+      answers.withLock { $0.append(tokens ?? []) }
+    }
+    #expect(answers.withLock { $0 } == [expected, expected])
     #expect(backend.pool.usage.byteCount == 0)
   }
 }

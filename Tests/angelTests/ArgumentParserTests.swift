@@ -57,7 +57,7 @@ struct ArgumentParserTests {
       (["sample", "x", "--count"], "--count needs a value: an integer from 1 to 9"),
       (["sample", "x", "--count", "10"], "--count must be an integer from 1 to 9, not '10'"),
       (["sample", "x", "--count="], "--count must be an integer from 1 to 9, not ''"),
-      (["sample", "x", "--ratio", "nan"], "--ratio must be a number from -1.0 to 1.0, not 'nan'"),
+      (["sample", "x", "--ratio", "nan"], "--ratio must be a number from -1 to 1, not 'nan'"),
       (
         ["sample", "x", "--tokens", "1,,2"],
         "--tokens must be an integer of at least 0, several separated by commas, not '1,,2'"
@@ -65,7 +65,7 @@ struct ArgumentParserTests {
       (["sample", "x", "--colour", "re"], "--colour must be red, blue, not 're'"),
       (["sample", "x", "--json=1"], "--json takes no value"),
       (["sample"], "INPUT is missing"),
-      (["sample", "a", "b", "c"], "unexpected argument 'c'"),
+      (["sample", "a", "b", "c"], "unexpected argument 'c': put OUTPUT in quotes"),
       (["models", "lst"], "ACTION must be list, show, remove, not 'lst'; did you mean 'list'?"),
       (["models", "--device", "gpu"], "--device must be cpu or cuda:N, not 'gpu'"),
     ])

@@ -153,6 +153,11 @@ struct CommandTests {
     #expect(outcome.code == .interrupted)
     #expect(try outcome.json["finish_reason"] == "interrupted")
     #expect(try outcome.json["tokens"] == [])
+    let text = try folder.write("Is it there? Is it there?".utf8, to: "text")
+    for words in [["perplexity", path("llama-tiny"), text], ["logits", path("llama-tiny"), "--tokens", "1"]] {
+      let outcome = try program.run(words, interruption: interruption)
+      #expect(outcome.code == .interrupted && outcome.output.isEmpty, "\(outcome.errors)")
+    }
   }
 
   // MARK: Conversations
@@ -174,6 +179,13 @@ struct CommandTests {
         "tokenize", path(model), input: "<|im_end|>\n<|im_start|>user\nIs it there?<|im_end|>\n<|im_start|>assistant\n")[
           "tokens"]?.array)
     #expect(count(1, "prompt_tokens") == count(0, "prompt_tokens") + 5 + new.count)
+    // What is kept changes nothing: the whole conversation in one go gives the same tokens.
+    let start = try #require(
+      json("tokenize", path(model), input: "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")["tokens"]?
+        .array)
+    let whole = JSONValue.array(start + (turns[0]["tokens"]?.array ?? []) + new)
+    let fresh = try json("generate", path(model), "--tokens", list(whole), "--max-tokens", "5", "--ignore-end")
+    #expect(fresh["tokens"] == turns[1]["tokens"] && fresh["prompt_tokens"] == turns[1]["prompt_tokens"])
     // The same question again has all of its prompt cached but the token that is to be continued.
     #expect(turns[2]["text"] == turns[0]["text"] && count(2, "cached_tokens") == count(2, "prompt_tokens") - 1)
   }

@@ -24,7 +24,7 @@ public final class AtomicFile {
     // Unique in this process by the number, among processes by the id; a file left by a killed one is written over.
     let number = Self.serial.add(1, ordering: .relaxed).newValue
     temporaryPath = FilePath.join(folder, ".\(name).\(getpid())-\(number).partial")
-    let free = Self.freeBytes(folder)
+    let free = FilePath.freeBytes(at: folder)
     if let free, free < expectedBytes {
       descriptor = -1
       throw .diskFull(path: path, wanted: expectedBytes, free: free)
@@ -93,7 +93,7 @@ public final class AtomicFile {
   /// The error of the last call; removes the unfinished file.
   private func failure(_ operation: String, wanted: Int) -> CheckpointError {
     let code = errno
-    let free = Self.freeBytes(FilePath.split(path).folder) ?? 0
+    let free = FilePath.freeBytes(at: path) ?? 0
     discard()
     if code == ENOSPC || code == EDQUOT || code == EFBIG {
       return .diskFull(path: path, wanted: max(expectedBytes - byteCount, wanted), free: free)
@@ -106,14 +106,5 @@ public final class AtomicFile {
     close(descriptor)
     descriptor = -1
     unlink(temporaryPath)
-  }
-
-  /// The bytes an ordinary user may still write to the file system of `folder`; nil when it does not say.
-  static func freeBytes(_ folder: String) -> Int? {
-    var status = statvfs()
-    guard statvfs(folder, &status) == 0 else { return nil }
-    let (bytes, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
-      by: Int(clamping: status.f_frsize))
-    return overflow ? Int.max : bytes
   }
 }

@@ -13,7 +13,7 @@ struct ChildProcess {
   /// The path of a program in the folders of PATH.
   static func find(_ program: String, in environment: Environment) -> String? {
     environment.programFolders.lazy.map { $0 + "/" + program }.first {
-      access($0, X_OK) == 0 && FileOperations.status($0)?.kind == .file
+      access($0, X_OK) == 0 && FilePath.status($0)?.kind == .file
     }
   }
 

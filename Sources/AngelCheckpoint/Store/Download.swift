@@ -39,7 +39,7 @@ final class Download {
   deinit {
     // What cannot be continued is not worth keeping. A finished file has been moved away by now.
     let isResumable = DownloadState.read(from: path + ".json")?.validator != nil
-    if (FileOperations.status(path)?.size ?? 0) == 0 || !isResumable {
+    if (FilePath.status(path)?.size ?? 0) == 0 || !isResumable {
       try? FileOperations.remove(path)
       try? FileOperations.remove(path + ".json")
     }

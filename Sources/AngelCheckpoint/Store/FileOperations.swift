@@ -79,39 +79,18 @@ struct OpenFile: ~Copyable {
 
 /// The few things the store does to files and folders by path.
 enum FileOperations {
-  enum Kind { case file, folder, other }
-
-  /// What lies at `path`, symbolic links followed, and its size in bytes; nil when nothing does.
-  static func status(_ path: String) -> (kind: Kind, size: Int)? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    switch status.st_mode & S_IFMT {
-    case S_IFREG: return (.file, Int(status.st_size))
-    case S_IFDIR: return (.folder, 0)
-    default: return (.other, 0)
-    }
-  }
-
   /// Makes a folder and those above it.
   static func makeFolder(_ path: String) throws(StoreError) {
-    if status(path)?.kind == .folder { return }
-    let parent = self.parent(of: path)
-    if parent != path, !parent.isEmpty { try makeFolder(parent) }
+    if FilePath.kind(path) == .folder { return }
+    let parent = FilePath.split(path).folder
+    if parent != path { try makeFolder(parent) }
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw fileError("create folder", path) }
   }
 
   /// The names in a folder, sorted, without `.` and `..`.
   static func names(in folder: String) throws(StoreError) -> [String] {
-    guard let stream = opendir(folder) else { throw fileError("read folder", folder) }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = Glibc.readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
+    guard let names = FilePath.entries(of: folder) else { throw fileError("read folder", folder) }
+    return names
   }
 
   /// Removes a file, or a folder with all it holds; symbolic links are removed, not followed.
@@ -142,20 +121,11 @@ enum FileOperations {
     close(descriptor)
   }
 
-  /// Bytes an ordinary user may still write on the file system of `path` or of the nearest folder above it that exists.
-  static func freeBytes(at path: String) -> Int? {
-    var folder = path
-    while status(folder) == nil, folder != "/", !folder.isEmpty { folder = parent(of: folder) }
-    var information = statvfs()
-    guard statvfs(folder.isEmpty ? "." : folder, &information) == 0 else { return nil }
-    let (bytes, overflow) = Int(information.f_bavail).multipliedReportingOverflow(by: Int(information.f_frsize))
-    return overflow ? Int.max : bytes
-  }
-
+  /// Throws where the file system of `path` has less than `needed` bytes to spare.
   static func requireSpace(_ needed: Int, at path: String) throws(StoreError) {
     // A margin keeps the machine usable and covers the file system's own bookkeeping.
     let wanted = needed + 16 << 20
-    guard let free = freeBytes(at: path), free < wanted else { return }
+    guard let free = FilePath.freeBytes(at: path), free < wanted else { return }
     throw .notEnoughSpace(needed: wanted, free: free, path: path)
   }
 
@@ -204,15 +174,6 @@ enum FileOperations {
   }
 
   static func sleep(seconds: Double) { usleep(UInt32(max(0, min(seconds, 60)) * 1e6)) }
-
-  static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
-
-  static func lastComponent(of path: String) -> String {
-    path.split(separator: "/").last.map(String.init) ?? path
-  }
 
   /// `path` from the root, with its links resolved where it exists.
   static func absolute(_ path: String) -> String {

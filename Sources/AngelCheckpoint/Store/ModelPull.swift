@@ -63,7 +63,7 @@ public struct ModelPull: Sendable {
       }
     }
     if let model = BuiltInModels.named(request.source) { return try pullBuiltIn(model, request) }
-    guard FileOperations.status(request.source) != nil else {
+    guard FilePath.status(request.source) != nil else {
       let names = BuiltInModels.all.map(\.name)
       let question = Suggestion.question(for: request.source, among: names)
       throw StoreError.unsupportedSource(
@@ -90,7 +90,7 @@ public struct ModelPull: Sendable {
     FileOperations.synchronizeFolder(finished)
     try FileOperations.makeFolder(store.modelsFolder)
     let target = store.modelsFolder + "/" + manifest.name
-    if FileOperations.status(target) != nil {
+    if FilePath.status(target) != nil {
       // Emptied together with the staging folder.
       try FileOperations.rename(target, to: staging.path + "/replaced")
     }

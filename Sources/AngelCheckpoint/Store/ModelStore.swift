@@ -45,7 +45,7 @@ public struct ModelStore: Sendable {
 
   /// All models of the store in order of their names; folders without a readable manifest are left out.
   public func list() throws(StoreError) -> [StoredModel] {
-    guard FileOperations.status(modelsFolder) != nil else { return [] }
+    guard FilePath.status(modelsFolder) != nil else { return [] }
     var models: [StoredModel] = []
     for name in try FileOperations.names(in: modelsFolder) where Self.isValid(name: name) {
       if let model = try? stored(name) { models.append(model) }
@@ -57,13 +57,13 @@ public struct ModelStore: Sendable {
   public func stored(_ name: String) throws(StoreError) -> StoredModel? {
     guard Self.isValid(name: name) else { return nil }
     let folder = modelsFolder + "/" + name
-    guard FileOperations.status(folder)?.kind == .folder else { return nil }
+    guard FilePath.status(folder)?.kind == .folder else { return nil }
     let text = try FileOperations.contents(of: folder + "/" + ModelManifest.fileName, limit: 16 << 20)
     guard let json = try? JSONValue(parsing: text), let manifest = ModelManifest(json: json) else {
       throw .damaged(model: name, reason: "its manifest cannot be read")
     }
     for file in manifest.files {
-      guard let status = FileOperations.status(folder + "/" + file.path), status.kind == .file else {
+      guard let status = FilePath.status(folder + "/" + file.path), status.kind == .file else {
         throw .damaged(model: name, reason: "'\(file.path)' is missing")
       }
       guard status.size == file.size else {
@@ -78,8 +78,8 @@ public struct ModelStore: Sendable {
     if !model.contains("/"), let stored = try stored(model) {
       return ResolvedModel(name: model, path: stored.path, manifest: stored.manifest)
     }
-    if !model.isEmpty, let status = FileOperations.status(model), status.kind != .other {
-      return ResolvedModel(name: FileOperations.lastComponent(of: model), path: model, manifest: nil)
+    if !model.isEmpty, let status = FilePath.status(model), status.kind != .other {
+      return ResolvedModel(name: FilePath.split(model).name, path: model, manifest: nil)
     }
     throw .unknownModel(model, suggestion: suggestion(for: model))
   }
@@ -88,7 +88,7 @@ public struct ModelStore: Sendable {
   @discardableResult
   public func remove(_ name: String) throws(StoreError) -> Int {
     let folder = modelsFolder + "/" + name
-    guard Self.isValid(name: name), FileOperations.status(folder)?.kind == .folder else {
+    guard Self.isValid(name: name), FilePath.status(folder)?.kind == .folder else {
       throw .unknownModel(name, suggestion: suggestion(for: name))
     }
     let size = FileOperations.bytesBelow(folder)

@@ -31,7 +31,7 @@ struct PackageIndex {
         progress(max(FileOperations.bytesBelow(scratch), FileOperations.bytesBelow(folder)))
       }
       let path = folder + "/" + wheel.fileName
-      if outcome.status == 0, FileOperations.status(path)?.kind == .file { return path }
+      if outcome.status == 0, FilePath.status(path)?.kind == .file { return path }
       // A Python without pip is not an answer; the next command may have it.
       if !outcome.output.contains("No module named pip") { lastOutcome = outcome; break }
     }

@@ -9,18 +9,19 @@ import AngelTensor
 /// every other address is the same at every step.
 final class DecodeStep {
   private let backend: any Backend
-  private let token: MutableTensor
-  private let position: MutableTensor
-  private let blockTable: MutableTensor
+  // Made with the first token: an engine that never decodes takes nothing.
+  private lazy var token = MutableTensor([1], .int32, on: backend)
+  private lazy var position = MutableTensor([1], .int32, on: backend)
+  private lazy var sequence = MutableTensor([1], .int32, on: backend)
+  private lazy var blockTable = MutableTensor([1, blockLimit], .int64, on: backend)
+  private let blockLimit: Int
   private var logits: Tensor?
   private var recorded: (any RecordedStep)?
 
   /// Steps over sequences of at most `blockLimit` cache blocks.
   init(blockLimit: Int, on backend: any Backend) {
     self.backend = backend
-    token = MutableTensor([1], .int32, on: backend)
-    position = MutableTensor([1], .int32, on: backend)
-    blockTable = MutableTensor([1, blockLimit], .int64, on: backend)
+    self.blockLimit = blockLimit
   }
 
   /// The logits after one more token of a sequence whose blocks lie at `offsets`.
@@ -35,19 +36,14 @@ final class DecodeStep {
       recorded.replay()
       return try logits.read()
     }
-    let sequences = Tensor([0 as Int32], on: backend, kind: .workspace)
     recorded = try backend.record {
-      let cache = view(blockTable.tensor, sequences, position.tensor)
+      let cache = view(blockTable.tensor, sequence.tensor, position.tensor)
       let hidden = model(token.tensor, ForwardContext(cache: cache, sequenceLength: newPosition + 1))
       logits = model.logits(of: hidden)
     }
     // A backend that cannot record starts afresh each time.
     defer { if recorded == nil { logits = nil } }
-    rowSequences = sequences
     guard let logits else { return [] }
     return try logits.read()
   }
-
-  /// Kept alive for the replays.
-  private var rowSequences: Tensor?
 }

@@ -12,7 +12,6 @@ public enum EngineError: DescribedError, Equatable {
     needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
   /// Logits that are NaN after a token of a window.
   case damagedLogits(position: Int)
-  case interrupted
 
   public var description: String {
     switch self {
@@ -33,7 +32,6 @@ public enum EngineError: DescribedError, Equatable {
     case .damagedLogits(let position):
       "the logits after token \(position) are not numbers: the model's weights or arithmetic are damaged; "
         + "check the file's digest, or run with --precision f32"
-    case .interrupted: "interrupted"
     }
   }
 }

@@ -37,7 +37,7 @@ public final class InferenceEngine {
   private let chunkLength: Int
   /// Made when the first token is decoded, and anew after a failure.
   private var decodeStep: DecodeStep?
-  /// Asked between steps; true ends the work with `EngineError.interrupted`.
+  /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
   /// An engine over a loaded model whose cache comes from `pool`.
@@ -72,7 +72,7 @@ public final class InferenceEngine {
     let total = sequence.count + tokens.count
     try cache.reserve(total, in: sequence)
     for start in stride(from: 0, to: tokens.count, by: chunkLength) {
-      if isInterrupted() { throw EngineError.interrupted }
+      if isInterrupted() { throw Interrupted() }
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
       let view = cache.view(of: sequence, from: sequence.count, count: chunk.count)
@@ -118,7 +118,7 @@ public final class InferenceEngine {
   /// Appends one token by the recorded step.
   private func decode(_ token: Int32, in sequence: CachedSequence) throws -> [Float] {
     try check([token], sequence)
-    if isInterrupted() { throw EngineError.interrupted }
+    if isInterrupted() { throw Interrupted() }
     try cache.reserve(sequence.count + 1, in: sequence)
     let step = decodeStep ?? DecodeStep(blockLimit: cache.blockLimit, on: backend)
     // Tensors that found no memory must not be used again: a step that fails is dropped.

@@ -88,7 +88,7 @@ public struct TextGenerator {
       let logits: [Float]
       do {
         logits = try engine.logits(after: pending, in: sequence)
-      } catch EngineError.interrupted {
+      } catch is Interrupted {
         result.finishReason = .interrupted
         break
       }

@@ -27,7 +27,8 @@ public struct PackedMatrix: Sendable {
 
   /// Packs rows as a file stores them; `rowOrder[i]` is the source row of row `i`, nil the identity.
   ///
-  /// `rows` must hold exactly the matrix, where the backend's kernels can read it, until the next synchronisation.
+  /// `rows` must hold exactly the matrix, or with an order whole rows that it stays within, where the backend's kernels
+  /// can read it, until the next synchronisation.
   package init(
     rows: UnsafeRawBufferPointer, dtype: DType, columns: Int, depth: Int, rowOrder: [Int32]? = nil,
     on backend: any Backend
@@ -35,8 +36,12 @@ public struct PackedMatrix: Sendable {
     guard let byteCount = Self.byteCount(dtype: dtype, columns: columns, depth: depth) else {
       preconditionFailure("pack: \(dtype.name) [\(columns), \(depth)] has no packed form")
     }
-    precondition(rows.count == columns * dtype.byteCount(of: depth), "pack: \(rows.count) bytes for \(columns) rows")
-    precondition(rowOrder == nil || rowOrder?.count == columns, "pack: a row order of \(rowOrder?.count ?? 0) rows")
+    let (rowCount, excess) = rows.count.quotientAndRemainder(dividingBy: max(1, dtype.byteCount(of: depth)))
+    precondition(
+      excess == 0 && (rowCount == columns || rowOrder != nil), "pack: \(rows.count) bytes for \(columns) rows")
+    precondition(
+      rowOrder.map { $0.count == columns && $0.allSatisfy { $0 >= 0 && $0 < rowCount } } ?? true,
+      "pack: a row order of \(rowOrder?.count ?? 0) rows for \(columns), out of \(rowCount)")
     self.dtype = dtype
     self.columns = columns
     self.depth = depth

@@ -13,3 +13,4 @@
 #include "swiglu.h"
 #include "softmax.h"
 #include "primitives.h"
+#include "peaks.h"

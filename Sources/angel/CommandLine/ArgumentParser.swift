@@ -103,7 +103,11 @@ struct ArgumentParser {
     if let last = positionals.last, last.repeats {
       // Any number may follow.
     } else if given.count > positionals.count {
-      throw UsageError("unexpected argument '\(given[positionals.count])'", command: command.name)
+      // Forgotten quotes are the usual reason where the last place takes a text.
+      let last = positionals.last.flatMap { $0.kind == .text && $0.choices.isEmpty ? $0.name : nil }
+      throw UsageError(
+        "unexpected argument '\(given[positionals.count])'" + (last.map { ": put \($0) in quotes" } ?? ""),
+        command: command.name)
     }
     for (index, positional) in positionals.enumerated() {
       guard index < given.count else {

@@ -60,7 +60,7 @@ enum GlobalOptions {
     help: "where to compute", parse: parseDevice)
   static let threads = Option<Int?>.integer("threads", in: 1...1024, help: "worker threads (default: one per core)")
   static let precision = Option<Precision>.choice(
-    "precision", default: .fast, help: "fast: the quickest for the weights; bf16: weights in bfloat16; f32: all float32"
+    "precision", default: .fast, help: "fast: quickest for the weights; bf16: weights in bfloat16; f32: all exact"
   )
   static let help = Option.flag("help", help: "show this page")
   static let version = Option.flag("version", help: "show the version")

@@ -73,7 +73,7 @@ extension Option where Value == Double {
     -> Self
   {
     Self(
-      name, placeholder: placeholder, expects: numberWords(range), default: value, defaultText: "\(value)", help: help
+      name, placeholder: placeholder, expects: numberWords(range), default: value, defaultText: short(value), help: help
     ) { texts in texts.last.flatMap { Double($0) }.flatMap { range.contains($0) ? $0 : nil } }
   }
 }
@@ -173,10 +173,13 @@ private func integerWords(_ range: ClosedRange<Int>) -> String {
 
 private func numberWords(_ range: ClosedRange<Double>) -> String {
   if range.upperBound == .infinity {
-    return range.lowerBound == -.infinity ? "a number" : "a number of at least \(range.lowerBound)"
+    return range.lowerBound == -.infinity ? "a number" : "a number of at least \(short(range.lowerBound))"
   }
-  return "a number from \(range.lowerBound) to \(range.upperBound)"
+  return "a number from \(short(range.lowerBound)) to \(short(range.upperBound))"
 }
+
+/// Without a fraction of zero.
+private func short(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
 
 /// A command's arguments after parsing; every value has passed its option's own check.
 struct Arguments: Sendable {

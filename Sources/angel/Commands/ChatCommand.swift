@@ -62,7 +62,7 @@ private struct Conversation {
       } catch is Interrupted where !context.interruption.isForGood {
         // Ctrl-C at the prompt drops the line.
         context.interruption.clear()
-        remark("\n")
+        remark("\n(Ctrl-D or /quit leaves)\n")
         if !isInteractive { throw Interrupted() }
       }
     }

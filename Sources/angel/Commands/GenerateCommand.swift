@@ -6,6 +6,11 @@ import AngelText
 enum GenerateCommand: Command {
   static let name = "generate"
   static let summary = "continue a prompt, streaming the text"
+  static let details = """
+    Takes the likeliest token each time unless --temperature is given. Ctrl-C stops the answer and exits with 130.
+    With --json: {"text":…,"tokens":[…],"finish_reason":"stop"|"length"|"interrupted","prompt_tokens":…,
+    "time_to_first_token":…,"tokens_per_second":…,"seed":…}, and "logprobs" where asked for.
+    """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
     Positional(

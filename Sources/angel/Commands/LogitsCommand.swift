@@ -5,6 +5,9 @@ import AngelHCF
 enum LogitsCommand: Command {
   static let name = "logits"
   static let summary = "print the logits after a list of tokens"
+  static let details = """
+    Prints {"vocabulary":V,"logits":[…]}: V numbers after the last token, or with --all one row of V for each token.
+    """
   static let positionals = [Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file")]
   static let tokens = Option<[Int]>.integers("tokens", in: 0...Int(Int32.max), help: "the input")
   static let all = Option<Bool>.flag("all", help: "one row of logits for each position, not only the last")
@@ -17,18 +20,24 @@ enum LogitsCommand: Command {
     guard !ids.isEmpty else { throw UsageError("--tokens is missing: give at least one id", command: name) }
     try context.interruption.deferred {
       let engine = try context.openSession(model, arguments).engine
-      var rows: [JSONValue] = []
       let sequence = engine.makeSequence()
-      if arguments[all] {
-        try engine.allLogits(after: ids, in: sequence) { rows.append(.array($0.map(Self.number))) }
-      } else {
-        rows.append(.array(try engine.logits(after: ids, in: sequence).map(Self.number)))
+      let start = "{\"vocabulary\":\(engine.vocabularySize),\"logits\":"
+      guard arguments[all] else {
+        let logits = try engine.logits(after: ids, in: sequence)
+        return try context.output.line(start + logits.withUnsafeBufferPointer(row) + "}")
       }
-      let logits = arguments[all] ? JSONValue.array(rows) : rows[0]
-      try context.print(["vocabulary": .integer(engine.vocabularySize), "logits": logits])
+      // Row by row as they come: all of them at once would take gigabytes for a long text.
+      var separator = start + "["
+      try engine.allLogits(after: ids, in: sequence) {
+        try context.output.write(separator + row($0))
+        separator = ","
+      }
+      try context.output.line("]}")
     }
   }
 
-  /// The shortest text that reads back as the same float32.
-  private static func number(_ value: Float) -> JSONValue { .number(Double(value.description) ?? Double(value)) }
+  /// Each number as the shortest text that reads back as the same float32; null for what JSON cannot say.
+  private static func row(_ logits: UnsafeBufferPointer<Float>) -> String {
+    "[" + logits.map { $0.isFinite ? $0.description : "null" }.joined(separator: ",") + "]"
+  }
 }

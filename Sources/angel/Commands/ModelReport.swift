@@ -2,7 +2,6 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelMemory
-import AngelModels
 
 /// What is known about a model: its card, and the memory it takes to run. Shown by `models show` and `quickstart`.
 struct ModelReport {

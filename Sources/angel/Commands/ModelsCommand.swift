@@ -5,9 +5,13 @@ import AngelCore
 enum ModelsCommand: Command {
   static let name = "models"
   static let summary = "list, show or remove the models in the store"
+  static let details = """
+    show prints a model's card (architecture, sizes, types, tokenizer, license, files) and the memory it takes to serve
+    one stream with the given --context, --cache and --precision, against the budget of --memory.
+    """
   static let positionals = [
     Positional(
-      name: "ACTION", isRequired: false, choices: ["list", "show", "remove"], help: "what to do (default: list)"),
+      name: "ACTION", isRequired: false, choices: ["list", "show", "remove"], help: "what to do; list unless given"),
     Positional(name: "MODEL", isRequired: false, kind: .model, help: "a name in the store, a folder or a file"),
   ]
   static let names = Option.flag("names", help: "list the names alone")
@@ -37,6 +41,10 @@ enum ModelsCommand: Command {
       let cards = models.map { model in
         var object = model.manifest.json.object ?? JSONObject()
         object["path"] = .string(model.path)
+        object["bytes"] = .integer(model.manifest.size)
+        let checkpoint = try? Checkpoint.open(model.path)
+        object["architecture"] = checkpoint.map { .string($0.architecture) } ?? .null
+        object["parameters"] = checkpoint.map { .integer($0.card.parameterCount) } ?? .null
         return JSONValue.object(object)
       }
       return try context.print(["models": .array(cards), "store": .string(store.root)])
@@ -45,14 +53,28 @@ enum ModelsCommand: Command {
       let names = BuiltInModels.all.map(\.name).joined(separator: ", ")
       return try context.output.line("the store \(store.root) is empty; built-in models to pull: \(names)")
     }
-    var table = Table([("NAME", .left), ("SIZE", .right), ("PULLED", .left), ("SOURCE", .left)])
+    var table = Table([
+      ("NAME", .left), ("ARCHITECTURE", .left), ("PARAMETERS", .right), ("SIZE", .right), ("PULLED", .left),
+      ("SOURCE", .left),
+    ])
     for model in models {
       let manifest = model.manifest
+      // Only headers are read; a model that cannot be opened is listed all the same.
+      let checkpoint = try? Checkpoint.open(model.path)
       table.append([
-        manifest.name, TextFormat.bytes(manifest.size), String(manifest.pulled.prefix(10)), manifest.source,
+        manifest.name, checkpoint?.architecture ?? "?",
+        checkpoint.map { TextFormat.parameters($0.card.parameterCount) } ?? "?", TextFormat.bytes(manifest.size),
+        String(manifest.pulled.prefix(10)), source(of: manifest),
       ])
     }
     try context.output.line(table.lines.joined(separator: "\n"))
+  }
+
+  /// Where a model came from; of several packages the first.
+  private static func source(of manifest: ModelManifest) -> String {
+    let packages = manifest.source.split(separator: " ")
+    guard packages.count > 1, packages.allSatisfy({ $0.contains("==") }) else { return manifest.source }
+    return "\(packages[0]) and \(packages.count - 1) more"
   }
 
   /// The model's card and the memory it takes to run.

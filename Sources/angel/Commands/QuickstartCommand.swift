@@ -8,9 +8,9 @@ enum QuickstartCommand: Command {
   static let name = "quickstart"
   static let summary = "a first look: get a small model, see its card and memory plan, ask it two things"
   static let details = """
-    Asks nothing and may be repeated. Today it gets the model (92.9 MB the first time), shows what its file says and what
-    memory it takes, streams two answers with their speed, and names the commands to try next. Fine-tuning, evaluation,
-    quantisation and deployment will join it as they arrive.
+    Asks nothing and may be repeated. Today it gets the model (88.6 MiB, the first time only), shows what its file says
+    and what memory it takes, streams two answers with their speed, and names the commands to try next. Fine-tuning,
+    evaluation, quantisation and deployment will join it as they arrive.
     """
   static let model = Option<String>.text(
     "model", placeholder: "MODEL", default: "smollm2", help: "a built-in name, a name in the store, a folder or a file")

@@ -19,9 +19,9 @@ enum SamplingOptions {
   static let frequencyPenalty = Option<Double>.number(
     "frequency-penalty", default: 0, in: -2...2, help: "subtract for each use of a token in the answer")
   static let seed = Option<Int?>.integer("seed", in: 0...1 << 53, help: "repeat an answer exactly")
-  static let stop = Option<[String]>.texts("stop", placeholder: "TEXT", help: "end the answer before TEXT; repeatable")
+  static let stop = Option<[String]>.texts("stop", placeholder: "TEXT", help: "end the answer before TEXT")
   static let logitBias = Option<[String]>.texts(
-    "logit-bias", placeholder: "ID:BIAS", help: "add BIAS to a token's logit; repeatable")
+    "logit-bias", placeholder: "ID:BIAS", help: "add BIAS to a token's logit")
   static let logprobs = Option<Int?>.integer(
     "logprobs", in: 0...20, help: "with --json: log-probabilities, and the N likeliest alternatives")
   static let ignoreEnd = Option<Bool>.flag("ignore-end", help: "go on past the model's end token")

@@ -5,13 +5,14 @@ import AngelText
 enum TokenizeCommand: Command {
   static let name = "tokenize"
   static let summary = "turn text on standard input into token ids, or back"
+  static let details = "Prints {\"tokens\":[…]}; with --decode the text, as it is or with --json {\"text\":…}."
   static let positionals = [Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file")]
   static let decode = Option<Bool>.flag(
     "decode", help: "read ids (as JSON, or separated by spaces or commas), write text")
   static let special = Option<Bool>.flag("special", help: "add the tokens the model begins and ends a text with")
   static let plain = Option<Bool>.flag("plain", help: "take spelt-out special tokens in the text as plain text")
   static let options = [decode.declaration, special.declaration, plain.declaration]
-  static let examples = ["tokenize smollm2 < letter.txt", "echo '[1, 2]' | angel tokenize smollm2 --decode"]
+  static let examples = ["tokenize smollm2 < letter.txt", "tokenize smollm2 --decode <<< '[1, 2]'"]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     if arguments[decode], arguments[special] || arguments[plain] {

@@ -1,0 +1,19 @@
+// peaks: what the cores can do at most, measured: the roofs that `angel bench kernels` holds every other family against.
+// dtypes: (what, none, none). Nothing but the named instruction runs in the loop, on registers alone:
+//   f32        fused multiply-adds                                   2 operations a lane
+//   bf16       pairwise products of bfloat16 summed in float32       4 operations a lane  (AVX-512 BF16)
+//   int8_rows  products of unsigned and signed bytes summed in int32 8 operations a lane  (AVX-512 VNNI, AVX2)
+//   u8         reads every byte of a buffer once, as fast as the memory gives them
+// No kernel where the CPU lacks the instruction.
+#pragma once
+#include "angel_types.h"
+
+struct angel_peaks_arguments {
+  // Register loops: rounds of angel_peaks_round_operations() operations, shared out among the parts.
+  int64_t rounds;
+  const void *bytes;  // u8: the buffer, 64-byte aligned
+  int64_t count;      // u8: its bytes, a multiple of 4096
+  uint32_t *sinks;    // [parts] take a value each, so that no loop can be left out
+};
+// Operations of one round for the instruction set in use.
+int64_t angel_peaks_round_operations(angel_dtype what);
