@@ -4,6 +4,10 @@
 
 enum {
   ROW_BLOCK = 128,       // rows that share one unpacking of the weights; their activations stay in the second cache
+  INT8_ROW_BLOCK = 264,  // the same for int8 rows, whose tiles are six or four rows high: a multiple of
+  ROW_MULTIPLE = 12,
+  ACTIVATION_BYTES = 1 << 20,  // of int8 rows in the second cache, half of 2 MiB
+  TERMS = 1 << 15,             // of the rows of a block: 128 KiB
   FEW_ROWS = 8,          // up to here 16-bit weights are widened in registers, not in a buffer
   WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a multiply-add
   DENSE_BUFFER = 8192,   // floats of unpacked weights: 32 KiB
@@ -101,36 +105,77 @@ ANGEL_INLINE void multiply_floats(
   }
 }
 
-// One row of int8: every panel straight from memory.
+// Rows of int8 one by one: every panel straight from memory.
 ANGEL_INLINE void stream_int8(
   const struct angel_matmul_arguments *a, struct angel_range panels, const struct angel_matmul_engine *engine,
   angel_dtype dtype) {
-  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
-  for (int64_t panel = panels.begin; panel < panels.end; panel++) {
-    alignas(64) float sums[ANGEL_PANEL];
-    const struct target target = target_at(a, 0, panel, 1, sums);
-    engine->stream(dtype, a->input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, target.sums);
-    finish(a, 0, 1, target);
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
+  for (int64_t row = 0; row < a->rows; row++) {
+    const uint8_t *input = (const uint8_t *)a->input + row * row_bytes;
+    for (int64_t panel = panels.begin; panel < panels.end; panel++) {
+      alignas(64) float sums[ANGEL_PANEL];
+      const struct target target = target_at(a, row, panel, 1, sums);
+      engine->stream(dtype, input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, target.sums);
+      finish(a, row, 1, target);
+    }
   }
+}
+
+// Rows that share one unpacking of int8 weights: many, but so few that their activations stay in the second cache and
+// their terms in the buffer; about equally many in every block, and a multiple of every tile's rows.
+ANGEL_INLINE int64_t int8_row_block(int64_t rows, int64_t row_bytes, int64_t row_terms) {
+  int64_t limit = INT8_ROW_BLOCK;
+  if (limit * row_bytes > ACTIVATION_BYTES) limit = ACTIVATION_BYTES / row_bytes;
+  if (limit * row_terms > TERMS) limit = TERMS / row_terms;
+  if (limit < ROW_MULTIPLE) return limit < 1 ? 1 : limit;
+  const int64_t count = (rows + limit - 1) / limit, even = (rows + count - 1) / count;
+  const int64_t whole = (even + ROW_MULTIPLE - 1) / ROW_MULTIPLE * ROW_MULTIPLE;
+  return whole < limit ? whole : limit / ROW_MULTIPLE * ROW_MULTIPLE;
+}
+
+// The stretch after the one that ends before block `b` of the first of `panels`.
+ANGEL_INLINE struct angel_ahead ahead_of(
+  const struct angel_matmul_arguments *a, angel_dtype dtype, struct angel_range panels, int64_t b) {
+  const struct angel_geometry geometry = angel_geometry_of(dtype);
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), blocks = a->depth / ANGEL_BLOCK;
+  if (b >= blocks) {
+    panels.begin += 2;
+    b = 0;
+  }
+  if (panels.end - panels.begin < 2) return (struct angel_ahead){NULL, 0, 0};
+  const int64_t count = blocks - b < ANGEL_STRETCH_BLOCKS ? blocks - b : ANGEL_STRETCH_BLOCKS;
+  const int64_t group_bytes = angel_group_bytes(geometry);
+  return (struct angel_ahead){
+    (const uint8_t *)a->weight + panels.begin * panel_bytes + b / geometry.blocks * group_bytes, panel_bytes,
+    count / geometry.blocks * group_bytes};
 }
 
 ANGEL_INLINE void multiply_int8(
   const struct angel_matmul_arguments *a, int32_t part, int32_t parts, const struct angel_matmul_engine *engine,
   angel_dtype dtype) {
   const struct angel_range panels = angel_part_range((a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL, part, parts);
-  if (a->rows == 1 && engine->stream != NULL) return stream_int8(a, panels, engine, dtype);
-  struct angel_block buffer[2 * ANGEL_STRETCH_BLOCKS];
-  alignas(64) float sums[ROW_BLOCK * 2 * ANGEL_PANEL];
+  const struct angel_geometry geometry = angel_geometry_of(dtype);
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
   const int64_t blocks = a->depth / ANGEL_BLOCK, limit = ANGEL_STRETCH_BLOCKS;
-  for (int64_t row = 0; row < a->rows; row += ROW_BLOCK) {
-    const int32_t rows = (int32_t)(a->rows - row < ROW_BLOCK ? a->rows - row : ROW_BLOCK);
+  const int64_t row_terms = blocks * angel_terms_per_block(geometry.kind);
+  // The buffer of terms holds one row at least.
+  if (engine->stream != NULL && (a->rows == 1 || row_terms > TERMS)) return stream_int8(a, panels, engine, dtype);
+  struct angel_block buffer[2 * ANGEL_STRETCH_BLOCKS];
+  alignas(64) float sums[INT8_ROW_BLOCK * 2 * ANGEL_PANEL];
+  union angel_row_term terms[TERMS];
+  const int64_t row_block = int8_row_block(a->rows, row_bytes, row_terms);
+  for (int64_t row = 0; row < a->rows; row += row_block) {
+    const int32_t rows = (int32_t)(a->rows - row < row_block ? a->rows - row : row_block);
+    const uint8_t *input = (const uint8_t *)a->input + row * row_bytes;
+    for (int32_t r = 0; engine->terms != NULL && r < rows; r++) {
+      engine->terms(geometry, angel_int8_row_at(input + r * row_bytes, a->depth), blocks, terms + r * row_terms);
+    }
     for (int64_t panel = panels.begin; panel < panels.end; panel += 2) {
       const int32_t width = panels.end - panel < 2 ? 1 : 2;
       const struct target target = target_at(a, row, panel, width, sums);
       struct angel_int8_tile tile = {
-        .input = (const uint8_t *)a->input + row * row_bytes, .row_bytes = row_bytes, .depth = a->depth,
-        .weight = buffer, .weight_stride = limit, .geometry = angel_geometry_of(dtype),
+        .input = input, .row_bytes = row_bytes, .depth = a->depth, .terms = terms, .terms_stride = row_terms,
+        .weight = buffer, .weight_stride = limit, .geometry = geometry,
         .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
       for (int64_t b = 0; b < blocks; b += limit) {
         tile.first_block = b;
@@ -140,6 +185,7 @@ ANGEL_INLINE void multiply_int8(
           const uint8_t *start = (const uint8_t *)a->weight + (panel + p) * panel_bytes;
           engine->unpack(dtype, (struct angel_stretch){start, b, tile.blocks}, buffer + p * limit);
         }
+        tile.ahead = ahead_of(a, dtype, (struct angel_range){panel, panels.end}, b + limit);
         engine->int8(&tile);
       }
       finish(a, row, rows, target);

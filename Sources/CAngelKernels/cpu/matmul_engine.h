@@ -11,6 +11,45 @@
 // Blocks of two panels unpacked at a time: 33 KiB, beside which a few rows of activations fit the first cache.
 enum { ANGEL_STRETCH_BLOCKS = 24 };
 
+// A row of int8 activations, taken apart.
+struct angel_int8_row {
+  const int8_t *q;
+  const float *scale;
+  const int32_t *sum;
+};
+ANGEL_INLINE struct angel_int8_row angel_int8_row_at(const uint8_t *row, int64_t depth) {
+  const float *scale = (const float *)(const void *)(row + depth);
+  return (struct angel_int8_row){
+    (const int8_t *)row, scale, (const int32_t *)(const void *)(scale + depth / ANGEL_BLOCK)};
+}
+
+// What a row contributes to a block beside its quants: where the integer sum starts (minus offset times the sum of
+// quants; one per half if the format has two scales) or, for formats with a minimum, the factor of the minimum.
+union angel_row_term {
+  int32_t start;
+  float shift;
+};
+
+ANGEL_INLINE int32_t angel_terms_per_block(enum angel_block_kind kind) { return kind == ANGEL_HALVES_BLOCK ? 2 : 1; }
+
+// The terms of a whole row, one body for every set.
+ANGEL_INLINE void angel_find_terms(
+  struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms) {
+  switch (geometry.kind) {
+    case ANGEL_OFFSET_BLOCK:
+      for (int64_t b = 0; b < blocks; b++) terms[b].start = -geometry.offset * (row.sum[2 * b] + row.sum[2 * b + 1]);
+      break;
+    case ANGEL_MINIMUM_BLOCK:
+      for (int64_t b = 0; b < blocks; b++) {
+        terms[b].shift = row.scale[b] * (float)(row.sum[2 * b] + row.sum[2 * b + 1]);
+      }
+      break;
+    case ANGEL_HALVES_BLOCK:
+      for (int64_t h = 0; h < 2 * blocks; h++) terms[h].start = -geometry.offset * row.sum[h];
+      break;
+  }
+}
+
 // Float32 rows against panels of f32, f16 or bf16.
 struct angel_dense_tile {
   const float *input;  // first row, at the first element of the stretch
@@ -24,11 +63,19 @@ struct angel_dense_tile {
   int32_t is_first;      // sums start from zero
 };
 
+// Packed weights that are needed after a tile, to be fetched while it computes: `bytes` of each panel.
+struct angel_ahead {
+  const uint8_t *start;
+  int64_t panel_bytes, bytes;
+};
+
 // Rows of int8 (quantize_rows.h) against unpacked blocks.
 struct angel_int8_tile {
   const uint8_t *input;  // first row
   int64_t row_bytes, depth;
   int64_t first_block, blocks;  // at most ANGEL_STRETCH_BLOCKS
+  const union angel_row_term *terms;  // of the first row, all its blocks; only where the engine has `terms`
+  int64_t terms_stride;
   const struct angel_block *weight;  // [panels][weight_stride]
   int64_t weight_stride;
   struct angel_geometry geometry;
@@ -36,6 +83,7 @@ struct angel_int8_tile {
   int64_t sums_stride;
   int32_t rows, panels;  // panels 1 or 2
   int32_t is_first;      // sums start from zero
+  struct angel_ahead ahead;
 };
 
 // Blocks first ..< first + count of a panel.
@@ -47,6 +95,9 @@ struct angel_stretch {
 struct angel_matmul_engine {
   void (*dense)(angel_dtype weight, const struct angel_dense_tile *tile);
   void (*int8)(const struct angel_int8_tile *tile);
+  // The terms of one row, once for all panels; NULL when the tile finds them itself. Needs `stream` beside it.
+  void (*terms)(
+    struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
   // Blocks as float32, [32 * count][16].
   void (*dequantize)(angel_dtype weight, struct angel_stretch stretch, float *values);
   // f16 or bf16 pairs first ..< first + count as float32, [2 * count][16].
@@ -61,18 +112,6 @@ extern const struct angel_matmul_engine angel_matmul_scalar;
 extern const struct angel_matmul_engine angel_matmul_avx2;
 extern const struct angel_matmul_engine angel_matmul_avx512;
 #endif
-
-// A row of int8 activations, taken apart.
-struct angel_int8_row {
-  const int8_t *q;
-  const float *scale;
-  const int32_t *sum;
-};
-ANGEL_INLINE struct angel_int8_row angel_int8_row_at(const uint8_t *row, int64_t depth) {
-  const float *scale = (const float *)(const void *)(row + depth);
-  return (struct angel_int8_row){
-    (const int8_t *)row, scale, (const int32_t *)(const void *)(scale + depth / ANGEL_BLOCK)};
-}
 
 // Calls `body(dtype)` with the dtype as a constant, so that each format gets code of its own.
 #define ANGEL_WITH_BLOCK_DTYPE(dtype, body)       \

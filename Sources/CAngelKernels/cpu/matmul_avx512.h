@@ -1,0 +1,93 @@
+// What the AVX-512 parts of matmul share: a lane is an output row, one register is one panel, and nothing is summed
+// across lanes. Dense tiles are in matmul_avx512_dense.c, int8 tiles in matmul_avx512_int8.c, one row of int8 in
+// matmul_avx512_stream.c.
+#pragma once
+#include "matmul_engine.h"
+
+#if defined(ANGEL_X86)
+#include <immintrin.h>
+
+#define TARGET ANGEL_TARGET_AVX512
+#define TARGET_INLINE static inline __attribute__((always_inline)) TARGET
+
+enum {
+  PREFETCH_BYTES = 4096,  // measured best of 512 ... 4096 for weights in memory: 14.0 against 10.7 GB/s for q4_0
+};
+
+void angel_avx512_terms(
+  struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
+void angel_avx512_int8(const struct angel_int8_tile *t);
+void angel_avx512_unpack(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
+void angel_avx512_stream(angel_dtype dtype, const uint8_t *row, int64_t depth, const uint8_t *panel, float *sums);
+
+// Four activations in every lane.
+TARGET_INLINE __m512i four(const int8_t *q, int g) {
+  int32_t bytes;
+  memcpy(&bytes, q + 4 * g, 4);
+  return _mm512_set1_epi32(bytes);
+}
+
+// One 32-block of a panel.
+struct block_registers {
+  __m512i q[8];
+  __m512 d, minimum;
+  __m512i scale[2];
+};
+
+TARGET_INLINE __m512 load_halves(const uint8_t *halves) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)halves));
+}
+
+TARGET_INLINE __m512 load_bytes(const uint8_t *bytes) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)bytes)));
+}
+
+TARGET_INLINE void load_scales(angel_dtype dtype, const uint8_t *group, int64_t index, struct block_registers *block) {
+  block->d = load_halves(group);
+  if (dtype == ANGEL_Q4_1 || dtype == ANGEL_Q5_1) block->minimum = load_halves(group + 32);
+  if (dtype == ANGEL_Q4_K || dtype == ANGEL_Q5_K) {
+    const uint8_t *scale = group + 64 + index * 16;
+    const __m512 minimum = _mm512_mul_ps(load_halves(group + 32), load_bytes(scale + 128));
+    block->d = _mm512_mul_ps(block->d, load_bytes(scale));
+    block->minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
+  }
+  if (dtype == ANGEL_Q6_K) {
+    const uint8_t *scale = group + 32 + index * 32;
+    block->scale[0] = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)scale));
+    block->scale[1] = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(scale + 16)));
+  }
+}
+
+TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, __m512i q[8]) {
+  const __m512i fifteen = _mm512_set1_epi8(15);
+  const int has_fifth = dtype == ANGEL_Q5_0 || dtype == ANGEL_Q5_1 || dtype == ANGEL_Q5_K;
+  if (dtype == ANGEL_Q8_0) {
+#pragma unroll
+    for (int g = 0; g < 8; g++) q[g] = _mm512_loadu_si512(packed + 64 * g);
+    return;
+  }
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    const __m512i both = _mm512_loadu_si512(packed + (has_fifth ? 64 : 0) + 64 * j);
+    q[j] = _mm512_and_si512(both, fifteen);
+    q[4 + j] = _mm512_and_si512(_mm512_srli_epi16(both, 4), fifteen);
+  }
+  if (has_fifth) {
+#pragma unroll
+    for (int g = 0; g < 8; g++) {
+      uint64_t high;
+      memcpy(&high, packed + 8 * g, 8);
+      q[g] = _mm512_mask_add_epi8(q[g], _cvtu64_mask64(high), q[g], _mm512_set1_epi8(16));
+    }
+  }
+  if (dtype == ANGEL_Q6_K) {
+#pragma unroll
+    for (int g = 0; g < 8; g++) {
+      const __m512i top = _mm512_loadu_si512(packed + 256 + 64 * (g / 4));
+      const int shift = 2 * (g % 4);
+      const __m512i placed = shift <= 4 ? _mm512_slli_epi16(top, (unsigned)(4 - shift)) : _mm512_srli_epi16(top, 2);
+      q[g] = _mm512_or_si512(q[g], _mm512_and_si512(placed, _mm512_set1_epi8(0x30)));
+    }
+  }
+}
+#endif
