@@ -4,6 +4,7 @@
 
 enum {
   ROW_BLOCK = 128,       // rows that share one unpacking of the weights; their activations stay in the second cache
+  STREAM_ROWS = 16,      // largest stream_rows of an engine
   INT8_ROW_BLOCK = 264,  // the same for int8 rows, whose tiles are six or four rows high: a multiple of
   ROW_MULTIPLE = 12,
   ACTIVATION_BYTES = 1 << 20,  // of int8 rows in the second cache, half of 2 MiB
@@ -105,19 +106,18 @@ ANGEL_INLINE void multiply_floats(
   }
 }
 
-// Rows of int8 one by one: every panel straight from memory.
+// Few rows of int8: every panel straight from memory.
 ANGEL_INLINE void stream_int8(
   const struct angel_matmul_arguments *a, struct angel_range panels, const struct angel_matmul_engine *engine,
-  angel_dtype dtype) {
-  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
-  for (int64_t row = 0; row < a->rows; row++) {
-    const uint8_t *input = (const uint8_t *)a->input + row * row_bytes;
-    for (int64_t panel = panels.begin; panel < panels.end; panel++) {
-      alignas(64) float sums[ANGEL_PANEL];
-      const struct target target = target_at(a, row, panel, 1, sums);
-      engine->stream(dtype, input, a->depth, (const uint8_t *)a->weight + panel * panel_bytes, target.sums);
-      finish(a, row, 1, target);
-    }
+  angel_dtype dtype, struct angel_int8_tile tile) {
+  const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
+  for (int64_t panel = panels.begin; panel < panels.end; panel++) {
+    alignas(64) float sums[STREAM_ROWS * ANGEL_PANEL];
+    const struct target target = target_at(a, 0, panel, 1, sums);
+    tile.sums = target.sums;
+    tile.sums_stride = target.stride;
+    engine->stream(dtype, &tile, (const uint8_t *)a->weight + panel * panel_bytes);
+    finish(a, 0, tile.rows, target);
   }
 }
 
@@ -158,8 +158,8 @@ ANGEL_INLINE void multiply_int8(
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth), row_bytes = angel_int8_row_bytes(a->depth);
   const int64_t blocks = a->depth / ANGEL_BLOCK, limit = ANGEL_STRETCH_BLOCKS;
   const int64_t row_terms = blocks * angel_terms_per_block(geometry.kind);
-  // The buffer of terms holds one row at least.
-  if (engine->stream != NULL && (a->rows == 1 || row_terms > TERMS)) return stream_int8(a, panels, engine, dtype);
+  // Rows of a million elements, whose terms no buffer holds: slow, but the same bits.
+  if (row_terms > TERMS) engine = &angel_matmul_scalar;
   struct angel_block buffer[2 * ANGEL_STRETCH_BLOCKS];
   alignas(64) float sums[INT8_ROW_BLOCK * 2 * ANGEL_PANEL];
   union angel_row_term terms[TERMS];
@@ -170,13 +170,18 @@ ANGEL_INLINE void multiply_int8(
     for (int32_t r = 0; engine->terms != NULL && r < rows; r++) {
       engine->terms(geometry, angel_int8_row_at(input + r * row_bytes, a->depth), blocks, terms + r * row_terms);
     }
+    struct angel_int8_tile tile = {
+      .input = input, .row_bytes = row_bytes, .depth = a->depth, .terms = terms, .terms_stride = row_terms,
+      .weight = buffer, .weight_stride = limit, .geometry = geometry, .rows = rows};
+    if (a->rows <= engine->stream_rows && rows == a->rows) {
+      return stream_int8(a, panels, engine, dtype, tile);
+    }
     for (int64_t panel = panels.begin; panel < panels.end; panel += 2) {
       const int32_t width = panels.end - panel < 2 ? 1 : 2;
       const struct target target = target_at(a, row, panel, width, sums);
-      struct angel_int8_tile tile = {
-        .input = input, .row_bytes = row_bytes, .depth = a->depth, .terms = terms, .terms_stride = row_terms,
-        .weight = buffer, .weight_stride = limit, .geometry = geometry,
-        .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
+      tile.sums = target.sums;
+      tile.sums_stride = target.stride;
+      tile.panels = width;
       for (int64_t b = 0; b < blocks; b += limit) {
         tile.first_block = b;
         tile.blocks = blocks - b < limit ? blocks - b : limit;

@@ -1,4 +1,4 @@
-// matmul with AVX2 and FMA: a panel is two registers of eight lanes.
+// matmul with AVX2 and FMA: a panel is two registers of eight lanes. Int8 rows are in matmul_avx2_int8.c.
 #include "matmul_engine.h"
 
 #if defined(ANGEL_X86)
@@ -110,109 +110,7 @@ TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, f
 #undef BODY
 }
 
-TARGET static void unpack(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks) {
-#define BODY(constant) angel_unpack_stretch(constant, stretch, blocks)
-  ANGEL_WITH_BLOCK_DTYPE(dtype, BODY)
-#undef BODY
-}
-
-// --- Int8 rows -------------------------------------------------------------------------------------------------------
-
-// Sums over four groups (16 elements) of eight lanes, as int32. Without VNNI, two products are added in 16 bits, which
-// quants up to 63 times 127 never overflow. Bytes of q8_0 reach 255 and would saturate, so their offset is taken off
-// first and their sign moved to the activations: 128 * 127 twice is 32512.
-TARGET_INLINE __m256i dot_half(const uint8_t (*q)[64], int lanes, const int8_t *x, const int is_wide) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i dot = _mm256_setzero_si256();
-#pragma unroll
-  for (int g = 0; g < 4; g++) {
-    int32_t bytes;
-    memcpy(&bytes, x + 4 * g, 4);
-    const __m256i activation = _mm256_set1_epi32(bytes);
-    const __m256i quant = _mm256_load_si256((const __m256i *)(const void *)(q[g] + 4 * lanes));
-    __m256i pairs;
-    if (is_wide) {
-      const __m256i centred = _mm256_xor_si256(quant, _mm256_set1_epi8(-128));
-      pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(centred), _mm256_sign_epi8(activation, centred));
-    } else {
-      pairs = _mm256_maddubs_epi16(quant, activation);
-    }
-    dot = _mm256_add_epi32(dot, _mm256_madd_epi16(pairs, ones));
-  }
-  return dot;
-}
-
-TARGET_INLINE __m256 extend(
-  __m256 sum, const struct angel_block *block, int lanes, struct angel_geometry geometry, enum angel_block_kind kind,
-  const int is_wide, struct angel_int8_row row, int64_t b) {
-  const int8_t *x = row.q + b * ANGEL_BLOCK;
-  const int32_t *x_sum = row.sum + 2 * b, both = x_sum[0] + x_sum[1];
-  const int32_t offset = is_wide ? 0 : geometry.offset;
-  const __m256 scale = _mm256_mul_ps(_mm256_load_ps(block->d + lanes), _mm256_set1_ps(row.scale[b]));
-  __m256i first = dot_half(block->q, lanes, x, is_wide), second = dot_half(block->q + 4, lanes, x + 16, is_wide);
-  if (kind == ANGEL_HALVES_BLOCK) {
-    const __m256i *scales[2] = {
-      (const __m256i *)(const void *)(block->scale[0] + lanes),
-      (const __m256i *)(const void *)(block->scale[1] + lanes)};
-    first = _mm256_sub_epi32(first, _mm256_set1_epi32(offset * x_sum[0]));
-    second = _mm256_sub_epi32(second, _mm256_set1_epi32(offset * x_sum[1]));
-    first = _mm256_mullo_epi32(first, _mm256_load_si256(scales[0]));
-    second = _mm256_mullo_epi32(second, _mm256_load_si256(scales[1]));
-  }
-  __m256i dot = _mm256_add_epi32(first, second);
-  if (kind == ANGEL_OFFSET_BLOCK && !is_wide) dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(offset * both));
-  sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sum);
-  if (kind == ANGEL_MINIMUM_BLOCK) {
-    const __m256 shift = _mm256_set1_ps(row.scale[b] * (float)both);
-    sum = _mm256_fmadd_ps(_mm256_load_ps(block->minimum + lanes), shift, sum);
-  }
-  return sum;
-}
-
-// Two rows at a time share the loads of eight lanes of a panel.
-TARGET_INLINE void int8_rows(
-  const struct angel_int8_tile *t, int32_t first, enum angel_block_kind kind, const int is_wide, const int rows) {
-  struct angel_int8_row x[2];
-#pragma unroll
-  for (int r = 0; r < rows; r++) x[r] = angel_int8_row_at(t->input + (first + r) * t->row_bytes, t->depth);
-  for (int32_t half = 0; half < 2 * t->panels; half++) {
-    float *sums = t->sums + first * t->sums_stride + 8 * half;
-    const struct angel_block *blocks = t->weight + half / 2 * t->weight_stride;
-    __m256 sum[2];
-#pragma unroll
-    for (int r = 0; r < rows; r++) {
-      sum[r] = t->is_first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + r * t->sums_stride);
-    }
-    for (int64_t b = 0; b < t->blocks; b++) {
-#pragma unroll
-      for (int r = 0; r < rows; r++) {
-        sum[r] = extend(sum[r], &blocks[b], half % 2 * 8, t->geometry, kind, is_wide, x[r], t->first_block + b);
-      }
-    }
-#pragma unroll
-    for (int r = 0; r < rows; r++) _mm256_storeu_ps(sums + r * t->sums_stride, sum[r]);
-  }
-}
-
-#define INT8(name, kind, is_wide)                                                     \
-  TARGET static void int8_##name(const struct angel_int8_tile *t) {                   \
-    int32_t row = 0;                                                                  \
-    for (; row + 2 <= t->rows; row += 2) int8_rows(t, row, kind, is_wide, 2);         \
-    if (row < t->rows) int8_rows(t, row, kind, is_wide, 1);                           \
-  }
-INT8(offset, ANGEL_OFFSET_BLOCK, 0)
-INT8(wide, ANGEL_OFFSET_BLOCK, 1)
-INT8(minimum, ANGEL_MINIMUM_BLOCK, 0)
-INT8(halves, ANGEL_HALVES_BLOCK, 0)
-
-static void int8(const struct angel_int8_tile *t) {
-  switch (t->geometry.kind) {
-    case ANGEL_OFFSET_BLOCK: return t->geometry.offset == 128 ? int8_wide(t) : int8_offset(t);
-    case ANGEL_MINIMUM_BLOCK: return int8_minimum(t);
-    case ANGEL_HALVES_BLOCK: return int8_halves(t);
-  }
-}
-
 const struct angel_matmul_engine angel_matmul_avx2 = {
-  .dense = dense, .int8 = int8, .dequantize = dequantize, .widen = widen, .unpack = unpack};
+  .dense = dense, .int8 = angel_avx2_int8, .terms = angel_avx2_terms, .dequantize = dequantize, .widen = widen,
+  .unpack = angel_avx2_unpack, .stream = angel_avx2_stream, .stream_rows = 2};
 #endif

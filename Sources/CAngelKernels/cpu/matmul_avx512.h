@@ -1,6 +1,6 @@
 // What the AVX-512 parts of matmul share: a lane is an output row, one register is one panel, and nothing is summed
-// across lanes. Dense tiles are in matmul_avx512_dense.c, int8 tiles in matmul_avx512_int8.c, one row of int8 in
-// matmul_avx512_stream.c.
+// across lanes. Dense tiles are in matmul_avx512_dense.c, int8 tiles in matmul_avx512_int8.c, few rows of
+// int8 in matmul_avx512_stream.c.
 #pragma once
 #include "matmul_engine.h"
 
@@ -18,7 +18,7 @@ void angel_avx512_terms(
   struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
 void angel_avx512_int8(const struct angel_int8_tile *t);
 void angel_avx512_unpack(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
-void angel_avx512_stream(angel_dtype dtype, const uint8_t *row, int64_t depth, const uint8_t *panel, float *sums);
+void angel_avx512_stream(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel);
 
 // Four activations in every lane.
 TARGET_INLINE __m512i four(const int8_t *q, int g) {

@@ -153,5 +153,5 @@ TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, f
 
 const struct angel_matmul_engine angel_matmul_avx512 = {
   .dense = dense, .int8 = angel_avx512_int8, .terms = angel_avx512_terms, .dequantize = dequantize, .widen = widen,
-  .unpack = angel_avx512_unpack, .stream = angel_avx512_stream};
+  .unpack = angel_avx512_unpack, .stream = angel_avx512_stream, .stream_rows = 16};
 #endif

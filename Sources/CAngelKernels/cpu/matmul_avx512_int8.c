@@ -1,4 +1,9 @@
 // matmul with AVX-512 and VNNI: tiles of int8 rows.
+//
+// Measured on one core of a 2-core Emerald Rapids VM (2 MiB second cache), q4_1, CPU time. Bare dot products reach 742
+// Gop/s; the contract's four float steps to every eight of them leave at most 495.
+//   512 rows, columns x depth: 576x576 458, 1536x576 463, 576x1536 464, 2048x2048 450, 8192x2048 447, 2048x8192 424
+//   rows of 2048x2048, weights in memory: 1 44 (14 GB/s, as fast as plain reads), 2 83, 4 135, 8 276, 16 297, 32 353
 #include "matmul_avx512.h"
 
 #if defined(ANGEL_X86)

@@ -95,7 +95,7 @@ struct angel_stretch {
 struct angel_matmul_engine {
   void (*dense)(angel_dtype weight, const struct angel_dense_tile *tile);
   void (*int8)(const struct angel_int8_tile *tile);
-  // The terms of one row, once for all panels; NULL when the tile finds them itself. Needs `stream` beside it.
+  // The terms of one row, once for all panels; NULL when the tile finds them itself.
   void (*terms)(
     struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
   // Blocks as float32, [32 * count][16].
@@ -103,13 +103,20 @@ struct angel_matmul_engine {
   // f16 or bf16 pairs first ..< first + count as float32, [2 * count][16].
   void (*widen)(angel_dtype weight, struct angel_stretch stretch, float *values);
   void (*unpack)(angel_dtype weight, struct angel_stretch stretch, struct angel_block *blocks);
-  // One int8 row against one packed panel, no buffer between; NULL when there is no such kernel.
-  void (*stream)(angel_dtype weight, const uint8_t *row, int64_t depth, const uint8_t *panel, float *sums);
+  // At most `stream_rows` int8 rows against one packed panel, all depth and no buffer between; the weights of the tile
+  // are unused. 0 and NULL when there is no such kernel.
+  int32_t stream_rows;
+  void (*stream)(angel_dtype weight, const struct angel_int8_tile *tile, const uint8_t *panel);
 };
 
 extern const struct angel_matmul_engine angel_matmul_scalar;
 #if defined(ANGEL_X86)
 extern const struct angel_matmul_engine angel_matmul_avx2;
+void angel_avx2_terms(
+  struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
+void angel_avx2_int8(const struct angel_int8_tile *t);
+void angel_avx2_unpack(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
+void angel_avx2_stream(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel);
 extern const struct angel_matmul_engine angel_matmul_avx512;
 #endif
 
