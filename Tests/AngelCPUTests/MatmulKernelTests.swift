@@ -141,7 +141,9 @@ private func depths(_ dtype: DType) -> [Int] {
       let expected = weight.product(
         input, bias: Self.bias, Launch(isa: ANGEL_ISA_SCALAR, rows: 32, isInt8: isInt8))
       for isa in supportedSets {
-        for (rows, parts) in [(1, 1), (1, 5), (2, 2), (7, 5), (32, 2), (512, 1)] as [(Int, Int32)]
+        // 16 and 17 lie on both sides of the streaming limit, 265 and 512 take more than one block of rows.
+        for (rows, parts) in [(1, 1), (1, 5), (2, 2), (7, 5), (16, 1), (17, 2), (32, 2), (265, 2), (512, 1)]
+          as [(Int, Int32)]
         where isa != ANGEL_ISA_SCALAR || rows < 32 {
           var how = Launch(isa: isa, rows: rows, parts: parts, isInt8: isInt8)
           let alone = weight.product(input, bias: Self.bias, how)
