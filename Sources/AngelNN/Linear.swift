@@ -1,7 +1,8 @@
 import AngelCore
 public import AngelTensor
 
-/// y = x Wᵀ + b. How the weight is held (packed, quantised, later sharded or adapted) is this layer's business alone.
+/// y = x Wᵀ + b. How the weight is held (packed, quantised, trained, later sharded or adapted) is this layer's business
+/// alone.
 public struct Linear: Module {
   /// [outputs, inputs]
   public var weight: Parameter
@@ -21,8 +22,11 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
-    let input = arithmetic == .fast && matrix.dtype.isQuantized ? x.quantizedRows() : x
+    // Rounding to int8 has no gradient.
+    let roundsInput = arithmetic == .fast && matrix.dtype.isQuantized && !x.isTrainable
+    let input = roundsInput ? x.quantizedRows() : x
     return input.matmul(matrix, bias: bias?.vector)
   }
 

@@ -23,6 +23,19 @@ package struct SwiGLU: TensorOperation {
   }
 
   package func composed(_ inputs: [Tensor]) -> Tensor? { silu(inputs[0]) * inputs[1] }
+
+  /// silu'(g) = s + g s (1 - s) with s = sigmoid(g).
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let (gate, up) = (inputs[0], inputs[1])
+    return { gradient in
+      let sigmoid = sigmoid(gate)
+      let silu = gate * sigmoid
+      return [
+        wanted[0] ? gradient * up * (sigmoid + silu * (1 - sigmoid)) : nil,
+        wanted[1] ? gradient * silu : nil,
+      ]
+    }
+  }
 }
 
 /// silu(gate) * up, elementwise over equal shapes.

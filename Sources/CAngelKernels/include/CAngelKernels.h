@@ -4,6 +4,7 @@
 #include "angel_pool.h"
 #include "pack.h"
 #include "matmul.h"
+#include "gemm.h"
 #include "quantize_rows.h"
 #include "embedding.h"
 #include "rmsnorm.h"
