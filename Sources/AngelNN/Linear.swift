@@ -30,6 +30,13 @@ public struct Linear: Module {
     return input.matmul(matrix, bias: bias?.vector)
   }
 
+  /// The cross-entropy of this layer's outputs for x [R, inputs], summed over the rows with their weights: a scalar. The
+  /// outputs are never stored whole.
+  public func crossEntropy(_ x: Tensor, _ targets: PredictionTargets) -> Tensor {
+    if bias != nil { return self(x).crossEntropy(targets) }
+    return x.crossEntropy(head: weight.trained ?? weight.matrix.0.dequantized(), targets)
+  }
+
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("weight", &weight)
     visitor.visit("bias", &bias)

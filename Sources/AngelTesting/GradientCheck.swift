@@ -5,7 +5,7 @@ public import AngelTensor
 ///
 /// The function may return a tensor of any shape; what is differentiated is the sum of its elements with fixed weights.
 public struct GradientCheck {
-  let inputs: [Tensor]
+  public let inputs: [Tensor]
   let function: ([Tensor]) -> Tensor
 
   /// - Parameters:

@@ -69,6 +69,26 @@ struct TrainingParityTests {
     #expect(try normalizedError(logits(run.model), reference) > 1e-3)
   }
 
+  @Test("recomputed layers and a chunked loss change no gradient, and recomputing takes less memory", arguments: names)
+  func recomputed(_ name: String) throws {
+    var gradients: [[Float]] = []
+    var peaks: [Int] = []
+    for recomputes in [false, true] {
+      let run = try TrainingRun(name)
+      let loss = try run.loss(step: 0, recomputesLayers: recomputes)
+      peaks.append(run.backend.pool.usage[.activations].byteCount)
+      let result = try loss.backward()
+      gradients.append(
+        try run.model.trainedParameters.flatMap { try #require(result[$0.parameter]).read(as: Float.self) })
+    }
+    #expect(gradients[0] == gradients[1])
+    #expect(peaks[1] < peaks[0] * 2 / 3)
+    let run = try TrainingRun(name)
+    let stored = try run.storedLoss(step: 0).backward()
+    let want = try run.model.trainedParameters.flatMap { try #require(stored[$0.parameter]).read(as: Float.self) }
+    #expect(normalizedError(gradients[0], want) < 1e-5)
+  }
+
   @Test("sequences laid end to end do not see each other")
   func isolation() throws {
     let run = try TrainingRun("qwen3-tiny")
@@ -126,20 +146,30 @@ struct TrainingRun {
   }
 
   func logits(step: Int, of model: any LanguageModel) -> Tensor {
-    let lengths = golden["lengths"]?.array?.compactMap(\.integer) ?? []
-    let context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
-    return model.logits(of: model(Tensor(batch(step)["tokens"]?.tokens ?? [], on: backend), context))
+    model.logits(of: hidden(step, model, recomputesLayers: false))
   }
 
   /// The mean cross-entropy of a step's batch, by weight.
-  func loss(step: Int) throws -> Tensor {
-    let batch = batch(step)
-    let weights = try #require(batch["weights"]?.array).compactMap(\.double)
+  func loss(step: Int, recomputesLayers: Bool = false) throws -> Tensor {
+    try model.crossEntropy(of: hidden(step, model, recomputesLayers: recomputesLayers), targets(step))
+  }
+
+  /// The same from logits that are stored whole.
+  func storedLoss(step: Int) throws -> Tensor { try logits(step: step, of: model).crossEntropy(targets(step)) }
+
+  private func hidden(_ step: Int, _ model: any LanguageModel, recomputesLayers: Bool) -> Tensor {
+    let lengths = golden["lengths"]?.array?.compactMap(\.integer) ?? []
+    var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
+    context.recomputesLayers = recomputesLayers
+    return model(Tensor(batch(step)["tokens"]?.tokens ?? [], on: backend), context)
+  }
+
+  private func targets(_ step: Int) throws -> PredictionTargets {
+    let weights = try #require(batch(step)["weights"]?.array).compactMap(\.double)
     let total = weights.reduce(0, +)
-    return logits(step: step, of: model).crossEntropy(
-      PredictionTargets(
-        tokens: Tensor(try #require(batch["targets"]?.tokens), on: backend),
-        weights: Tensor(weights.map { Float($0 / total) }, on: backend)))
+    return PredictionTargets(
+      tokens: Tensor(try #require(batch(step)["targets"]?.tokens), on: backend),
+      weights: Tensor(weights.map { Float($0 / total) }, on: backend))
   }
 
   private func batch(_ step: Int) -> JSONValue {

@@ -103,3 +103,46 @@ extension CPUBackend {
   /// Bytes that live tensors take, whole blocks of the pool.
   var activationBytes: Int { pool.usage[.activations].byteCount }
 }
+
+@Suite("Recomputation")
+struct RecomputationTests {
+  @Test("gives the gradients of the input and of what the body captured, twice nested too")
+  func gradients() throws {
+    let backend = try TestBackend.make()
+    func run(_ recomputes: Bool) throws -> [[Double]] {
+      let (x, w) = (Tensor([0.5, -1], on: backend).asLeaf(), Tensor([2.0, 3], on: backend).asLeaf())
+      let shared = exp(w)
+      let inner: @Sendable (Tensor) -> Tensor = { tanh($0 * shared) + w }
+      let outer: @Sendable (Tensor) -> Tensor = {
+        (recomputes ? ($0 * w).recomputed(by: inner) : inner($0 * w)) * shared
+      }
+      let result = (recomputes ? (x * 2).recomputed(by: outer) : outer(x * 2)).sum() + shared.sum()
+      let gradients = try result.backward()
+      return try [x, w].map { try #require(gradients[$0]).read() }
+    }
+    #expect(try run(true) == run(false))
+  }
+
+  @Test("of a constant gives what the body captured its gradients, and a body without trainable parts no graph")
+  func constants() throws {
+    let backend = try TestBackend.make()
+    let (x, w) = (Tensor([0.5, -1], on: backend), Tensor([2.0, 3], on: backend).asLeaf())
+    let result = x.recomputed { $0 * w }.sum()
+    #expect(try #require(result.backward()[w]).read() == [0.5, -1])
+    #expect(!x.recomputed { $0 * 2 }.isTrainable)
+    #expect(try #require(x.recomputed { _ in w }.sum().backward()[w]).read() == [1.0, 1])
+  }
+
+  @Test("keeps the input alone")
+  func memory() throws {
+    let backend = try TestBackend.make(threadCount: 1)
+    let bytes = 1 << 20
+    let leaf = Tensor([Float](repeating: 0.5, count: bytes / 4), on: backend).asLeaf()
+    let before = backend.activationBytes
+    let result = leaf.recomputed { x in (0..<10).reduce(x) { y, _ in exp(y * 0.1) } }
+    #expect(backend.activationBytes - before < 2 * bytes)
+    let gradient = try #require(result.sum().backward()[leaf]).read(as: Float.self)
+    let kept = (0..<10).reduce(leaf) { y, _ in exp(y * 0.1) }
+    #expect(try gradient == #require(kept.sum().backward()[leaf]).read())
+  }
+}

@@ -1,7 +1,9 @@
 import AngelCPU
 import AngelCore
+import AngelMemory
 import AngelTensor
 import AngelTesting
+import CAngelKernels
 import Testing
 
 /// A function whose gradients are checked, and the shapes of what it is given.
@@ -85,6 +87,13 @@ extension GradientCase {
       targets.partitionPenalty = 0.02
       return $0[0].crossEntropy(targets)
     },
+    .init("linear and cross-entropy, by chunks", [[4, 5], [9, 5]]) {
+      var targets = targets(on: $0[0].backend)
+      targets.labelSmoothing = 0.1
+      targets.partitionPenalty = 0.02
+      // Chunks of two rows in float32.
+      return $0[0].crossEntropy(head: $0[1], targets, logitBytes: 80) * 3
+    },
     attention("causal", AttentionShape(scale: 0.4), isCausal: true),
     attention("bidirectional", AttentionShape(scale: 0.4), isCausal: false),
     attention("causal, windowed, capped", AttentionShape(scale: 0.9, softCap: 2, window: 2), isCausal: true),
@@ -123,6 +132,14 @@ struct GradientTests {
     #expect(try entry.check(on: TestBackend.make()).errorInFloat32() < 2e-6)
   }
 
+  @Test("of families without backward kernels", arguments: GradientCase.families)
+  func inOperations(_ entry: GradientCase) throws {
+    let inputs = try entry.check(on: TestBackend.make()).inputs
+    let backend = try ForwardOnlyBackend(TestBackend.make())
+    let moved = try inputs.map { Tensor(try $0.read(as: Double.self), shape: $0.shape, on: backend) }
+    #expect(try GradientCheck(moved, entry.function).errorInFloat32() < 2e-6)
+  }
+
   @Test("equal maxima share the gradient, equal arguments too")
   func ties() throws {
     let backend = try TestBackend.make()
@@ -146,4 +163,31 @@ struct GradientTests {
       #expect(normalizedError(try #require(got).read(as: Float.self), try #require(want).read(as: Float.self)) < 1e-6)
     }
   }
+}
+
+/// A CPU backend that has the kernels of forward passes alone.
+final class ForwardOnlyBackend: Backend {
+  private let backend: CPUBackend
+
+  init(_ backend: CPUBackend) { self.backend = backend }
+
+  var device: Device { backend.device }
+  func allocate(byteCount: Int, kind: MemoryKind) -> Allocation { backend.allocate(byteCount: byteCount, kind: kind) }
+  func release(_ allocation: Allocation) { backend.release(allocation) }
+  func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {
+    backend.write(bytes, to: allocation, at: offset)
+  }
+  func read(_ allocation: Allocation, at offset: Int, into bytes: UnsafeMutableRawBufferPointer)
+    throws(BackendError)
+  {
+    try backend.read(allocation, at: offset, into: bytes)
+  }
+  func kernel(_ family: angel_family, _ dtypes: KernelDTypes) -> Kernel? {
+    family.name.hasSuffix("_backward") ? nil : backend.kernel(family, dtypes)
+  }
+  func launch(_ kernel: Kernel, _ arguments: UnsafeRawBufferPointer, work: Work) {
+    backend.launch(kernel, arguments, work: work)
+  }
+  func record(_ body: () throws -> Void) throws -> (any RecordedStep)? { try backend.record(body) }
+  func synchronize() throws(BackendError) { try backend.synchronize() }
 }

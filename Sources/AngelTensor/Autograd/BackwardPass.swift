@@ -26,6 +26,19 @@ struct BackwardPass {
     while let node = pass.operations.popLast() { pass.run(node, visit) }
   }
 
+  /// The nodes that gradients are taken by, below `root`, in the order of the program.
+  static func ends(below root: GradientNode, boundary: UInt64) -> [GradientNode] {
+    var pass = BackwardPass(boundary: boundary)
+    pass.collect(from: root)
+    var ends: [UInt64: GradientNode] = [:]
+    for operation in pass.operations {
+      for case let edge? in operation.inputs ?? [] where pass.uses[ObjectIdentifier(edge.node)] != nil {
+        ends[edge.node.number] = edge.node
+      }
+    }
+    return ends.sorted { $0.key < $1.key }.map(\.value)
+  }
+
   private init(boundary: UInt64) { self.boundary = boundary }
 
   /// The operations to run, and how often each of the other nodes is used. Iterative: a graph may be deep.

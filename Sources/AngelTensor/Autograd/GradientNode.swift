@@ -122,6 +122,11 @@ extension Tensor {
     return with(gradientNode: GradientNode(specification, inputs: inputs.map(\.gradientNode), function))
   }
 
+  /// This constant as the result of an operation on tensors with these places in the graph.
+  func recorded(from inputs: [GradientNode?], _ backward: @escaping BackwardFunction) -> Tensor {
+    with(gradientNode: GradientNode(specification, inputs: inputs, backward))
+  }
+
   private func with(gradientNode: GradientNode) -> Tensor {
     Tensor(shape: shape, dtype: dtype, storage: storage, byteOffset: byteOffset, gradientNode: gradientNode)
   }

@@ -28,6 +28,14 @@ extension Tensor {
     return gradients
   }
 
+  /// The gradients of the sum of this tensor's elements times `weights`, by everything trainable it was made from.
+  package func gradients(weightedBy weights: Tensor) -> Gradients {
+    guard let gradientNode else { preconditionFailure("backward: nothing trainable went into this tensor") }
+    var gradients = Gradients()
+    BackwardPass.run(from: gradientNode, gradient: weights) { gradients[$0] = $1 }
+    return gradients
+  }
+
   /// Gives `visit` each leaf and its gradient as soon as that is final, in an order that is the program's.
   package func backward(visit: (_ leaf: GradientNode, _ gradient: Tensor) -> Void) {
     precondition(shape.elementCount == 1, "backward: the result must be one number, not \(specification)")

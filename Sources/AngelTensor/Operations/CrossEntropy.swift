@@ -1,4 +1,5 @@
 import AngelCore
+import CAngelKernels
 
 /// What each row should predict, and how the error is counted.
 public struct PredictionTargets: Sendable {
@@ -21,14 +22,27 @@ public struct PredictionTargets: Sendable {
     self.labelSmoothing = labelSmoothing
     self.partitionPenalty = partitionPenalty
   }
+
+  /// The number of rows.
+  public var rowCount: Int { tokens.shape[0] }
+
+  /// The targets of some rows.
+  func prefix(_ range: Range<Int>) -> PredictionTargets {
+    PredictionTargets(
+      tokens: tokens.prefix(range), weights: weights.prefix(range), labelSmoothing: labelSmoothing,
+      partitionPenalty: partitionPenalty)
+  }
 }
 
 extension Tensor {
-  /// The cross-entropy of these logits [R, V], summed over the rows with their weights: a scalar.
+  /// The cross-entropy of these logits [R, V], summed over the rows with their weights: a scalar, in other operations.
   ///
-  /// A row counts weight * (z - (1 - ε) x[target] - ε mean(x) + penalty z²) with z = log(sum(exp(x))).
+  /// A row counts weight * (z - (1 - ε) x[target] - ε mean(x) + penalty z²) with z = log(sum(exp(x))). This is the definition
+  /// of `crossEntropy(head:_:)`, which never stores the logits.
   public func crossEntropy(_ targets: PredictionTargets) -> Tensor {
     let (rows, vocabulary) = (shape[0], shape[1])
+    precondition(targets.rowCount == rows, "cross_entropy: \(targets.rowCount) targets for \(specification)")
+    // Any shift gives the same value; the maximum keeps exp from overflowing.
     let maximum = detached.max(over: -1)
     let logPartition = log(exp(self - maximum).sum(over: -1)) + maximum  // [R, 1]
     let starts = Tensor((0..<rows).map { Double($0 * vocabulary) }, on: backend)
@@ -38,5 +52,15 @@ extension Tensor {
     if smoothing > 0 { loss = loss - mean(over: -1) * smoothing }
     if penalty > 0 { loss = loss + logPartition.squared() * penalty }
     return (loss * targets.weights.cast(to: dtype).reshaped(rows, 1)).sum()
+  }
+
+  /// The cross-entropy of the logits of these hidden states [R, D] under an output head's `weight` [V, D]: a scalar.
+  ///
+  /// The same as `matmul(weight, bias: nil).crossEntropy(targets)`, by chunks of rows: at no time are there more logits than
+  /// `logitBytes`, and gradients are taken while they are at hand.
+  public func crossEntropy(
+    head weight: Tensor, _ targets: PredictionTargets, logitBytes: Int = 48 << 20
+  ) -> Tensor {
+    LinearCrossEntropy(targets: targets, logitBytes: logitBytes)(self, weight)
   }
 }

@@ -85,6 +85,18 @@ extension Tensor {
     }
   }
 
+  /// This tensor times a scalar, in this tensor's own memory: only for a tensor that nobody else can see.
+  func scaledInPlace(by factor: Tensor) -> Tensor {
+    let operation = Binary<Multiply>()
+    precondition(factor.shape.elementCount == 1 && factor.dtype == dtype, "scaled: by \(factor.specification)")
+    guard let kernel = backend.kernel(Multiply.family, KernelDTypes(dtype)) else { return self * factor }
+    withUnsafeBytes(of: operation.arguments([self, factor], self)) {
+      backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount))
+    }
+    withExtendedLifetime(factor) {}
+    return self
+  }
+
   /// This tensor times itself.
   public func squared() -> Tensor { self * self }
 }

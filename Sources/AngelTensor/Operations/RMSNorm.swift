@@ -27,20 +27,6 @@ package struct RMSNormalization: TensorOperation {
     let (x, weight) = (inputs[0], inputs[1])
     return x / sqrt(x.squared().mean(over: -1) + Double(epsilon)) * weight
   }
-
-  /// With s = 1 / sqrt(mean(x²) + epsilon) and h = dy * weight: dx = s (h - x s² mean(h x)), dweight = sum(dy x s).
-  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
-    let (x, weight) = (inputs[0], inputs[1])
-    return { gradient in
-      let scale = 1 / sqrt(x.squared().mean(over: -1) + Double(epsilon))
-      let normalized = x * scale
-      let scaled = gradient * weight
-      return [
-        wanted[0] ? (scaled - normalized * (scaled * normalized).mean(over: -1)) * scale : nil,
-        wanted[1] ? (gradient * normalized).summed(to: weight.shape) : nil,
-      ]
-    }
-  }
 }
 
 extension Tensor {

@@ -10,8 +10,8 @@
 //   gather     rows by index, any plain dtype      dtypes: (T, none, none)
 //   scatter_add  rows summed by index: of one index in ascending order, from 0; f32 and f64   dtypes: (T, none, none)
 //   contract   batched matrix product              dtypes: (T, none, none)
-// maximum, minimum and max give NaN where an input is NaN. The output of a unary may be its input; other outputs
-// overlap no input.
+// maximum, minimum and max give NaN where an input is NaN. The output of a unary may be its input, that of a binary an input
+// that has its shape; other outputs overlap no input.
 #pragma once
 #include "angel_types.h"
 #define ANGEL_RANK 8
