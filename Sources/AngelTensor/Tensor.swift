@@ -60,9 +60,11 @@ public struct Tensor: Sendable {
     }
     let reshaped = Shape(sizes)
     precondition(reshaped.elementCount == shape.elementCount, "reshaped: \(shape) has not the elements of \(reshaped)")
-    let original = shape.array
     return Tensor(shape: reshaped, dtype: dtype, storage: storage, byteOffset: byteOffset)
-      .recorded(from: [self]) { _ in { [$0.reshaped(original)] } }
+      .recorded(from: [self]) { _ in
+        let original = shape.array
+        return { [$0.reshaped(original)] }
+      }
   }
 
   /// Entries `range` of the outermost axis, sharing storage.
