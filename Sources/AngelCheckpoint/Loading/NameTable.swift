@@ -23,7 +23,8 @@ public enum RowOrder: Hashable, Sendable {
 
 /// The two-way map between a model's parameter paths and the names in checkpoint files: data beside each model.
 ///
-/// `*` stands for a layer's index and may occur once in each name.
+/// `*` stands for a layer's index and may occur once in each name. Several parameters may name one tensor of which each
+/// is a share.
 public struct NameTable: Sendable {
   /// One parameter's names.
   public struct Entry: Sendable {
@@ -32,12 +33,21 @@ public struct NameTable: Sendable {
     public let gguf: String
     /// How the GGUF file orders the rows.
     public let ggufRows: RowOrder
+    /// How Hugging Face files hold the values.
+    public let huggingFaceForm: StoredForm
+    /// How GGUF files hold the values.
+    public let ggufForm: StoredForm
 
-    public init(_ path: String, huggingFace: String, gguf: String, ggufRows: RowOrder = .identity) {
+    public init(
+      _ path: String, huggingFace: String, gguf: String, ggufRows: RowOrder = .identity,
+      huggingFaceForm: StoredForm = .plain, ggufForm: StoredForm = .plain
+    ) {
       self.path = path
       self.huggingFace = huggingFace
       self.gguf = gguf
       self.ggufRows = ggufRows
+      self.huggingFaceForm = huggingFaceForm
+      self.ggufForm = ggufForm
     }
   }
 
@@ -52,17 +62,20 @@ public struct NameTable: Sendable {
     ]
   }
 
-  /// The name and row order of a parameter in a file of `layout`, or nil when the table has no such path.
-  public func tensor(forParameter path: String, in layout: Checkpoint.Layout) -> (name: String, rows: RowOrder)? {
+  /// The name, row order and form of a parameter in a file of `layout`, or nil when the table has no such path.
+  public func tensor(
+    forParameter path: String, in layout: Checkpoint.Layout
+  ) -> (name: String, rows: RowOrder, form: StoredForm)? {
     let (pattern, index) = Self.generalized(path)
     guard let entry = byPath[pattern] else { return nil }
     switch layout {
-    case .huggingFace: return (Self.specialized(entry.huggingFace, index), .identity)
-    case .gguf: return (Self.specialized(entry.gguf, index), entry.ggufRows)
+    case .huggingFace: return (Self.specialized(entry.huggingFace, index), .identity, entry.huggingFaceForm)
+    case .gguf: return (Self.specialized(entry.gguf, index), entry.ggufRows, entry.ggufForm)
     }
   }
 
-  /// The path of the parameter a file's tensor belongs to, or nil when the model has none of that name.
+  /// The path of the parameter a file's tensor belongs to (the first of several), or nil when the model has none of that
+  /// name.
   public func parameter(forTensor name: String, in layout: Checkpoint.Layout) -> String? {
     let (pattern, index) = Self.generalized(name)
     return pathByName[layout]?[pattern].map { Self.specialized($0, index) }

@@ -42,14 +42,15 @@ public struct ParameterLoader {
   }
 
   private func record(for path: String, _ parameter: Parameter) throws(CheckpointError) -> TensorRecord {
-    guard let (name, _) = names.tensor(forParameter: path, in: checkpoint.layout) else {
+    guard let (name, _, form) = names.tensor(forParameter: path, in: checkpoint.layout) else {
       preconditionFailure("the model's name table has no entry for '\(path)'")
     }
     let record = try checkpoint.tensor(name)
-    guard record.shape == parameter.shape else {
+    let shape = form.fileShape(of: parameter.shape)
+    guard record.shape == shape else {
       throw .damaged(
         path: checkpoint.path, format: "checkpoint",
-        reason: "tensor '\(name)' has shape \(record.shape), the configuration asks for \(parameter.shape)")
+        reason: "tensor '\(name)' has shape \(record.shape), the configuration asks for \(shape)")
     }
     return record
   }
@@ -68,36 +69,64 @@ public struct ParameterLoader {
   }
 
   private func load(_ record: TensorRecord, _ path: String, into parameter: Parameter) throws {
-    let order = names.tensor(forParameter: path, in: checkpoint.layout)?.rows ?? .identity
+    guard let (_, order, form) = names.tensor(forParameter: path, in: checkpoint.layout) else { return }
     let sourceRows = order.sourceRows(count: parameter.shape[0])
     switch parameter.role {
-    case .vector: parameter.value = .vector(try vector(record, sourceRows))
-    case .matrix: parameter.value = .matrix(try matrix(record, sourceRows), arithmetic)
+    case .vector: parameter.value = .vector(try vector(record, sourceRows, form, parameter.shape))
+    case .matrix:
+      let packed =
+        form.isTransposed
+        ? try transposedMatrix(record, form, parameter.shape)
+        : try matrix(record, sourceRows, form, parameter.shape)
+      parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
     }
   }
 
-  private func vector(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> Tensor {
+  private func vector(_ record: TensorRecord, _ sourceRows: [Int32]?, _ form: StoredForm, _ shape: Shape) throws
+    -> Tensor
+  {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f64", "f32", "f16", "bf16"]) }
     let stored = try record.withBytes {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .weights)
     }
-    let values = stored.cast(to: .float32)
-    guard let sourceRows else { return values }
-    return values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)).reshaped(values.shape.array)
+    if record.dtype == .float32, sourceRows == nil, form == .plain { return stored }
+    var values = stored.cast(to: .float32).prefix(form.rows(count: shape[0]))
+    if let sourceRows { values = values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)) }
+    if form.offset != 0 { values = values + Double(form.offset) }
+    return values.reshaped(shape.array).copied(to: .weights)
   }
 
-  private func matrix(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> PackedMatrix {
-    let (columns, depth) = (record.shape[0], record.shape[1])
-    guard PackedMatrix.byteCount(dtype: record.dtype, columns: columns, depth: depth) != nil else {
-      throw unusable(
-        record,
-        DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
-          .map(\.name))
+  private func matrix(_ record: TensorRecord, _ sourceRows: [Int32]?, _ form: StoredForm, _ shape: Shape) throws
+    -> PackedMatrix
+  {
+    try requirePackable(record, depth: shape[1])
+    let share = form.rows(count: shape[0])
+    let isWhole = form.shareCount == 1
+    let order = isWhole ? sourceRows : (sourceRows ?? (0..<Int32(shape[0])).map { $0 }).map { $0 + Int32(share.lowerBound) }
+    return try record.withBytes {
+      PackedMatrix(rows: $0, dtype: record.dtype, columns: shape[0], depth: shape[1], rowOrder: order, on: backend)
     }
-    let packed = try record.withBytes {
-      PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
+  }
+
+  /// A share of a matrix that the file holds as [inputs, outputs]: dense, since blocks cannot be turned.
+  private func transposedMatrix(_ record: TensorRecord, _ form: StoredForm, _ shape: Shape) throws -> PackedMatrix {
+    guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
+    try requirePackable(record, depth: shape[1])
+    let stored = try record.withBytes {
+      Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
     }
-    return arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed
+    let rows = stored.permuted(1, 0).prefix(form.rows(count: shape[0]))
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: record.dtype, columns: shape[0], depth: shape[1], on: backend)
+    }
+  }
+
+  private func requirePackable(_ record: TensorRecord, depth: Int) throws(CheckpointError) {
+    guard PackedMatrix.byteCount(dtype: record.dtype, columns: 1, depth: depth) == nil else { return }
+    throw unusable(
+      record,
+      DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }.map(\.name))
   }
 
   private func unusable(_ record: TensorRecord, _ supported: [String]) -> CheckpointError {
