@@ -10,6 +10,7 @@
 #include "add_rmsnorm.h"
 #include "rotary.h"
 #include "paged_attention.h"
+#include "segment_attention.h"
 #include "swiglu.h"
 #include "softmax.h"
 #include "route.h"
