@@ -37,6 +37,21 @@ public struct ConfigurationFields {
     return integer
   }
 
+  /// One whole number in `range` for each of `count` layers: a list of as many or more, one number for all of them, or
+  /// `fallback` when the key is absent.
+  public func integers(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, count: Int, default fallback: Int? = nil)
+    throws(CheckpointError) -> [Int]
+  {
+    guard let value = self[key], let list = value.array else {
+      return [Int](repeating: try integer(key, in: range, default: fallback), count: count)
+    }
+    let integers = list.prefix(count).compactMap(\.integer)
+    guard integers.count == count, integers.allSatisfy(range.contains) else {
+      throw wrong(key, value, "\(count) whole numbers from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return integers
+  }
+
   /// A finite number, or `fallback` when the key is absent.
   public func float(_ key: String, default fallback: Float? = nil) throws(CheckpointError) -> Float {
     guard let value = self[key] else {

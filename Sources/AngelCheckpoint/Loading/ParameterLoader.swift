@@ -25,14 +25,15 @@ public struct ParameterLoader {
   /// Loads every parameter of `model`; throws at the first that is missing, misshapen or of an unusable dtype, and for
   /// tensors that the model would leave out.
   public func load(into model: inout some Module) throws {
-    let records = try model.parameterShapes().map { try (record(for: $0.path, $0.parameter), $0.path) }
-    try requireNothingLeftOut(Set(records.map(\.1)))
-    let total = records.reduce(0) { $0 + $1.0.byteRange.count }
+    let sources = try model.parameterShapes().map { try source(of: $0.path, $0.parameter) }
+    try requireNothingLeftOut(Set(sources.map(\.path)))
+    try requireEqualTypes(sources)
+    let total = sources.reduce(0) { $0 + $1.record.byteRange.count }
     var index = 0
     var read = 0
-    try model.visitParameters { path, parameter in
-      let record = records[index].0
-      try load(record, path, into: parameter)
+    try model.visitParameters { _, parameter in
+      let record = sources[index].record
+      try load(record, sources[index].rows, into: parameter)
       record.file.release(record.byteRange)
       index += 1
       read += record.byteRange.count
@@ -41,25 +42,24 @@ public struct ParameterLoader {
     try backend.synchronize()
   }
 
-  private func record(for path: String, _ parameter: Parameter) throws(CheckpointError) -> TensorRecord {
-    guard let (name, _) = names.tensor(forParameter: path, in: checkpoint.layout) else {
+  /// A parameter and what it is read from.
+  private typealias Source = (path: String, record: TensorRecord, rows: RowOrder)
+
+  private func source(of path: String, _ parameter: Parameter) throws(CheckpointError) -> Source {
+    let places = names.places(ofParameter: path, in: checkpoint.layout)
+    guard let place = places.first(where: { checkpoint.contains($0.name) }) ?? places.first else {
       preconditionFailure("the model's name table has no entry for '\(path)'")
     }
-    let record = try checkpoint.tensor(name)
-    guard record.shape == parameter.shape else {
-      throw .damaged(
-        path: checkpoint.path, format: "checkpoint",
-        reason: "tensor '\(name)' has shape \(record.shape), the configuration asks for \(parameter.shape)")
-    }
-    return record
+    return (path, try checkpoint.record(at: place, shape: parameter.shape), place.rows)
   }
 
   /// A bias or a layer that the configuration does not mention would change the answers without a word. A head beside a
   /// tied embedding is a copy of it.
   private func requireNothingLeftOut(_ paths: Set<String>) throws(CheckpointError) {
     for name in checkpoint.tensorNames {
-      guard let path = names.parameter(forTensor: name, in: checkpoint.layout), path != "head.weight",
-        !paths.contains(path)
+      let lastEntry = max(1, checkpoint.tensors[name]?.shape.array.first ?? 1) - 1
+      guard let path = names.parameter(forTensor: name, in: checkpoint.layout, entry: lastEntry),
+        path != "head.weight", !paths.contains(path)
       else { continue }
       throw .damaged(
         path: checkpoint.path, format: "checkpoint",
@@ -67,12 +67,30 @@ public struct ParameterLoader {
     }
   }
 
-  private func load(_ record: TensorRecord, _ path: String, into parameter: Parameter) throws {
-    let order = names.tensor(forParameter: path, in: checkpoint.layout)?.rows ?? .identity
+  /// The experts of a layer are multiplied together, so their weights must be of one type.
+  private func requireEqualTypes(_ sources: [Source]) throws(CheckpointError) {
+    var dtypes: [String: DType] = [:]
+    for (path, record, _) in sources {
+      guard let siblings = NameTable.siblings(ofParameter: path) else { continue }
+      let dtype = dtypes[siblings, default: record.dtype]
+      dtypes[siblings] = dtype
+      guard dtype == record.dtype else {
+        throw .unsupported(
+          path: checkpoint.path,
+          reason: "tensor \(quoted(record.name)) is \(record.dtype.name), its layer's other experts are "
+            + "\(dtype.name); convert them to one type")
+      }
+    }
+  }
+
+  private func load(_ record: TensorRecord, _ order: RowOrder, into parameter: Parameter) throws {
     let sourceRows = order.sourceRows(count: parameter.shape[0])
     switch parameter.role {
     case .vector: parameter.value = .vector(try vector(record, sourceRows))
-    case .matrix: parameter.value = .matrix(try matrix(record, sourceRows), arithmetic)
+    case .exactMatrix: parameter.value = .matrix(try matrix(record, sourceRows), .f32)
+    case .matrix:
+      let packed = try matrix(record, sourceRows)
+      parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
     }
   }
 
@@ -94,10 +112,9 @@ public struct ParameterLoader {
         DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
           .map(\.name))
     }
-    let packed = try record.withBytes {
+    return try record.withBytes {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
     }
-    return arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed
   }
 
   private func unusable(_ record: TensorRecord, _ supported: [String]) -> CheckpointError {
