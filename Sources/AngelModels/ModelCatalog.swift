@@ -7,13 +7,19 @@ public import AngelTensor
 public enum ModelCatalog {
   /// Language models by the architecture name that checkpoints carry.
   public static let languageModels: [String: LanguageModelEntry] = [
+    "hunyuan_v1_moe": .init(HunyuanMoEModel.self),
     "llama": .init(LlamaModel.self),
     "qwen3": .init(Qwen3Model.self),
+    "qwen3_moe": .init(Qwen3MoEModel.self),
   ]
+
+  /// Architectures that GGUF files call by another name than Hugging Face folders.
+  static let ggufNames = ["hunyuan-moe": "hunyuan_v1_moe", "qwen3moe": "qwen3_moe"]
 
   /// The entry for a checkpoint's architecture.
   public static func languageModel(for checkpoint: Checkpoint) throws(ModelError) -> LanguageModelEntry {
-    guard let entry = languageModels[checkpoint.architecture] else {
+    let name = checkpoint.architecture
+    guard let entry = languageModels[checkpoint.layout == .gguf ? ggufNames[name] ?? name : name] else {
       throw .unknownArchitecture(
         checkpoint.architecture, path: checkpoint.path, known: languageModels.keys.sorted())
     }

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 
 /// How a file holds the values of a parameter, where it does not simply hold the parameter.
 public struct StoredForm: Hashable, Sendable {
@@ -24,10 +24,7 @@ public struct StoredForm: Hashable, Sendable {
   /// The shape of the file's tensor for a parameter of `shape`.
   func fileShape(of shape: Shape) -> Shape {
     var sizes = shape.array
-    sizes[0] *= shareCount
+    if let first = sizes.first { sizes[0] = first * shareCount }
     return Shape(isTransposed ? sizes.reversed() : sizes)
   }
-
-  /// Which rows of the file's (once transposed back) belong to a parameter of `count` rows.
-  func rows(count: Int) -> Range<Int> { (share * count)..<((share + 1) * count) }
 }
