@@ -39,7 +39,9 @@ public struct ConfigurationFields {
 
   /// One whole number in `range` for each of `count` layers: a list of as many or more, one number for all of them, or
   /// `fallback` when the key is absent.
-  public func integers(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, count: Int, default fallback: Int? = nil)
+  public func integers(
+    _ key: String, in range: ClosedRange<Int> = 1...1 << 31, count: Int, default fallback: Int? = nil
+  )
     throws(CheckpointError) -> [Int]
   {
     guard let value = self[key], let list = value.array else {

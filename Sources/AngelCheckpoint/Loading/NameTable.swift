@@ -70,9 +70,10 @@ public struct NameTable: Sendable {
     self.entries = Dictionary(entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
     pathByName = [
       .huggingFace: paths(
-        entries.map { ($0.huggingFace, $0.path) } + entries.compactMap { entry in
-          entry.huggingFaceStack.map { ($0.name, entry.path) }
-        }),
+        entries.map { ($0.huggingFace, $0.path) }
+          + entries.compactMap { entry in
+            entry.huggingFaceStack.map { ($0.name, entry.path) }
+          }),
       .gguf: paths(entries.map { ($0.gguf, $0.path) }),
     ]
   }

@@ -80,7 +80,8 @@ extension HunyuanMoEModel {
       throw fields.wrong("use_qk_norm", false, "true: Hunyuan models normalise queries and keys")
     }
     if try fields.integer("moe_layer_num_skipped", in: 0...4096, default: 0) > 0 {
-      throw fields.wrong("moe_layer_num_skipped", fields["moe_layer_num_skipped"] ?? .null, "0: every layer has experts")
+      throw fields.wrong(
+        "moe_layer_num_skipped", fields["moe_layer_num_skipped"] ?? .null, "0: every layer has experts")
     }
     if let activation = fields["hidden_act"], activation != "silu" {
       throw fields.wrong("hidden_act", activation, "\"silu\"")
