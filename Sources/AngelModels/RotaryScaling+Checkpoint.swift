@@ -12,6 +12,13 @@ extension RotaryScaling {
       try nested?["rope_theta"] != nil
       ? nested?.float("rope_theta") ?? 10_000 : fields.float("rope_theta", default: 10_000)
     guard let nested else { return (base, .none) }
+    return (base, try scaling(nested, beside: fields, size: size, contextLength: contextLength))
+  }
+
+  /// The scaling that `nested` describes; `fields` is the whole configuration.
+  static func scaling(
+    _ nested: ConfigurationFields, beside fields: ConfigurationFields, size: Int, contextLength: Int
+  ) throws -> RotaryScaling {
     let type = (nested["rope_type"] ?? nested["type"])?.string ?? "default"
     // The length before stretching: beside the scaling, inside it, or the model's own.
     let original =
@@ -20,20 +27,17 @@ extension RotaryScaling {
       : nested.integer("original_max_position_embeddings", default: contextLength)
     let implied = Float(contextLength) / Float(original)
     switch type {
-    case "default": return (base, .none)
-    case "linear": return (base, .linear(try nested.positive("factor")))
-    case "dynamic": return (base, .dynamic(factor: try nested.positive("factor"), originalLength: contextLength))
+    case "default": return .none
+    case "linear": return .linear(try nested.positive("factor"))
+    case "dynamic": return .dynamic(factor: try nested.positive("factor"), originalLength: contextLength)
     case "llama3":
-      return (
-        base,
-        .llama3(
-          Llama3Bands(
-            factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
-            highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
-      )
-    case "yarn": return (base, .yarn(try yarn(nested, originalLength: original, implied: implied)))
+      return .llama3(
+        Llama3Bands(
+          factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
+          highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
+    case "yarn": return .yarn(try yarn(nested, originalLength: original, implied: implied))
     case "longrope":
-      return (base, .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2)))
+      return .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2))
     default:
       throw nested.wrong("rope_type", .string(type), "default, linear, dynamic, llama3, yarn or longrope")
     }

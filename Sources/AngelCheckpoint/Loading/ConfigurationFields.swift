@@ -64,6 +64,14 @@ public struct ConfigurationFields {
     return Float(double)
   }
 
+  /// A whole number in `range`, nil where the file says null, or `fallback` when the key is absent.
+  public func integerOrNull(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, default fallback: Int?)
+    throws(CheckpointError) -> Int?
+  {
+    guard let value = object[prefix + key] else { return fallback }
+    return value.isNull ? nil : try integer(key, in: range)
+  }
+
   /// A truth value, or `fallback` when the key is absent.
   public func bool(_ key: String, default fallback: Bool) throws(CheckpointError) -> Bool {
     guard let value = self[key] else { return fallback }

@@ -24,7 +24,8 @@ public enum RowOrder: Hashable, Sendable {
 /// The two-way map between a model's parameter paths and the names in checkpoint files: data beside each model.
 ///
 /// `*` stands for an index: the first for a layer's, a second one for an expert's. A name with fewer of them than its path
-/// is that of a stack, a tensor with one axis more whose entries are the experts' matrices.
+/// is that of a stack, a tensor with one axis more whose entries are the experts' matrices. Several parameters may name one
+/// tensor of which each is a share.
 public struct NameTable: Sendable {
   /// One parameter's names.
   public struct Entry: Sendable {
@@ -35,15 +36,22 @@ public struct NameTable: Sendable {
     public let ggufRows: RowOrder
     /// Another name for it in Hugging Face files, that of a stack.
     public let huggingFaceStack: Stack?
+    /// How Hugging Face files hold the values.
+    public let huggingFaceForm: StoredForm
+    /// How GGUF files hold the values.
+    public let ggufForm: StoredForm
 
     public init(
-      _ path: String, huggingFace: String, gguf: String, ggufRows: RowOrder = .identity, huggingFaceStack: Stack? = nil
+      _ path: String, huggingFace: String, gguf: String, ggufRows: RowOrder = .identity, huggingFaceStack: Stack? = nil,
+      huggingFaceForm: StoredForm = .plain, ggufForm: StoredForm = .plain
     ) {
       self.path = path
       self.huggingFace = huggingFace
       self.gguf = gguf
       self.ggufRows = ggufRows
       self.huggingFaceStack = huggingFaceStack
+      self.huggingFaceForm = huggingFaceForm
+      self.ggufForm = ggufForm
     }
   }
 
@@ -83,10 +91,12 @@ public struct NameTable: Sendable {
     let (pattern, indices) = Self.generalized(path)
     guard let entry = entries[pattern] else { return [] }
     switch layout {
-    case .gguf: return [Self.place(entry.gguf, indices, entry.ggufRows)]
+    case .gguf: return [Self.place(entry.gguf, indices, entry.ggufRows, entry.ggufForm)]
     case .huggingFace:
-      let stack = entry.huggingFaceStack.map { Self.place($0.name, indices, .identity, $0.share, of: $0.shareCount) }
-      return [Self.place(entry.huggingFace, indices, .identity)] + (stack.map { [$0] } ?? [])
+      let stack = entry.huggingFaceStack.map {
+        Self.place($0.name, indices, .identity, .share($0.share, of: $0.shareCount))
+      }
+      return [Self.place(entry.huggingFace, indices, .identity, entry.huggingFaceForm)] + (stack.map { [$0] } ?? [])
     }
   }
 
@@ -110,12 +120,11 @@ public struct NameTable: Sendable {
   }
 
   private static func place(
-    _ name: String, _ indices: [Substring], _ rows: RowOrder, _ share: Int = 0, of shareCount: Int = 1
+    _ name: String, _ indices: [Substring], _ rows: RowOrder, _ form: StoredForm
   ) -> TensorPlace {
     let own = name.utf8.count { $0 == UInt8(ascii: "*") }
     let entry = own < indices.count ? indices.last.flatMap { Int($0) } : nil
-    return TensorPlace(
-      name: specialized(name, indices), rows: rows, entry: entry, share: share, shareCount: shareCount)
+    return TensorPlace(name: specialized(name, indices), rows: rows, entry: entry, form: form)
   }
 
   /// `blocks.3.norm` becomes (`blocks.*.norm`, [`3`]).
@@ -137,14 +146,13 @@ public struct NameTable: Sendable {
   }
 }
 
-/// Where a file keeps a parameter: a tensor, or a part of a stack.
+/// Where a file keeps a parameter: a tensor, a share of one, or a part of a stack.
 public struct TensorPlace: Hashable, Sendable {
   public let name: String
   /// How the file orders the rows.
   public let rows: RowOrder
   /// The entry along a stack's outermost axis; nil when the tensor is the parameter.
   public let entry: Int?
-  /// Which of the `shareCount` matrices of the entry.
-  public let share: Int
-  public let shareCount: Int
+  /// How the tensor or the entry holds the parameter's values.
+  public let form: StoredForm
 }

@@ -33,7 +33,7 @@ public struct ParameterLoader {
     var read = 0
     try model.visitParameters { _, parameter in
       let record = sources[index].record
-      try load(record, sources[index].rows, into: parameter)
+      try load(record, sources[index].place, into: parameter)
       record.file.release(record.byteRange)
       index += 1
       read += record.byteRange.count
@@ -43,14 +43,14 @@ public struct ParameterLoader {
   }
 
   /// A parameter and what it is read from.
-  private typealias Source = (path: String, record: TensorRecord, rows: RowOrder)
+  private typealias Source = (path: String, record: TensorRecord, place: TensorPlace)
 
   private func source(of path: String, _ parameter: Parameter) throws(CheckpointError) -> Source {
     let places = names.places(ofParameter: path, in: checkpoint.layout)
     guard let place = places.first(where: { checkpoint.contains($0.name) }) ?? places.first else {
       preconditionFailure("the model's name table has no entry for '\(path)'")
     }
-    return (path, try checkpoint.record(at: place, shape: parameter.shape), place.rows)
+    return (path, try checkpoint.record(at: place, shape: parameter.shape), place)
   }
 
   /// A bias or a layer that the configuration does not mention would change the answers without a word. A head beside a
@@ -83,37 +83,55 @@ public struct ParameterLoader {
     }
   }
 
-  private func load(_ record: TensorRecord, _ order: RowOrder, into parameter: Parameter) throws {
-    let sourceRows = order.sourceRows(count: parameter.shape[0])
+  private func load(_ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter) throws {
     switch parameter.role {
-    case .vector: parameter.value = .vector(try vector(record, sourceRows))
-    case .exactMatrix: parameter.value = .matrix(try matrix(record, sourceRows), .f32)
+    case .vector: parameter.value = .vector(try vector(record, place))
+    case .exactMatrix: parameter.value = .matrix(try matrix(record, place, parameter.shape), .f32)
     case .matrix:
-      let packed = try matrix(record, sourceRows)
+      let packed = try matrix(record, place, parameter.shape)
       parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
     }
   }
 
-  private func vector(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> Tensor {
+  private func vector(_ record: TensorRecord, _ place: TensorPlace) throws -> Tensor {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f64", "f32", "f16", "bf16"]) }
     let stored = try record.withBytes {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .weights)
     }
-    let values = stored.cast(to: .float32)
-    guard let sourceRows else { return values }
-    return values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)).reshaped(values.shape.array)
+    let sourceRows = place.rows.sourceRows(count: record.shape[0])
+    if record.dtype == .float32, sourceRows == nil, place.form.offset == 0 { return stored }
+    var values = stored.cast(to: .float32)
+    if let sourceRows { values = values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)) }
+    if place.form.offset != 0 { values = values + Double(place.form.offset) }
+    return values.reshaped(record.shape.array).copied(to: .weights)
   }
 
-  private func matrix(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> PackedMatrix {
-    let (columns, depth) = (record.shape[0], record.shape[1])
+  private func matrix(_ record: TensorRecord, _ place: TensorPlace, _ shape: Shape) throws -> PackedMatrix {
+    let (columns, depth) = (shape[0], shape[1])
     guard PackedMatrix.byteCount(dtype: record.dtype, columns: columns, depth: depth) != nil else {
       throw unusable(
         record,
         DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
           .map(\.name))
     }
+    if place.form.isTransposed { return try transposedMatrix(record, place.form, shape) }
+    let sourceRows = place.rows.sourceRows(count: columns)
     return try record.withBytes {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
+    }
+  }
+
+  /// A share of a matrix that the file holds as [inputs, outputs]: dense, since blocks cannot be turned.
+  private func transposedMatrix(_ record: TensorRecord, _ form: StoredForm, _ shape: Shape) throws -> PackedMatrix {
+    guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
+    let stored = try record.withBytes {
+      Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
+    }
+    let first = form.share * shape[0]
+    let rows = stored.permuted(1, 0).prefix(first..<(first + shape[0]))
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: record.dtype, columns: shape[0], depth: shape[1], on: backend)
     }
   }
 
