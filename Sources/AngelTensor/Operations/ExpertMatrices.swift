@@ -1,5 +1,5 @@
 public import AngelCore
-import CAngelKernels
+package import CAngelKernels
 
 /// Weights of one shape and dtype, one an expert, beside the array of their addresses that kernels read.
 public struct ExpertMatrices: Sendable {
