@@ -20,6 +20,7 @@ extension Parameter {
     case .vector: result.value = .vector(tensor.copied())
     case .matrix:
       result.value = .matrix(PackedMatrix(tensor, as: arithmetic == .bf16 ? .bfloat16 : .float32), arithmetic)
+    case .exactMatrix: result.value = .matrix(PackedMatrix(tensor, as: .float32), .f32)
     }
     return result
   }

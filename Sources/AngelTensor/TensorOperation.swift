@@ -41,6 +41,17 @@ extension TensorOperation {
     preconditionFailure("\(Self.family.name) has no gradient: its inputs must be constants, not trainable")
   }
 
+  /// The gradient through the composed form, run again in the backward pass: for operations that are rarely trained
+  /// through, at the price of the composed form's time and memory.
+  package func gradientOfComposed(_ inputs: [Tensor], wanted: [Bool]) -> BackwardFunction {
+    { gradient in
+      let leaves = zip(wanted, inputs).map { $0 ? $1.asLeaf() : $1 }
+      guard let result = composed(leaves) else { preconditionFailure("\(Self.family.name) has no composed form") }
+      let gradients = result.gradients(weightedBy: gradient)
+      return zip(wanted, leaves).map { $0 ? gradients[$1] : nil }
+    }
+  }
+
   /// Runs the operation: its kernel where the backend has one, else its composed form, through which gradients then flow.
   package func callAsFunction(_ inputs: Tensor...) -> Tensor {
     let backend = inputs[0].backend

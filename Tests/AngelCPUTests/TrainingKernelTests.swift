@@ -14,9 +14,10 @@ import Testing
       TestMemory.scope { memory in
         let (result, scales) = (memory.room(rows * width, of: Float.nan), memory.room(rows, of: Float.nan))
         run(
-          angel_rmsnorm_backward_arguments(
+          angel_norm_backward_arguments(
             input: memory.copy(input), gradient: memory.copy(gradient), weight: memory.copy(weight),
-            input_gradient: result, scales: scales, rows: Int64(rows), width: Int64(width), epsilon: 1e-5))
+            input_gradient: result, scales: scales, centres: nil, rows: Int64(rows), width: Int64(width), epsilon: 1e-5)
+        )
         return [array(result, rows * width), array(scales, rows)]
       }
     }
@@ -30,6 +31,41 @@ import Testing
       scales.append(scale)
     }
     #expect(greatestError(output[0], expected, floor: 0.1) < 2e-6 && greatestError(output[1], scales) < 5e-7)
+  }
+
+  @Test("layernorm_backward equals its formula in float64", arguments: [1, 15, 16, 33, 576])
+  func centredRows(_ width: Int) {
+    var random = TestRandom(state: UInt64(width))
+    let rows = 5
+    let (input, gradient) = (random.floats(rows * width, scale: 3), random.floats(rows * width))
+    let weight = random.floats(width)
+    let output: [[Float]] = everyVariant(ANGEL_FAMILY_layernorm_backward, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let (result, scales) = (memory.room(rows * width, of: Float.nan), memory.room(rows, of: Float.nan))
+        let centres = memory.room(rows, of: Float.nan)
+        run(
+          angel_norm_backward_arguments(
+            input: memory.copy(input), gradient: memory.copy(gradient), weight: memory.copy(weight),
+            input_gradient: result, scales: scales, centres: centres, rows: Int64(rows), width: Int64(width),
+            epsilon: 1e-2))
+        return [array(result, rows * width), array(scales, rows), array(centres, rows)]
+      }
+    }
+    var (expected, scales, centres): ([Double], [Double], [Double]) = ([], [], [])
+    for row in 0..<rows {
+      let x = input[row * width..<(row + 1) * width].map(Double.init)
+      let h = zip(gradient[row * width..<(row + 1) * width], weight).map { Double($0) * Double($1) }
+      let centre = x.reduce(0, +) / Double(width)
+      let variance = x.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(width)
+      let scale = 1 / (variance + Double(Float(1e-2))).squareRoot()
+      let mean = h.reduce(0, +) / Double(width)
+      let pull = zip(h, x).reduce(0) { $0 + $1.0 * ($1.1 - centre) } / Double(width) * scale * scale
+      expected += zip(h, x).map { ($0 - mean - ($1 - centre) * pull) * scale }
+      scales.append(scale)
+      centres.append(centre)
+    }
+    #expect(greatestError(output[0], expected, floor: 0.1) < 5e-6 && greatestError(output[1], scales) < 2e-6)
+    #expect(greatestError(output[2], centres, floor: 0.1) < 2e-6)
   }
 
   @Test("norm_weight_backward sums the rows in its tree", arguments: [(1, 3), (32, 16), (33, 17), (500, 40)])
@@ -72,6 +108,50 @@ import Testing
       #expect(output[0][column] == weight)
       #expect(output[1][column] == tree(column) { row, sum in sum + gradient[row * width + column] })
     }
+  }
+}
+
+@Suite struct GELUBackwardKernelTests {
+  @Test(
+    "gelu_backward and geglu_backward equal their formulas in float64", arguments: [ANGEL_GELU_ERF, ANGEL_GELU_TANH])
+  func formula(_ form: angel_gelu_form) {
+    var random = TestRandom(state: 5)
+    let count = 333
+    let (gate, up, gradient) = (random.floats(count, scale: 6), random.floats(count), random.floats(count))
+    let single: [Float] = everyVariant(ANGEL_FAMILY_gelu_backward, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let result = memory.room(count, of: Float.nan)
+        run(
+          angel_gelu_backward_arguments(
+            input: memory.copy(gate), gradient: memory.copy(gradient), input_gradient: result, count: Int64(count),
+            form: form))
+        return array(result, count)
+      }
+    }
+    let gated: [[Float]] = everyVariant(ANGEL_FAMILY_geglu_backward, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let (first, second) = (memory.room(count, of: Float.nan), memory.room(count, of: Float.nan))
+        run(
+          angel_geglu_backward_arguments(
+            gate: memory.copy(gate), up: memory.copy(up), gradient: memory.copy(gradient), gate_gradient: first,
+            up_gradient: second, count: Int64(count), form: form))
+        return [array(first, count), array(second, count)]
+      }
+    }
+    func gelu(_ x: Double) -> Double {
+      if form == ANGEL_GELU_ERF { return x * erfc(-x / 2.0.squareRoot()) / 2 }
+      return x / (1 + exp(-(8 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    }
+    var (slopes, gates, ups): ([Double], [Double], [Double]) = ([], [], [])
+    for index in 0..<count {
+      let (x, dy) = (Double(gate[index]), Double(gradient[index]))
+      let slope = (gelu(x + 1e-5) - gelu(x - 1e-5)) / 2e-5
+      slopes.append(dy * slope)
+      gates.append(dy * Double(up[index]) * slope)
+      ups.append(dy * gelu(x))
+    }
+    #expect(greatestError(single, slopes, floor: 0.1) < 5e-6 && greatestError(gated[0], gates, floor: 0.1) < 5e-6)
+    #expect(greatestError(gated[1], ups, floor: 0.1) < 2e-6)
   }
 }
 

@@ -1,4 +1,5 @@
 public import AngelCore
+package import AngelMemory
 import CAngelKernels
 
 /// Strided copy with conversion: the way to permute axes, broadcast and cast (primitives.h).
@@ -58,8 +59,10 @@ extension Tensor {
   }
 
   /// The same values in memory of their own.
-  package func copied() -> Tensor {
-    Copying(output: specification, strides: contiguousStrides) { $0 }(self)
+  package func copied(to kind: MemoryKind = .activations) -> Tensor {
+    let target = Tensor(uninitialized: specification, on: backend, kind: kind)
+    Copying(output: specification, strides: contiguousStrides) { $0 }.launch(self, into: target)
+    return target.recorded(from: [self]) { _ in { [$0] } }
   }
 
   /// The axes in another order: axis `i` of the result is axis `order[i]` of this tensor.

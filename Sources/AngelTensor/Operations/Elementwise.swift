@@ -117,6 +117,8 @@ public func sin(_ x: Tensor) -> Tensor { Unary<Sine>()(x) }
 public func cos(_ x: Tensor) -> Tensor { Unary<Cosine>()(x) }
 /// Elementwise hyperbolic tangent.
 public func tanh(_ x: Tensor) -> Tensor { Unary<HyperbolicTangent>()(x) }
+/// Elementwise error function, 2/√π times the integral of exp(-t²) from 0 to x.
+public func erf(_ x: Tensor) -> Tensor { Unary<ErrorFunction>()(x) }
 /// Elementwise logistic function, 1 / (1 + exp(-x)).
 public func sigmoid(_ x: Tensor) -> Tensor { 1 / (1 + exp(-x)) }
 /// Elementwise x * sigmoid(x) (arXiv:1702.03118).

@@ -109,3 +109,10 @@ enum HyperbolicTangent: UnaryFamily {
   static let family = ANGEL_FAMILY_tanh
   static func gradient(_ x: Tensor, _ output: Tensor) -> ElementwiseGradient { { $0 * (1 - output.squared()) } }
 }
+
+enum ErrorFunction: UnaryFamily {
+  static let family = ANGEL_FAMILY_erf
+  static func gradient(_ x: Tensor, _ output: Tensor) -> ElementwiseGradient {
+    { $0 * exp(-x.squared()) * (2 / Double.pi.squareRoot()) }
+  }
+}

@@ -1,9 +1,10 @@
 // The backward pass of the norms in float32 (norm_backward.h).
+#include "layernorm_row.h"
 #include "norm_backward.h"
 #include "rmsnorm_row.h"
 #include "variants.h"
 
-ANGEL_INLINE void rmsnorm_backward_row(const struct angel_rmsnorm_backward_arguments *a, int64_t r) {
+ANGEL_INLINE void rmsnorm_backward_row(const struct angel_norm_backward_arguments *a, int64_t r) {
   const int64_t width = a->width, whole = width / 16 * 16, left = width - whole;
   const float *input = a->input + r * width, *gradient = a->gradient + r * width;
   f32x16 squares = f32x16_splat(0), products = f32x16_splat(0);
@@ -35,11 +36,51 @@ ANGEL_INLINE void rmsnorm_backward_row(const struct angel_rmsnorm_backward_argum
 
 ANGEL_INLINE void rmsnorm_backward_rows(
   const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
-  const struct angel_rmsnorm_backward_arguments *a = arguments;
+  const struct angel_norm_backward_arguments *a = arguments;
   const struct angel_range rows = angel_part_range(a->rows, part, parts);
   for (int64_t r = rows.begin; r < rows.end; r++) rmsnorm_backward_row(a, r);
 }
 ANGEL_VARIANTS(rmsnorm_backward, rmsnorm_backward_rows)
+
+ANGEL_INLINE void layernorm_backward_row(const struct angel_norm_backward_arguments *a, int64_t r) {
+  const int64_t width = a->width, whole = width / 16 * 16, left = width - whole;
+  const float *input = a->input + r * width, *gradient = a->gradient + r * width;
+  const float centre = layernorm_mean(input, width), scale = layernorm_scale(input, width, centre, a->epsilon);
+  a->centres[r] = centre;
+  a->scales[r] = scale;
+  if (a->input_gradient == NULL) return;
+  f32x16 sums = f32x16_splat(0), products = f32x16_splat(0);
+  for (int64_t i = 0; i < whole; i += 16) {
+    const f32x16 x = f32x16_load(input + i) - centre, h = f32x16_load(gradient + i) * f32x16_load(a->weight + i);
+    sums += h;
+    products = f32x16_fma(h, x, products);
+  }
+  if (left > 0) {
+    // Past the end h is zero, so what x is there adds nothing.
+    const f32x16 x = f32x16_load_first(input + whole, left) - centre;
+    const f32x16 h = f32x16_load_first(gradient + whole, left) * f32x16_load_first(a->weight + whole, left);
+    sums += h;
+    products = f32x16_fma(h, x, products);
+  }
+  // n mean(h n) = (x - m) s^2 mean(h (x - m))
+  const float mean = f32x16_sum(sums) / (float)width, pull = scale * scale * (f32x16_sum(products) / (float)width);
+  float *target = a->input_gradient + r * width;
+  for (int64_t i = 0; i < whole; i += 16) {
+    const f32x16 x = f32x16_load(input + i) - centre, h = f32x16_load(gradient + i) * f32x16_load(a->weight + i);
+    f32x16_store(target + i, (h - mean - x * pull) * scale);
+  }
+  for (int64_t i = whole; i < width; i++) {
+    target[i] = (gradient[i] * a->weight[i] - mean - (input[i] - centre) * pull) * scale;
+  }
+}
+
+ANGEL_INLINE void layernorm_backward_rows(
+  const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+  const struct angel_norm_backward_arguments *a = arguments;
+  const struct angel_range rows = angel_part_range(a->rows, part, parts);
+  for (int64_t r = rows.begin; r < rows.end; r++) layernorm_backward_row(a, r);
+}
+ANGEL_VARIANTS(layernorm_backward, layernorm_backward_rows)
 
 enum { tree_levels = 48 };
 
@@ -103,6 +144,10 @@ ANGEL_VARIANTS(norm_weight_backward, norm_weight_backward_columns)
 
 angel_kernel angel_rmsnorm_backward_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
   return angel_only(ANGEL_F32, first, second, third) ? rmsnorm_backward_variant(isa) : NULL;
+}
+angel_kernel angel_layernorm_backward_kernel(
+  angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
+  return angel_only(ANGEL_F32, first, second, third) ? layernorm_backward_variant(isa) : NULL;
 }
 angel_kernel angel_norm_weight_backward_kernel(
   angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
