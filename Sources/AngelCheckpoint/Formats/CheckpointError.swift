@@ -43,14 +43,3 @@ public enum CheckpointError: DescribedError, Equatable {
 func accessing<Result>(_ operation: @autoclosure () throws(FileError) -> Result) throws(CheckpointError) -> Result {
   do { return try operation() } catch { throw .file(error) }
 }
-
-/// `text` in quotes, short and without control characters: names from files reach terminals through messages.
-func quoted(_ text: String) -> String {
-  var result = "'"
-  for (position, scalar) in text.unicodeScalars.enumerated() {
-    guard position < 120 else { return result + "…'" }
-    let isPlain = scalar.properties.generalCategory != .control && scalar.properties.generalCategory != .format
-    result += isPlain ? String(scalar) : "\\u{" + String(scalar.value, radix: 16) + "}"
-  }
-  return result + "'"
-}

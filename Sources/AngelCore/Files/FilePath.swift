@@ -16,6 +16,7 @@ public enum FilePath {
     folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }
 
+  /// What a path can lead to.
   public enum Kind: Sendable { case file, folder, other }
 
   /// What `path` leads to, symbolic links followed; nil when it leads nowhere.
