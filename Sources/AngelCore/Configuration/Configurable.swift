@@ -61,6 +61,9 @@ extension Configurable {
 
 /// One field of a configuration: its key, its place in the struct, and one line of explanation.
 public struct ConfigurationField<Root>: Sendable {
+  /// Where a field lies in the struct.
+  public typealias Place<Value> = any WritableKeyPath<Root, Value> & Sendable
+
   /// The key, in words with underscores.
   public let name: String
   /// One line for people.
@@ -74,7 +77,7 @@ public struct ConfigurationField<Root>: Sendable {
 
   /// A value.
   public static func value<Value: ConfigurationValue>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value> & Sendable, _ summary: String
+    _ name: String, _ place: Place<Value>, _ summary: String
   ) -> Self {
     Self(
       name: name, summary: summary, expects: Value.expects, nested: [],
@@ -89,14 +92,14 @@ public struct ConfigurationField<Root>: Sendable {
 
   /// A number within bounds.
   public static func value<Value: ConfigurationValue & Comparable>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value> & Sendable, in range: ClosedRange<Value>, _ summary: String
+    _ name: String, _ place: Place<Value>, in range: ClosedRange<Value>, _ summary: String
   ) -> Self {
     bounded(name, place, words: words(range), summary) { range.contains($0) }
   }
 
   /// A number within bounds, or nothing.
   public static func value<Value: ConfigurationValue & Comparable>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value?> & Sendable, in range: ClosedRange<Value>, _ summary: String
+    _ name: String, _ place: Place<Value?>, in range: ClosedRange<Value>, _ summary: String
   ) -> Self {
     bounded(name, place, words: words(range), summary) { $0.map(range.contains) ?? true }
   }
@@ -106,7 +109,7 @@ public struct ConfigurationField<Root>: Sendable {
   }
 
   private static func bounded<Value: ConfigurationValue>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value> & Sendable, words: String, _ summary: String,
+    _ name: String, _ place: Place<Value>, words: String, _ summary: String,
     _ accepts: @escaping @Sendable (Value) -> Bool
   ) -> Self {
     Self(
@@ -122,7 +125,7 @@ public struct ConfigurationField<Root>: Sendable {
 
   /// A nested configuration.
   public static func group<Value: Configurable>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value> & Sendable, _ summary: String
+    _ name: String, _ place: Place<Value>, _ summary: String
   ) -> Self {
     Self(
       name: name, summary: summary, expects: "a group of keys", nested: nested(Value.self),
@@ -132,7 +135,7 @@ public struct ConfigurationField<Root>: Sendable {
 
   /// A nested configuration that is absent unless the recipe has it.
   public static func group<Value: Configurable>(
-    _ name: String, _ place: any WritableKeyPath<Root, Value?> & Sendable, _ summary: String
+    _ name: String, _ place: Place<Value?>, _ summary: String
   ) -> Self {
     Self(
       name: name, summary: summary, expects: "a group of keys", nested: nested(Value.self),
