@@ -22,7 +22,8 @@ public struct Linear: Module {
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
     let (matrix, arithmetic) = weight.matrix
-    let input = arithmetic == .fast && matrix.dtype.isQuantized ? x.quantizedRows() : x
+    let rows = arithmetic.inputDType(for: matrix.dtype)
+    let input = rows == .float32 ? x : x.quantizedRows(rows)
     return input.matmul(matrix, bias: bias?.vector)
   }
 

@@ -240,6 +240,7 @@ KERNELS(avx512)
 
 angel_kernel angel_matmul_kernel(
   angel_isa isa, angel_dtype input, angel_dtype weight, [[maybe_unused]] angel_dtype third) {
+  if (input == ANGEL_BF16_ROWS) return weight == ANGEL_BF16 ? angel_matmul_bf16_kernel(isa) : NULL;
 #if defined(ANGEL_X86)
   if (isa >= ANGEL_ISA_AVX512) return kernel_avx512(input, weight);
   if (isa == ANGEL_ISA_AVX2) return kernel_avx2(input, weight);
