@@ -123,8 +123,8 @@ struct angel_matmul_engine {
   void (*stream)(angel_dtype weight, const struct angel_int8_tile *tile, const uint8_t *panel);
 };
 
-// The kernel of bfloat16 rows with bfloat16 weights.
-angel_kernel angel_matmul_bf16_kernel(angel_isa isa);
+// The kernel of bfloat16 rows with bfloat16 weights; its output is float32 or, `to_bf16`, rounded to bfloat16.
+angel_kernel angel_matmul_bf16_kernel(angel_isa isa, int to_bf16);
 void angel_scalar_bf16(const struct angel_bf16_tile *tile);
 #if defined(ANGEL_X86)
 void angel_avx2_bf16(const struct angel_bf16_tile *tile);

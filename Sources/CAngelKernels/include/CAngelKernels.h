@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "matmul.h"
 #include "quantize_rows.h"
+#include "arrange.h"
 #include "embedding.h"
 #include "rmsnorm.h"
 #include "add_rmsnorm.h"

@@ -1,7 +1,8 @@
 // matmul: output[r][n] = bias[n] + sum_k input[r][k] * weight[n][k]. dtypes: (input, weight, none).
 //   input f32 with every weight dtype: float32 arithmetic on dequantised weights.
 //   input int8_rows (see quantize_rows.h) with quantised weights: int32 sums inside a block, float32 across blocks.
-//   input bf16_rows (see quantize_rows.h) with bf16 weights: products of bfloat16, summed in float32.
+//   input bf16_rows (see quantize_rows.h) with bf16 weights: products of bfloat16, summed in float32. The third dtype may be
+//   bf16: then the sum, bias included, is rounded to bfloat16 (half to even) once.
 // Kernel contract: output[r][n] depends on row r and weight row n alone. Per lane the sum runs over k (or blocks)
 // ascending in one chain of fused multiply-adds; every instruction set and every tile shape keeps that order, so results
 // are equal bit for bit for any number of rows, parts and threads:
@@ -23,6 +24,6 @@ struct angel_matmul_arguments {
   const void *input;    // [rows, depth]
   const void *weight;   // packed panels of [columns, depth] (pack.h)
   const float *bias;    // [columns] or NULL
-  float *output;        // [rows, columns]
+  float *output;        // [rows, columns]; bf16 where the third dtype says so
   int64_t rows, depth, columns;
 };
