@@ -53,6 +53,23 @@ private struct BFloat16Product {
   }
 }
 
+extension BFloat16Product {
+  fileprivate func roundedOutput(_ isa: angel_isa, rows: Int, parts: Int32, bias: [Float]?) -> [UInt16] {
+    var output = [UInt16](repeating: 0xA5A5, count: rows * weight.columns)
+    let kernel = angel_kernel_lookup_for(isa, ANGEL_FAMILY_matmul, ANGEL_BF16_ROWS, ANGEL_BF16, ANGEL_BF16)
+    (bias ?? []).withUnsafeBufferPointer { biases in
+      output.withUnsafeMutableBytes { output in
+        let arguments = angel_matmul_arguments(
+          input: rounded.address, weight: weight.packed.address, bias: bias == nil ? nil : biases.baseAddress,
+          output: output.baseAddress?.assumingMemoryBound(to: Float.self), rows: Int64(rows),
+          depth: Int64(weight.depth), columns: Int64(weight.columns))
+        launch(kernel, arguments, parts: parts)
+      }
+    }
+    return output
+  }
+}
+
 @Suite struct BFloat16RowsTests {
   @Test("Rows are rounded half to even and padded with zeros")
   func rounds() {
@@ -172,6 +189,21 @@ private struct BFloat16Product {
     for isa in supportedSets {
       let isNaN = product.output(Launch(isa: isa, rows: 3)).map { Float(bitPattern: $0).isNaN }
       #expect(isNaN == (0..<15).map { (5..<10).contains($0) })
+    }
+  }
+
+  @Test("Output asked for in bfloat16 is the float32 output, bias included, rounded once", arguments: [1, 16, 65])
+  func roundedOutput(_ columns: Int) {
+    let product = BFloat16Product(columns: columns, depth: 70, rows: 9)
+    let bias = (0..<columns).map { Float($0) * 0.3 - 1 }
+    for bias in [nil, bias] {
+      let exact = product.output(Launch(isa: ANGEL_ISA_SCALAR, rows: 9), bias: bias)
+      let expected = exact.map { UInt16(truncatingIfNeeded: ($0 + 0x7FFF + ($0 >> 16 & 1)) >> 16) }
+      for isa in supportedSets {
+        for parts: Int32 in [1, 3] {
+          #expect(product.roundedOutput(isa, rows: 9, parts: parts, bias: bias) == expected, "\(isa) in \(parts) parts")
+        }
+      }
     }
   }
 

@@ -14,4 +14,7 @@
 #include "swiglu.h"
 #include "softmax.h"
 #include "primitives.h"
+#include "adamw.h"
+#include "sgd.h"
+#include "square_sum.h"
 #include "peaks.h"
