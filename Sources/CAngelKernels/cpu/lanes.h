@@ -30,6 +30,9 @@ ANGEL_INLINE f32x16 f32x16_load_first(const float *source, int64_t count) {
   for (int64_t i = 0; i < count; i++) lanes[i] = source[i];
   return f32x16_load(lanes);
 }
+ANGEL_INLINE f32x16 f32x16_load_first_or_all(const float *source, int64_t count) {
+  return count >= 16 ? f32x16_load(source) : f32x16_load_first(source, count);
+}
 ANGEL_INLINE void f32x16_store_first(float *target, f32x16 value, int64_t count) {
   float lanes[16];
   f32x16_store(lanes, value);

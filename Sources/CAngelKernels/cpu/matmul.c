@@ -239,7 +239,11 @@ KERNELS(avx512)
 #endif
 
 angel_kernel angel_matmul_kernel(
-  angel_isa isa, angel_dtype input, angel_dtype weight, [[maybe_unused]] angel_dtype third) {
+  angel_isa isa, angel_dtype input, angel_dtype weight, angel_dtype third) {
+  if (input == ANGEL_BF16_ROWS && weight == ANGEL_BF16 && (third == ANGEL_NO_DTYPE || third == ANGEL_BF16)) {
+    return angel_matmul_bf16_kernel(isa, third == ANGEL_BF16);
+  }
+  if (input == ANGEL_BF16_ROWS || third != ANGEL_NO_DTYPE) return NULL;
 #if defined(ANGEL_X86)
   if (isa >= ANGEL_ISA_AVX512) return kernel_avx512(input, weight);
   if (isa == ANGEL_ISA_AVX2) return kernel_avx2(input, weight);

@@ -35,9 +35,6 @@ static uint32_t part_rounds(const struct angel_peaks_arguments *a, int32_t part,
     for (int c = 0; c < chains; c++) sink ^= *(uint32_t *)(void *)&sums[c];                 \
     a->sinks[part] = sink;                                                                  \
   }
-#define ANGEL_TARGET_AVX512_BF16 \
-  __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16")))
-
 ANGEL_REGISTER_LOOP(
   f32_avx512, ANGEL_TARGET_AVX512, __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(x, y, sums[c]), CHAINS)
 // Twelve chains and two operands: AVX2 has sixteen registers.
