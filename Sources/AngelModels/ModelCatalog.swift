@@ -27,6 +27,8 @@ public struct LanguageModelEntry: Sendable {
   public let outline: @Sendable (Checkpoint) throws -> any LanguageModel
   /// Fills a model of this family from the checkpoint.
   public let load: @Sendable (inout any LanguageModel, Checkpoint, LoadingOptions) throws -> Void
+  /// What the checkpoint becomes in the plan's layout.
+  let translate: @Sendable (Checkpoint, ConversionPlan) throws -> ConvertedModel
 
   init<Model: LanguageModel>(_ type: Model.Type) {
     outline = { Model(try Model.configuration(of: $0)) }
@@ -37,6 +39,12 @@ public struct LanguageModelEntry: Sendable {
         report: options.report)
       try loader.load(into: &own)
       model = own
+    }
+    translate = { checkpoint, plan in
+      guard let family = Model.self as? any ConvertibleLanguageModel.Type else {
+        throw ConversionError("models of architecture '\(checkpoint.architecture)' cannot be converted yet")
+      }
+      return try family.translated(checkpoint, plan)
     }
   }
 }

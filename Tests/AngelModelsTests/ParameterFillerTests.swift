@@ -47,7 +47,8 @@ struct ParameterFillerTests {
     #expect((0.9...1.1).contains(deviation * 16))
   }
 
-  @Test("give finite logits, the same each time", arguments: [DType.bfloat16, .q4_0, .q6_K, .q2_K], Arithmetic.allCases)
+  @Test(
+    "give finite logits, the same each time", arguments: [DType.bfloat16, .q4_0, .q6_K, .q2_K], Arithmetic.allCases)
   func logits(of dtype: DType, _ arithmetic: Arithmetic) throws {
     let backend = try CPUBackend(threadCount: 1)
     let results = try (0..<2).map { _ in

@@ -18,6 +18,12 @@ public struct GGMLType: RawRepresentable, Hashable, Sendable {
     return (known.elements, known.bytes)
   }
 
+  /// The number of `dtype`; nil where the format has none.
+  public init?(_ dtype: DType) {
+    guard let number = Self.known.first(where: { $0.value.dtype == dtype })?.key else { return nil }
+    rawValue = number
+  }
+
   /// The names of the types that can be computed with, in the order of their numbers.
   public static let supportedNames: [String] = known.filter { $0.value.dtype != nil }.sorted { $0.key < $1.key }
     .map(\.value.name)

@@ -6,6 +6,7 @@
 #include "matmul.h"
 #include "quantize_rows.h"
 #include "embedding.h"
+#include "encode_rows.h"
 #include "rmsnorm.h"
 #include "add_rmsnorm.h"
 #include "rotary.h"
