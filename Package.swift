@@ -74,7 +74,7 @@ let package = Package(
     tests("AngelTensor", ["AngelCPU", "CAngelKernels"]),
     tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
-    tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
+    tests("AngelModels", ["AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
     tests(
       "AngelHCF",
       [

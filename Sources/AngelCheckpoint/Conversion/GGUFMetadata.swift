@@ -37,11 +37,8 @@ public enum GGUFMetadata {
     var bytes: [DType: Int] = [:]
     for tensor in tensors where tensor.shape.rank >= 2 { bytes[tensor.dtype, default: 0] += tensor.byteCount }
     let most = bytes.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .float32
-    var result: [Entry] = fileTypes[most].map { [("general.file_type", .unsigned($0))] } ?? []
-    if tensors.contains(where: { $0.dtype.isQuantized }) {
-      result.append(("general.quantization_version", .unsigned(2)))
-    }
-    return result
+    return (fileTypes[most].map { [("general.file_type", .unsigned($0))] } ?? [])
+      + [("general.quantization_version", .unsigned(2))]
   }
 
   /// `LlamaFileType` of the `gguf` package, for files mostly of one type.
