@@ -7,14 +7,22 @@ public import AngelTensor
 public enum ModelCatalog {
   /// Language models by the architecture name that checkpoints carry.
   public static let languageModels: [String: LanguageModelEntry] = [
+    "gemma3_text": .init(Gemma3Model.self),
+    "gpt2": .init(GPT2Model.self),
+    "hunyuan_v1_dense": .init(HunyuanDenseModel.self),
     "hunyuan_v1_moe": .init(HunyuanMoEModel.self),
     "llama": .init(LlamaModel.self),
+    "mistral": .init(MistralModel.self),
+    "qwen2": .init(Qwen2Model.self),
     "qwen3": .init(Qwen3Model.self),
     "qwen3_moe": .init(Qwen3MoEModel.self),
   ]
 
   /// Architectures that GGUF files call by another name than Hugging Face folders.
-  static let ggufNames = ["hunyuan-moe": "hunyuan_v1_moe", "qwen3moe": "qwen3_moe"]
+  static let ggufNames = [
+    "gemma3": "gemma3_text", "hunyuan-dense": "hunyuan_v1_dense", "hunyuan-moe": "hunyuan_v1_moe",
+    "qwen3moe": "qwen3_moe",
+  ]
 
   /// Text encoders by the architecture name that checkpoints carry.
   public static let textEncoders: [String: TextEncoderEntry] = [
@@ -23,8 +31,8 @@ public enum ModelCatalog {
 
   /// The entry for a checkpoint's architecture.
   public static func languageModel(for checkpoint: Checkpoint) throws(ModelError) -> LanguageModelEntry {
-    let name = checkpoint.architecture
-    guard let entry = languageModels[checkpoint.layout == .gguf ? ggufNames[name] ?? name : name] else {
+    guard let entry = languageModels[family(of: checkpoint)] else {
+      let name = checkpoint.architecture
       guard textEncoders[name] == nil else { throw .encodes(name, path: checkpoint.path) }
       throw .unknownArchitecture(
         checkpoint.architecture, path: checkpoint.path, known: languageModels.keys.sorted())
@@ -38,6 +46,15 @@ public enum ModelCatalog {
       throw .doesNotEncode(checkpoint.architecture, path: checkpoint.path, known: textEncoders.keys.sorted())
     }
     return entry
+  }
+
+  /// The name of a checkpoint's family here. In GGUF files Mistral calls itself llama, from which only its window tells it
+  /// apart.
+  private static func family(of checkpoint: Checkpoint) -> String {
+    let name = checkpoint.architecture
+    guard checkpoint.layout == .gguf else { return name }
+    if name == "llama", checkpoint.configuration["llama.attention.sliding_window"] != nil { return "mistral" }
+    return ggufNames[name] ?? name
   }
 }
 

@@ -22,6 +22,29 @@ struct OperationTests {
     try expectEqual(SwiGLU(), [gate, backend.random([count], seed: 4)], tolerance: 1e-6)
   }
 
+  @Test("layernorm", arguments: [(1, 1), (3, 7), (5, 64), (2, 768), (4, 1000)])
+  func layerNorm(rows: Int, width: Int) throws {
+    let backend = try TestBackend.make()
+    // A mean far from 0, which must be taken off before the squares are summed.
+    let x = backend.random([rows, width], seed: 1) + 30
+    let (weight, bias) = (backend.random([width], seed: 2), backend.random([width], seed: 3))
+    try expectEqual(LayerNormalization(epsilon: 1e-5), [x, weight, bias], tolerance: 1e-5)
+  }
+
+  @Test("gelu and geglu in both forms", arguments: [1, 15, 16, 33, 4096], [GELUForm.erf, .tanh])
+  func gelu(count: Int, form: GELUForm) throws {
+    let backend = try TestBackend.make()
+    let x = backend.random([count], seed: 3, scale: 4)
+    try expectEqual(GELU(form), [x], tolerance: 1e-6)
+    try expectEqual(GEGLU(form), [x, backend.random([count], seed: 4)], tolerance: 1e-6)
+  }
+
+  @Test("softcap", arguments: [1, 15, 16, 33, 4096])
+  func softCap(count: Int) throws {
+    let backend = try TestBackend.make()
+    try expectEqual(SoftCap(2.5), [backend.random([count], seed: 5, scale: 4)], tolerance: 1e-6)
+  }
+
   @Test("softmax", arguments: [(1, 1), (3, 15), (2, 4097)])
   func softmax(rows: Int, width: Int) throws {
     let backend = try TestBackend.make()

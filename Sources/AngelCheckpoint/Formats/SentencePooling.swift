@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 
 /// How a folder's encoder makes one vector of a text: the files that sentence-transformers writes beside a model.
 public struct SentencePooling: Hashable, Sendable {

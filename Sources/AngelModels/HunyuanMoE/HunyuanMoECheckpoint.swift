@@ -1,7 +1,6 @@
 public import AngelCheckpoint
 import AngelCore
 import AngelNN
-import Glibc
 
 extension HunyuanMoEModel {
   public static func configuration(of checkpoint: Checkpoint) throws -> HunyuanMoEConfiguration {
@@ -29,7 +28,7 @@ extension HunyuanMoEModel {
     result.experts = try experts(fields)
     result.contextLength = try fields.integer("max_position_embeddings", default: 2048)
     result.normEpsilon = try fields.float("rms_norm_eps", default: 1e-5)
-    (result.rotaryBase, result.rotaryScaling) = try rotary(
+    (result.rotaryBase, result.rotaryScaling) = try RotaryScaling.hunyuan(
       fields, size: result.headSize, contextLength: result.contextLength)
     result.tiesEmbeddings = try fields.bool("tie_word_embeddings", default: false)
     result.usesAttentionBias = try fields.bool("attention_bias", default: false)
@@ -55,20 +54,6 @@ extension HunyuanMoEModel {
         expertCount: counts[layer], expertsPerToken: used[layer], innerSize: inners[layer],
         sharedInnerSize: hasShared ? inner * shared[layer] : 0)
     }
-  }
-
-  /// The releases call their scaling dynamic, but a given alpha makes it one change of the base, whatever the length.
-  private static func rotary(_ fields: ConfigurationFields, size: Int, contextLength: Int) throws
-    -> (base: Float, scaling: RotaryScaling)
-  {
-    let nested = try fields.fields("rope_parameters") ?? fields.fields("rope_scaling")
-    guard let nested, nested["alpha"] != nil else {
-      return try RotaryScaling.huggingFace(fields, size: size, contextLength: contextLength)
-    }
-    let base = try nested.float("rope_theta", default: fields.float("rope_theta", default: 10_000))
-    let alpha = try nested.float("alpha")
-    guard alpha > 0, size > 2 else { throw nested.wrong("alpha", nested["alpha"] ?? .null, "a number above 0") }
-    return (base * powf(alpha, Float(size) / Float(size - 2)), .none)
   }
 
   /// Parts of the family's code that its published first generation leaves switched off.
