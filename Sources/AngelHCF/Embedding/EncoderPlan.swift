@@ -6,11 +6,11 @@ import AngelNN
 import AngelTensor
 
 /// The memory an encoder takes, found by running its longest step without arithmetic.
-package struct EncoderPlan {
+struct EncoderPlan {
   /// Bytes by kind.
-  package let bytes: [MemoryKind: Int]
+  let bytes: [MemoryKind: Int]
 
-  package init(_ checkpoint: Checkpoint, _ pooling: SentencePooling, arithmetic: Arithmetic) throws {
+  init(_ checkpoint: Checkpoint, _ pooling: SentencePooling, arithmetic: Arithmetic) throws {
     let backend = ShapesBackend()
     let entry = try ModelCatalog.textEncoder(for: checkpoint)
     var model = try entry.outline(checkpoint)
@@ -25,7 +25,7 @@ package struct EncoderPlan {
   }
 
   /// Throws when the plan does not fit `budget`; a page holds one kind of memory only, so what counts is whole pages.
-  package func check(budget: Int) throws(EngineError) {
+  func check(budget: Int) throws(EngineError) {
     let needed = bytes.values.reduce(0) { $0 + ($1 + Page.byteCount - 1) / Page.byteCount } * Page.byteCount
     guard needed > budget else { return }
     throw .encoderMemoryExceeded(needed: needed, weights: bytes[.weights] ?? 0, budget: budget)

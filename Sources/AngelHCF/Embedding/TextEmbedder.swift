@@ -1,6 +1,6 @@
 public import AngelCheckpoint
 public import AngelMemory
-public import AngelModels
+import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
