@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Hostile models with experts")
 struct HostileExpertTests {
-  static let qwen: [HostileCase] = [
+  static let ofQwen: [HostileCase] = [
     .field("num_experts_per_tok", 9, "the number of experts a token uses is 9"),
     .field("num_experts_per_tok", 0, "'num_experts_per_tok' is 0"),
     .field("num_experts", 9, "no tensor 'model.layers.0.mlp.experts.8.gate_proj.weight'"),
@@ -30,7 +30,7 @@ struct HostileExpertTests {
     },
   ]
 
-  static let stacked: [HostileCase] = [
+  static let stackedOnes: [HostileCase] = [
     .field("num_experts", 4, "no place for tensor 'model.layers.0.mlp.experts."),
     .field("num_experts", 6, "6 or more"),
     .field("moe_intermediate_size", 23, "configuration asks for entries of"),
@@ -40,7 +40,7 @@ struct HostileExpertTests {
     },
   ]
 
-  static let hunyuan: [HostileCase] = [
+  static let ofHunyuan: [HostileCase] = [
     .field("moe_topk", [2], "'moe_topk' is [2], expected 2 whole numbers"),
     .field("moe_topk", [2, "two"], "'moe_topk'"),
     .field("moe_topk", [2, 9], "the number of experts a token uses is 9"),
@@ -53,13 +53,13 @@ struct HostileExpertTests {
     .scaling(["type": "dynamic", "alpha": 1e38], "the rotary frequency"),
   ]
 
-  @Test("are refused by name", arguments: qwen)
+  @Test("are refused by name", arguments: ofQwen)
   func qwen(_ example: HostileCase) throws { try refuse(example, "qwen3_moe-tiny") }
 
-  @Test("are refused by name, with stacked experts", arguments: stacked)
+  @Test("are refused by name, with stacked experts", arguments: stackedOnes)
   func stacked(_ example: HostileCase) throws { try refuse(example, "qwen3_moe-tiny-stacked") }
 
-  @Test("are refused by name, with sizes as lists", arguments: hunyuan)
+  @Test("are refused by name, with sizes as lists", arguments: ofHunyuan)
   func hunyuan(_ example: HostileCase) throws { try refuse(example, "hunyuan_v1_moe-tiny") }
 
   private func refuse(_ example: HostileCase, _ name: String) throws {
