@@ -13,6 +13,7 @@ public enum ModelCatalog {
     "hunyuan_v1_moe": .init(HunyuanMoEModel.self),
     "llama": .init(LlamaModel.self),
     "mistral": .init(MistralModel.self),
+    "mixtral": .init(MixtralModel.self),
     "qwen2": .init(Qwen2Model.self),
     "qwen3": .init(Qwen3Model.self),
     "qwen3_moe": .init(Qwen3MoEModel.self),
@@ -48,11 +49,12 @@ public enum ModelCatalog {
     return entry
   }
 
-  /// The name of a checkpoint's family here. In GGUF files Mistral calls itself llama, from which only its window tells it
-  /// apart.
+  /// The name of a checkpoint's family here. In GGUF files Mistral and Mixtral call themselves llama, from which only a window
+  /// and experts tell them apart.
   private static func family(of checkpoint: Checkpoint) -> String {
     let name = checkpoint.architecture
     guard checkpoint.layout == .gguf else { return name }
+    if name == "llama", checkpoint.configuration["llama.expert_count"]?.integer ?? 0 > 0 { return "mixtral" }
     if name == "llama", checkpoint.configuration["llama.attention.sliding_window"] != nil { return "mistral" }
     return ggufNames[name] ?? name
   }

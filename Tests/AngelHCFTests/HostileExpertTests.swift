@@ -8,8 +8,9 @@ struct HostileExpertTests {
   static let ofQwen: [HostileCase] = [
     .field("num_experts_per_tok", 9, "the number of experts a token uses is 9"),
     .field("num_experts_per_tok", 0, "'num_experts_per_tok' is 0"),
-    .field("num_experts", 9, "no tensor 'model.layers.0.mlp.experts.8.gate_proj.weight'"),
-    .field("num_experts", 7, "no place for tensor 'model.layers.0.mlp.experts.7."),
+    .field("num_experts", 9, "configuration asks for [9, 32]"),
+    experts(9, "no tensor 'model.layers.0.mlp.experts.8.gate_proj.weight'"),
+    experts(7, "no place for tensor 'model.layers.0.mlp.experts.7."),
     .field("num_experts", .integer(1 << 40), "'num_experts'"),
     .field("moe_intermediate_size", 31, "configuration asks for"),
     .field("decoder_sparse_step", 0, "'decoder_sparse_step' is 0"),
@@ -31,8 +32,8 @@ struct HostileExpertTests {
   ]
 
   static let stackedOnes: [HostileCase] = [
-    .field("num_experts", 4, "no place for tensor 'model.layers.0.mlp.experts."),
-    .field("num_experts", 6, "6 or more"),
+    experts(4, "no place for tensor 'model.layers.0.mlp.experts."),
+    experts(6, "6 or more"),
     .field("moe_intermediate_size", 23, "configuration asks for entries of"),
     HostileCase("a stack with an axis less", "configuration asks for entries of") {
       let name = "model.layers.0.mlp.experts.gate_up_proj"
@@ -49,9 +50,20 @@ struct HostileExpertTests {
     .field("use_mla", true, "'use_mla' is true"),
     .field("use_qk_norm", false, "'use_qk_norm' is false"),
     .field("moe_layer_num_skipped", 1, "'moe_layer_num_skipped' is 1"),
-    .scaling(["type": "dynamic", "alpha": -1000.0], "'alpha' is -1000.0"),
-    .scaling(["type": "dynamic", "alpha": 1e38], "the rotary frequency"),
+    .scaling(["type": "dynamic", "alpha": -1000.0], "'alpha' is -1000"),
+    .scaling(["type": "dynamic", "alpha": 1e38], "'alpha' is 1e+38"),
   ]
+
+  /// A configuration and routers of that many experts, not the experts themselves.
+  private static func experts(_ count: Int, _ message: String) -> HostileCase {
+    HostileCase("\(count) experts", message) { model in
+      model.configuration["num_experts"] = .integer(count)
+      for layer in 0..<2 {
+        model.tensors["model.layers.\(layer).mlp.gate.weight"] = .init(
+          [count, 32], [Float](repeating: 0, count: count * 32))
+      }
+    }
+  }
 
   @Test("are refused by name", arguments: ofQwen)
   func qwen(_ example: HostileCase) throws { try refuse(example, "qwen3_moe-tiny") }
