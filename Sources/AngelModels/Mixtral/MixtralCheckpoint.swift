@@ -11,7 +11,8 @@ extension MixtralModel {
       }
     try configuration.check(path: checkpoint.path)
     try MixtureOfExperts.Shape.check(
-      [MixtureOfExperts.Shape](repeating: configuration.experts, count: configuration.layerCount), path: checkpoint.path)
+      [MixtureOfExperts.Shape](repeating: configuration.experts, count: configuration.layerCount), path: checkpoint.path
+    )
     let names = Self.names(for: configuration)
     configuration.tiesEmbeddings = try names.tiesHead(in: checkpoint, declared: configuration.tiesEmbeddings)
     return configuration
