@@ -81,7 +81,7 @@ def write(path, config, weights, quantization, rope_frequency_divisors=None):
 
 
 def add_metadata(writer, config, quantization):
-    """The hyper-parameters and the tokenizer."""
+    """The hyper-parameters of a model with rotary positions, and the tokenizer."""
     writer.add_name(f"{config['model_type']}-tiny")
     writer.add_file_type(FILE_TYPES[quantization])
     writer.add_block_count(config["num_hidden_layers"])
@@ -98,6 +98,11 @@ def add_metadata(writer, config, quantization):
     writer.add_key_length(config["head_dim"])
     writer.add_value_length(config["head_dim"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    add_tokenizer(writer)
+
+
+def add_tokenizer(writer):
+    """The tiny tokenizer."""
     tokens = tiny_tokenizer.tokens()
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")

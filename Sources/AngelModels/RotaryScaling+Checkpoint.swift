@@ -1,6 +1,7 @@
 import AngelCheckpoint
 import AngelCore
 import AngelNN
+import Glibc
 
 extension RotaryScaling {
   /// Base and scaling from a Hugging Face configuration: `rope_theta` with `rope_scaling`, or the newer `rope_parameters`.
@@ -12,7 +13,14 @@ extension RotaryScaling {
       try nested?["rope_theta"] != nil
       ? nested?.float("rope_theta") ?? 10_000 : fields.float("rope_theta", default: 10_000)
     guard let nested else { return (base, .none) }
-    let type = (nested["rope_type"] ?? nested["type"])?.string ?? "default"
+    return (base, try scaling(nested, beside: fields, size: size, contextLength: contextLength))
+  }
+
+  /// The scaling that `nested` describes; `fields` is the whole configuration.
+  static func scaling(
+    _ nested: ConfigurationFields, beside fields: ConfigurationFields, size: Int, contextLength: Int
+  ) throws -> RotaryScaling {
+    let type = nested.type
     // The length before stretching: beside the scaling, inside it, or the model's own.
     let original =
       try fields["original_max_position_embeddings"] != nil
@@ -20,23 +28,37 @@ extension RotaryScaling {
       : nested.integer("original_max_position_embeddings", default: contextLength)
     let implied = Float(contextLength) / Float(original)
     switch type {
-    case "default": return (base, .none)
-    case "linear": return (base, .linear(try nested.positive("factor")))
-    case "dynamic": return (base, .dynamic(factor: try nested.positive("factor"), originalLength: contextLength))
+    case "default": return .none
+    case "linear": return .linear(try nested.positive("factor"))
+    case "dynamic": return .dynamic(factor: try nested.positive("factor"), originalLength: contextLength)
     case "llama3":
-      return (
-        base,
-        .llama3(
-          Llama3Bands(
-            factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
-            highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
-      )
-    case "yarn": return (base, .yarn(try yarn(nested, originalLength: original, implied: implied)))
+      return .llama3(
+        Llama3Bands(
+          factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
+          highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
+    case "yarn": return .yarn(try yarn(nested, originalLength: original, implied: implied))
     case "longrope":
-      return (base, .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2)))
+      return .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2))
     default:
       throw nested.wrong("rope_type", .string(type), "default, linear, dynamic, llama3, yarn or longrope")
     }
+  }
+
+  /// Base and scaling of a Hunyuan model: its releases call the scaling dynamic, but a given alpha makes it one change of
+  /// the base, whatever the length.
+  static func hunyuan(_ fields: ConfigurationFields, size: Int, contextLength: Int) throws
+    -> (base: Float, scaling: RotaryScaling)
+  {
+    let nested = try fields.fields("rope_parameters") ?? fields.fields("rope_scaling")
+    guard let nested, nested["alpha"] != nil, nested.type == "dynamic" else {
+      return try huggingFace(fields, size: size, contextLength: contextLength)
+    }
+    let base = try nested.float("rope_theta", default: fields.float("rope_theta", default: 10_000))
+    let alpha = try nested.positive("alpha")
+    guard size > 2 else { throw nested.wrong("alpha", nested["alpha"] ?? .null, "heads wider than 2") }
+    let stretched = base * powf(alpha, Float(size) / Float(size - 2))
+    guard stretched.isFinite else { throw nested.wrong("alpha", nested["alpha"] ?? .null, "a base below 3e38") }
+    return (stretched, .none)
   }
 
   private static func yarn(_ fields: ConfigurationFields, originalLength: Int, implied: Float) throws -> YaRN {
@@ -121,8 +143,11 @@ extension RotaryScaling {
 }
 
 extension ConfigurationFields {
+  /// The kind of a rotary scaling, under its new name or its old one.
+  fileprivate var type: String { (self["rope_type"] ?? self["type"])?.string ?? "default" }
+
   /// A number above zero.
-  fileprivate func positive(_ key: String, default fallback: Float? = nil) throws(CheckpointError) -> Float {
+  func positive(_ key: String, default fallback: Float? = nil) throws(CheckpointError) -> Float {
     let value = try float(key, default: fallback)
     guard value > 0 else { throw wrong(key, self[key] ?? .number(Double(value)), "a number above 0") }
     return value

@@ -2,26 +2,50 @@ public import AngelTensor
 
 /// What a forward pass needs beside its tokens. Rows of a step are tokens of any number of sequences, laid end to end.
 public struct ForwardContext: Sendable {
-  /// Keys and values of earlier tokens, and where each row of this step stands: its sequence and its position.
-  public let cache: PagedCache
+  /// Where attention finds keys and values.
+  private enum Source {
+    /// Earlier tokens in cache blocks, to which each step adds its own.
+    case cache(PagedCache)
+    /// The rows themselves, whole sequences at once: training, scoring, encoders.
+    case rows(Segments)
+  }
+
+  private let source: Source
   /// Tokens known of the sequence when the step began, this step's included; rotary scalings that depend on the length
   /// use it, so that the chunks of one prompt agree.
   public let sequenceLength: Int
 
+  /// A step of sequences whose earlier tokens are in `cache`.
   public init(cache: PagedCache, sequenceLength: Int) {
-    self.cache = cache
+    source = .cache(cache)
     self.sequenceLength = sequenceLength
   }
 
-  /// [R] int32: the absolute position of each row.
-  public var positions: Tensor { cache.rowPositions }
+  /// A step of whole sequences, without a cache.
+  public init(segments: Segments) {
+    source = .rows(segments)
+    sequenceLength = segments.longest
+  }
 
-  /// Stores this step's keys and values ([R, kvHeads, headSize], rotated) and attends with `queries` [R, heads, headSize]
-  /// over everything the rows may see: [R, heads, headSize].
+  /// [R] int32: the position of each row in its sequence.
+  public var positions: Tensor {
+    switch source {
+    case .cache(let cache): cache.rowPositions
+    case .rows(let segments): segments.positions
+    }
+  }
+
+  /// Attends with `queries` [R, heads, headSize] over everything the rows may see of their own sequence, this step's keys
+  /// and values ([R, kvHeads, headSize], rotated) included: [R, heads, headSize]. A cache stores them first.
   public func attention(
     _ queries: Tensor, keys: Tensor, values: Tensor, layer: Int, shape: AttentionShape
   ) -> Tensor {
-    cache.store(keys: keys, values: values, layer: layer)
-    return cache.attend(queries, layer: layer, shape: shape)
+    switch source {
+    case .cache(let cache):
+      cache.store(keys: keys, values: values, layer: layer)
+      return cache.attend(queries, layer: layer, shape: shape)
+    case .rows(let segments):
+      return segmentAttention(queries, keys: keys, values: values, segments: segments, shape: shape)
+    }
   }
 }

@@ -8,8 +8,8 @@ public struct Linear: Module {
   /// [outputs]
   public var bias: Parameter?
 
-  public init(_ inputs: Int, _ outputs: Int, usesBias: Bool = false) {
-    weight = Parameter([outputs, inputs], .matrix)
+  public init(_ inputs: Int, _ outputs: Int, usesBias: Bool = false, role: Parameter.Role = .matrix) {
+    weight = Parameter([outputs, inputs], role)
     bias = usesBias ? Parameter([outputs], .vector) : nil
   }
 

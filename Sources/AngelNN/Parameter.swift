@@ -10,6 +10,8 @@ public final class Parameter: Sendable {
   public enum Role: Sendable {
     /// The weight of a linear layer or an embedding, [outputs, inputs]: held in packed panels of the file's dtype.
     case matrix
+    /// A small matrix whose values are never rounded and whose products are always in float32: the router of experts.
+    case exactMatrix
     /// A norm's weight or a bias: held in float32.
     case vector
   }

@@ -42,6 +42,7 @@ import Testing
       (ANGEL_FAMILY_log, { log($0) }, [0.1, 1, 1e6]), (ANGEL_FAMILY_sqrt, { $0.squareRoot() }, [0, 2, 1e10]),
       (ANGEL_FAMILY_sin, { sin($0) }, [0.5, -100]), (ANGEL_FAMILY_cos, { cos($0) }, [0.5, -100]),
       (ANGEL_FAMILY_tanh, { tanh($0) }, [-9, -0.1, 0.7, 3]),
+      (ANGEL_FAMILY_erf, { erf($0) }, [-9, -0.1, 0.7, 3]),
     ]
     for (family, function, points) in cases {
       let input = (0..<5).flatMap { _ in points }

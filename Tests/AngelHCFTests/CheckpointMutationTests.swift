@@ -3,6 +3,7 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelMemory
+import AngelModels
 import AngelTesting
 import Glibc
 import Testing
@@ -11,7 +12,7 @@ import Testing
 @Suite("Damaged checkpoints")
 struct CheckpointMutationTests {
   private let folder: TemporaryFolder
-  /// For each of the two tests.
+  /// For a GGUF file and for a folder; a quarter for each further family.
   private let caseCount = Environment.current().runsAllTests ? 10_000 : 1000
 
   init() throws { folder = try TemporaryFolder() }
@@ -21,7 +22,7 @@ struct CheckpointMutationTests {
     let sound = try Goldens.bytes("models/llama-tiny/llama-tiny-Q4_0.gguf")
     let header = sound.count - 0x8000
     var random = SeededRandom(seed: 11)
-    let outcome = try survey { mutated in
+    let outcome = try survey(caseCount) { mutated in
       mutated = sound
       for _ in 0..<Int.random(in: 1...4, using: &random) {
         let place = Int.random(in: 0..<header, using: &random)
@@ -43,12 +44,14 @@ struct CheckpointMutationTests {
     #expect(outcome.results > caseCount / 20 && outcome.errors > caseCount / 4)
   }
 
-  @Test("a folder with damaged values in config.json gives a result or one clear line")
-  func configuration() throws {
+  @Test(
+    "a folder with damaged values in config.json gives a result or one clear line",
+    arguments: ModelCatalog.languageModels.keys.sorted())
+  func configuration(of family: String) throws {
     for name in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
-      try folder.link(Goldens.path("models/llama-tiny/\(name)"), as: name)
+      try folder.link(Goldens.path("models/\(family)-tiny/\(name)"), as: name)
     }
-    let sound = try #require(Goldens.json("models/llama-tiny/config.json").object)
+    let sound = try #require(Goldens.json("models/\(family)-tiny/config.json").object)
     let values: [JSONValue] = [
       .null, .bool(true), .bool(false), .string(""), .string("llama"), .string("yarn"), .array([]), .object(.init()),
       .array([.integer(2), .string("x")]), .number(0.5), .number(-1e308), .number(1e308), .integer(.max),
@@ -58,8 +61,9 @@ struct CheckpointMutationTests {
       .object(JSONObject([("rope_type", "longrope"), ("short_factor", [1]), ("long_factor", [])])),
     ]
     var random = SeededRandom(seed: 12)
-    let keys = sound.members.map(\.key) + ["rope_parameters", "original_max_position_embeddings"]
-    let outcome = try survey { mutated in
+    let keys = sound.members.map(\.key) + ["rope_parameters", "original_max_position_embeddings", "layer_types"]
+    let caseCount = family == "llama" ? caseCount : caseCount / 4
+    let outcome = try survey(caseCount) { mutated in
       var object = sound
       for _ in 0..<Int.random(in: 1...2, using: &random) {
         let key = keys[Int.random(in: 0..<keys.count, using: &random)]
@@ -79,7 +83,9 @@ struct CheckpointMutationTests {
   }
 
   /// Runs every case over one small pool, and holds errors to one line and memory to half a gigabyte.
-  private func survey(_ makeCase: (inout [UInt8]) throws -> String) throws -> (results: Int, errors: Int) {
+  private func survey(
+    _ caseCount: Int, _ makeCase: (inout [UInt8]) throws -> String
+  ) throws -> (results: Int, errors: Int) {
     let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 1)
     let before = Self.peakBytes
     var (results, errors) = (0, 0)

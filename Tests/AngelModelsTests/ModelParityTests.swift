@@ -122,7 +122,10 @@ struct ModelShapeTests {
     #expect(backend.pool.usage[.weights].byteCount == plan.bytes[.weights])
     #expect(backend.pool.usage[.activations].peakByteCount <= plan.bytes[.activations] ?? 0)
     #expect(backend.pool.usage[.activations].byteCount == 0)
-    #expect(plan.bytes[.keyValueCache] == 4 * 2 * 2 * checkpoint.headWidth * 16 * 2 * 2)
+    // Four blocks of 16 tokens, keys and values of two bytes an element.
+    let geometry = session.model.configuration.cacheGeometry
+    let elements = geometry.layerCount * geometry.keyValueHeadCount * geometry.headSize
+    #expect(plan.bytes[.keyValueCache] == 4 * 16 * elements * 2 * 2)
   }
 
   @Test("every child of a model is visited", arguments: ModelParityTests.folders)
@@ -140,20 +143,20 @@ struct ModelShapeTests {
     }
     walk(model, name)
     #expect(missing == [])
-    #expect(visited.count == checkpoint.tensors.count)
+    #expect(Set(model.sources(in: checkpoint)) == Set(checkpoint.weightNames))
   }
 
   @Test("the name table is two-way for every tensor of a file", arguments: ModelParityTests.folders)
   func names(_ name: String) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/\(name)"))
     let model = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
-    func names(of model: some LanguageModel) -> NameTable { type(of: model).names(for: model.configuration) }
-    let table = names(of: model)
-    for tensor in checkpoint.tensorNames {
+    let table = model.names
+    for tensor in checkpoint.weightNames {
       let path = try #require(table.parameter(forTensor: tensor, in: .huggingFace))
-      #expect(table.tensor(forParameter: path, in: .huggingFace)?.name == tensor)
+      #expect(table.places(ofParameter: path, in: .huggingFace).contains { $0.name == tensor })
       let gguf = try #require(table.tensor(forParameter: path, in: .gguf)?.name)
-      #expect(table.parameter(forTensor: gguf, in: .gguf) == path)
+      let entry = table.tensor(forParameter: path, in: .gguf)?.entry ?? 0
+      #expect(table.parameter(forTensor: gguf, in: .gguf, entry: entry) == path)
     }
   }
 
@@ -178,6 +181,9 @@ struct ModelContractTests {
   func batchInvariance() throws {
     for file in [
       "llama-tiny/llama-tiny-F32.gguf", "llama-tiny/llama-tiny-Q8_0.gguf", "llama-tiny/llama-tiny-Q4_0.gguf",
+      "qwen3_moe-tiny/qwen3_moe-tiny-Q8_0.gguf", "hunyuan_v1_moe-tiny/hunyuan_v1_moe-tiny-F16.gguf",
+      "gemma3_text-tiny/gemma3_text-tiny-fields-Q8_0.gguf", "gpt2-tiny/gpt2-tiny-Q8_0.gguf",
+      "mistral-tiny/mistral-tiny-window-Q8_0.gguf",
     ] {
       for arithmetic in Arithmetic.allCases {
         var reference: [[Float]]?
@@ -203,9 +209,14 @@ struct ModelContractTests {
 
 @Suite("A recorded decode step")
 struct RecordedStepTests {
-  @Test("replayed tokens have the bits of a whole pass, across blocks and sequences", arguments: [1, 2])
-  func replay(threads: Int) throws {
-    let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))
+  @Test(
+    "replayed tokens have the bits of a whole pass, across blocks and sequences", arguments: [1, 2],
+    [
+      "llama-tiny/llama-tiny-Q4_0.gguf", "qwen3_moe-tiny/qwen3_moe-tiny-Q8_0.gguf", "hunyuan_v1_moe-tiny",
+      "gemma3_text-tiny/gemma3_text-tiny-fields-Q8_0.gguf", "gpt2-tiny", "mistral-tiny",
+    ])
+  func replay(threads: Int, model: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/" + model))
     let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: threads)
     let engine = try makeEngine(checkpoint, on: backend, arithmetic: .fast, options: EngineOptions())
     for run in 0..<3 {
@@ -255,11 +266,20 @@ func makeEngine(
   return try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
 }
 
-extension Checkpoint {
-  fileprivate var headWidth: Int {
-    configuration["head_dim"]?.integer
-      ?? (configuration["hidden_size"]?.integer ?? 0) / (configuration["num_attention_heads"]?.integer ?? 1)
+extension LanguageModel {
+  var names: NameTable { Self.names(for: configuration) }
+
+  /// The tensors of a folder that the parameters are read from.
+  fileprivate func sources(in checkpoint: Checkpoint) -> [String] {
+    parameterShapes().flatMap { path, _ in
+      names.places(ofParameter: path, in: checkpoint.layout).map(\.name).filter(checkpoint.contains).prefix(1)
+    }
   }
+}
+
+extension Checkpoint {
+  /// The names of what is trained: the first release of GPT-2 has its causal masks beside the weights.
+  fileprivate var weightNames: [String] { tensorNames.filter { !$0.hasSuffix(".attn.bias") } }
 }
 
 extension JSONValue {

@@ -22,6 +22,29 @@ struct OperationTests {
     try expectEqual(SwiGLU(), [gate, backend.random([count], seed: 4)], tolerance: 1e-6)
   }
 
+  @Test("layernorm", arguments: [(1, 1), (3, 7), (5, 64), (2, 768), (4, 1000)])
+  func layerNorm(rows: Int, width: Int) throws {
+    let backend = try TestBackend.make()
+    // A mean far from 0, which must be taken off before the squares are summed.
+    let x = backend.random([rows, width], seed: 1) + 30
+    let (weight, bias) = (backend.random([width], seed: 2), backend.random([width], seed: 3))
+    try expectEqual(LayerNormalization(epsilon: 1e-5), [x, weight, bias], tolerance: 1e-5)
+  }
+
+  @Test("gelu and geglu in both forms", arguments: [1, 15, 16, 33, 4096], [GELUForm.erf, .tanh])
+  func gelu(count: Int, form: GELUForm) throws {
+    let backend = try TestBackend.make()
+    let x = backend.random([count], seed: 3, scale: 4)
+    try expectEqual(GELU(form), [x], tolerance: 1e-6)
+    try expectEqual(GEGLU(form), [x, backend.random([count], seed: 4)], tolerance: 1e-6)
+  }
+
+  @Test("softcap", arguments: [1, 15, 16, 33, 4096])
+  func softCap(count: Int) throws {
+    let backend = try TestBackend.make()
+    try expectEqual(SoftCap(2.5), [backend.random([count], seed: 5, scale: 4)], tolerance: 1e-6)
+  }
+
   @Test("softmax", arguments: [(1, 1), (3, 15), (2, 4097)])
   func softmax(rows: Int, width: Int) throws {
     let backend = try TestBackend.make()
@@ -57,6 +80,24 @@ struct OperationTests {
     #expect(backend2 == [columns, depth])
   }
 
+  @Test("grouped products and their weighted sum", arguments: [(1, 1, 1), (3, 17, 2), (21, 100, 3)])
+  func experts(rows: Int, depth: Int, count: Int) throws {
+    let backend = try TestBackend.make()
+    let matrices = (0..<5).map { index in
+      let weights: [Float] = Tensor.values([33, depth], seed: 40 + UInt64(index))
+      return weights.withUnsafeBytes {
+        PackedMatrix(rows: $0, dtype: .float32, columns: 33, depth: depth, on: backend)
+      }
+    }
+    let routing = backend.random([rows, 5], seed: 13, scale: 4).softmax().routed(toBest: count, normalizing: true)
+    let order = routing.order(expertCount: 5)
+    let grouped = backend.random([rows, depth], seed: 14).rows(order.rows)
+    let operation = ExpertProduct(ExpertMatrices(matrices))
+    try expectEqual(operation, [grouped, order.offsets, order.experts], tolerance: 1e-6)
+    let products = grouped.matmul(ExpertMatrices(matrices), order)
+    try expectEqual(ExpertSum(), [products, routing.weights, order.places], tolerance: 1e-6)
+  }
+
   @Test("paged attention equals dense attention", arguments: [(0, Float(0)), (5, 0), (0, 3)])
   func attention(window: Int, softCap: Float) throws {
     let backend = try TestBackend.make()
@@ -87,7 +128,11 @@ struct OperationTests {
 
   private func expectEqual(_ operation: some TensorOperation, _ inputs: [Tensor], tolerance: Double) throws {
     let result =
-      inputs.count == 1 ? operation(inputs[0]) : operation(inputs[0], inputs[1])
+      switch inputs.count {
+      case 1: operation(inputs[0])
+      case 2: operation(inputs[0], inputs[1])
+      default: operation(inputs[0], inputs[1], inputs[2])
+      }
     let got: [Float] = try result.read()
     let wide = inputs.map { $0.dtype == .float32 ? $0.cast(to: .float64) : $0 }
     let composed = try #require(operation.composed(wide))

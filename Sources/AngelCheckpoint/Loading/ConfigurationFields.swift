@@ -37,6 +37,23 @@ public struct ConfigurationFields {
     return integer
   }
 
+  /// One whole number in `range` for each of `count` layers: a list of as many or more, one number for all of them, or
+  /// `fallback` when the key is absent.
+  public func integers(
+    _ key: String, in range: ClosedRange<Int> = 1...1 << 31, count: Int, default fallback: Int? = nil
+  )
+    throws(CheckpointError) -> [Int]
+  {
+    guard let value = self[key], let list = value.array else {
+      return [Int](repeating: try integer(key, in: range, default: fallback), count: count)
+    }
+    let integers = list.prefix(count).compactMap(\.integer)
+    guard integers.count == count, integers.allSatisfy(range.contains) else {
+      throw wrong(key, value, "\(count) whole numbers from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return integers
+  }
+
   /// A finite number, or `fallback` when the key is absent.
   public func float(_ key: String, default fallback: Float? = nil) throws(CheckpointError) -> Float {
     guard let value = self[key] else {
@@ -45,6 +62,14 @@ public struct ConfigurationFields {
     }
     guard let double = value.double, Float(double).isFinite else { throw wrong(key, value, "a number") }
     return Float(double)
+  }
+
+  /// A whole number in `range`, nil where the file says null, or `fallback` when the key is absent.
+  public func integerOrNull(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, default fallback: Int?)
+    throws(CheckpointError) -> Int?
+  {
+    guard let value = object[prefix + key] else { return fallback }
+    return value.isNull ? nil : try integer(key, in: range)
   }
 
   /// A truth value, or `fallback` when the key is absent.

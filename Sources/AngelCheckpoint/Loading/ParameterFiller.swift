@@ -37,7 +37,11 @@ public struct ParameterFiller {
           Tensor(
             [Float](repeating: value, count: parameter.shape.elementCount), shape: parameter.shape, on: backend,
             kind: .weights))
-      case .matrix: parameter.value = .matrix(try matrix(parameter.shape, stream: UInt64(index)), arithmetic)
+      case .matrix:
+        let packed = try matrix(parameter.shape, dtype, stream: UInt64(index))
+        parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
+      case .exactMatrix:
+        parameter.value = .matrix(try matrix(parameter.shape, .float32, stream: UInt64(index)), .f32)
       }
       index += 1
       report(index, shapes.count)
@@ -54,19 +58,18 @@ public struct ParameterFiller {
   }
 
   /// A few random rows in a random order: as good as all different for speed, without a second copy of the matrix.
-  private func matrix(_ shape: Shape, stream: UInt64) throws -> PackedMatrix {
+  private func matrix(_ shape: Shape, _ dtype: DType, stream: UInt64) throws -> PackedMatrix {
     let (columns, depth) = (shape[0], shape[1])
     let count = min(columns, 64)
     let rows = RandomRows(
       count: count, depth: depth, dtype: dtype, deviation: 1 / Float(depth).squareRoot(), stream: stream)
     let generator = PhiloxGenerator(seed: 1, stream: stream)
     let order = (0..<columns).map { Int32(generator.word(at: UInt64($0)) % UInt32(count)) }
-    let packed = try rows.bytes.withUnsafeBytes { bytes in
+    return try rows.bytes.withUnsafeBytes { bytes in
       let packed = PackedMatrix(
         rows: bytes, dtype: dtype, columns: columns, depth: depth, rowOrder: order, on: backend)
       try backend.synchronize()
       return packed
     }
-    return arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed
   }
 }

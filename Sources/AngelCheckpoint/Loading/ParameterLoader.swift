@@ -25,14 +25,15 @@ public struct ParameterLoader {
   /// Loads every parameter of `model`; throws at the first that is missing, misshapen or of an unusable dtype, and for
   /// tensors that the model would leave out.
   public func load(into model: inout some Module) throws {
-    let records = try model.parameterShapes().map { try (record(for: $0.path, $0.parameter), $0.path) }
-    try requireNothingLeftOut(Set(records.map(\.1)))
-    let total = records.reduce(0) { $0 + $1.0.byteRange.count }
+    let sources = try model.parameterShapes().map { try source(of: $0.path, $0.parameter) }
+    try requireNothingLeftOut(Set(sources.map(\.path)))
+    try requireEqualTypes(sources)
+    let total = sources.reduce(0) { $0 + $1.record.byteRange.count }
     var index = 0
     var read = 0
-    try model.visitParameters { path, parameter in
-      let record = records[index].0
-      try load(record, path, into: parameter)
+    try model.visitParameters { _, parameter in
+      let record = sources[index].record
+      try load(record, sources[index].place, into: parameter)
       record.file.release(record.byteRange)
       index += 1
       read += record.byteRange.count
@@ -41,25 +42,24 @@ public struct ParameterLoader {
     try backend.synchronize()
   }
 
-  private func record(for path: String, _ parameter: Parameter) throws(CheckpointError) -> TensorRecord {
-    guard let (name, _) = names.tensor(forParameter: path, in: checkpoint.layout) else {
+  /// A parameter and what it is read from.
+  private typealias Source = (path: String, record: TensorRecord, place: TensorPlace)
+
+  private func source(of path: String, _ parameter: Parameter) throws(CheckpointError) -> Source {
+    let places = names.places(ofParameter: path, in: checkpoint.layout)
+    guard let place = places.first(where: { checkpoint.contains($0.name) }) ?? places.first else {
       preconditionFailure("the model's name table has no entry for '\(path)'")
     }
-    let record = try checkpoint.tensor(name)
-    guard record.shape == parameter.shape else {
-      throw .damaged(
-        path: checkpoint.path, format: "checkpoint",
-        reason: "tensor '\(name)' has shape \(record.shape), the configuration asks for \(parameter.shape)")
-    }
-    return record
+    return (path, try checkpoint.record(at: place, shape: parameter.shape), place)
   }
 
   /// A bias or a layer that the configuration does not mention would change the answers without a word. A head beside a
   /// tied embedding is a copy of it.
   private func requireNothingLeftOut(_ paths: Set<String>) throws(CheckpointError) {
     for name in checkpoint.tensorNames {
-      guard let path = names.parameter(forTensor: name, in: checkpoint.layout), path != "head.weight",
-        !paths.contains(path)
+      let lastEntry = max(1, checkpoint.tensors[name]?.shape.array.first ?? 1) - 1
+      guard let path = names.parameter(forTensor: name, in: checkpoint.layout, entry: lastEntry),
+        path != "head.weight", !paths.contains(path)
       else { continue }
       throw .damaged(
         path: checkpoint.path, format: "checkpoint",
@@ -67,37 +67,72 @@ public struct ParameterLoader {
     }
   }
 
-  private func load(_ record: TensorRecord, _ path: String, into parameter: Parameter) throws {
-    let order = names.tensor(forParameter: path, in: checkpoint.layout)?.rows ?? .identity
-    let sourceRows = order.sourceRows(count: parameter.shape[0])
-    switch parameter.role {
-    case .vector: parameter.value = .vector(try vector(record, sourceRows))
-    case .matrix: parameter.value = .matrix(try matrix(record, sourceRows), arithmetic)
+  /// The experts of a layer are multiplied together, so their weights must be of one type.
+  private func requireEqualTypes(_ sources: [Source]) throws(CheckpointError) {
+    var dtypes: [String: DType] = [:]
+    for (path, record, _) in sources {
+      guard let siblings = NameTable.siblings(ofParameter: path) else { continue }
+      let dtype = dtypes[siblings, default: record.dtype]
+      dtypes[siblings] = dtype
+      guard dtype == record.dtype else {
+        throw .unsupported(
+          path: checkpoint.path,
+          reason: "tensor \(quoted(record.name)) is \(record.dtype.name), its layer's other experts are "
+            + "\(dtype.name); convert them to one type")
+      }
     }
   }
 
-  private func vector(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> Tensor {
+  private func load(_ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter) throws {
+    switch parameter.role {
+    case .vector: parameter.value = .vector(try vector(record, place))
+    case .exactMatrix: parameter.value = .matrix(try matrix(record, place, parameter.shape), .f32)
+    case .matrix:
+      let packed = try matrix(record, place, parameter.shape)
+      parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
+    }
+  }
+
+  private func vector(_ record: TensorRecord, _ place: TensorPlace) throws -> Tensor {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f64", "f32", "f16", "bf16"]) }
     let stored = try record.withBytes {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .weights)
     }
-    let values = stored.cast(to: .float32)
-    guard let sourceRows else { return values }
-    return values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)).reshaped(values.shape.array)
+    let sourceRows = place.rows.sourceRows(count: record.shape[0])
+    if record.dtype == .float32, sourceRows == nil, place.form.offset == 0 { return stored }
+    var values = stored.cast(to: .float32)
+    if let sourceRows { values = values.reshaped(-1, 1).rows(Tensor(sourceRows, on: backend)) }
+    if place.form.offset != 0 { values = values + Double(place.form.offset) }
+    return values.reshaped(record.shape.array).copied(to: .weights)
   }
 
-  private func matrix(_ record: TensorRecord, _ sourceRows: [Int32]?) throws -> PackedMatrix {
-    let (columns, depth) = (record.shape[0], record.shape[1])
+  private func matrix(_ record: TensorRecord, _ place: TensorPlace, _ shape: Shape) throws -> PackedMatrix {
+    let (columns, depth) = (shape[0], shape[1])
     guard PackedMatrix.byteCount(dtype: record.dtype, columns: columns, depth: depth) != nil else {
       throw unusable(
         record,
         DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
           .map(\.name))
     }
-    let packed = try record.withBytes {
+    if place.form.isTransposed { return try transposedMatrix(record, place.form, shape) }
+    let sourceRows = place.rows.sourceRows(count: columns)
+    return try record.withBytes {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
     }
-    return arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed
+  }
+
+  /// A share of a matrix that the file holds as [inputs, outputs]: dense, since blocks cannot be turned.
+  private func transposedMatrix(_ record: TensorRecord, _ form: StoredForm, _ shape: Shape) throws -> PackedMatrix {
+    guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
+    let stored = try record.withBytes {
+      Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
+    }
+    let first = form.share * shape[0]
+    let rows = stored.permuted(1, 0).prefix(first..<(first + shape[0]))
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: record.dtype, columns: shape[0], depth: shape[1], on: backend)
+    }
   }
 
   private func unusable(_ record: TensorRecord, _ supported: [String]) -> CheckpointError {

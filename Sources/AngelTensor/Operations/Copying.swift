@@ -1,4 +1,5 @@
 public import AngelCore
+package import AngelMemory
 import CAngelKernels
 
 /// Strided copy with conversion: the way to permute axes, broadcast and cast (primitives.h).
@@ -68,6 +69,20 @@ extension Tensor {
     }
     withExtendedLifetime(parts) {}
     return result
+  }
+
+  /// The same values in memory of another kind.
+  package func copied(to kind: MemoryKind) -> Tensor {
+    let target = Tensor(uninitialized: specification, on: backend, kind: kind)
+    let copying = Copying(output: specification, strides: contiguousStrides)
+    guard let kernel = backend.kernel(Copying.family, KernelDTypes(dtype, dtype)) else {
+      preconditionFailure("copy: no kernel on \(backend.device) for \(dtype.name)")
+    }
+    withUnsafeBytes(of: copying.arguments([self], target)) {
+      backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount))
+    }
+    withExtendedLifetime(self) {}
+    return target
   }
 
   private var contiguousStrides: [Int] {

@@ -52,6 +52,7 @@ private enum SquareRoot: ElementwiseFamily { static let family = ANGEL_FAMILY_sq
 private enum Sine: ElementwiseFamily { static let family = ANGEL_FAMILY_sin }
 private enum Cosine: ElementwiseFamily { static let family = ANGEL_FAMILY_cos }
 private enum HyperbolicTangent: ElementwiseFamily { static let family = ANGEL_FAMILY_tanh }
+private enum ErrorFunction: ElementwiseFamily { static let family = ANGEL_FAMILY_erf }
 
 extension Tensor {
   /// Elementwise sum; axes of size 1 are broadcast.
@@ -103,6 +104,8 @@ public func sin(_ x: Tensor) -> Tensor { Unary<Sine>()(x) }
 public func cos(_ x: Tensor) -> Tensor { Unary<Cosine>()(x) }
 /// Elementwise hyperbolic tangent.
 public func tanh(_ x: Tensor) -> Tensor { Unary<HyperbolicTangent>()(x) }
+/// Elementwise error function, 2/√π times the integral of exp(-t²) from 0 to x.
+public func erf(_ x: Tensor) -> Tensor { Unary<ErrorFunction>()(x) }
 /// Elementwise logistic function, 1 / (1 + exp(-x)).
 public func sigmoid(_ x: Tensor) -> Tensor { 1 / (1 + exp(-x)) }
 /// Elementwise x * sigmoid(x) (arXiv:1702.03118).

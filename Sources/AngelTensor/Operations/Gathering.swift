@@ -21,6 +21,11 @@ private struct Gathering: TensorOperation {
 }
 
 extension Tensor {
-  /// Rows `indices` ([R] int32, each a valid row) of this [N, W] table: [R, W].
-  public func rows(_ indices: Tensor) -> Tensor { Gathering()(self, indices) }
+  /// Rows `indices` ([R] int32, each a valid row) of this [N, W] table: [R, W]. Int8 rows move with their scales.
+  public func rows(_ indices: Tensor) -> Tensor {
+    guard dtype == .int8Rows else { return Gathering()(self, indices) }
+    let rowBytes = QuantizeRows.rowBytes(depth: shape[1])
+    let bytes = Tensor(shape: [shape[0], rowBytes], dtype: .uint8, storage: storage, byteOffset: byteOffset)
+    return Tensor(shape: [indices.shape[0], shape[1]], dtype: .int8Rows, storage: Gathering()(bytes, indices).storage)
+  }
 }

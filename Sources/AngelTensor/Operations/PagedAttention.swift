@@ -156,17 +156,8 @@ private struct PagedAttention: TensorOperation {
 package func denseAttention(
   _ queries: Tensor, keys: Tensor, values: Tensor, positions: [Int], shape: AttentionShape
 ) -> Tensor {
-  let (rows, heads, size) = (queries.shape[0], queries.shape[1], queries.shape[2])
-  let (length, groups) = (keys.shape[0], keys.shape[1])
-  func perHead(_ x: Tensor) -> Tensor {
-    x.permuted(1, 0, 2).reshaped(groups, 1, length, size)
-      .broadcast(to: [groups, heads / groups, length, size]).reshaped(heads, length, size)
-  }
-  var scores = queries.permuted(1, 0, 2).matmul(perHead(keys), transposingRight: true) * Double(shape.scale)
-  if shape.softCap > 0 { scores = tanh(scores / Double(shape.softCap)) * Double(shape.softCap) }
   let mask = positions.flatMap { position in
-    (0..<length).map { $0 > position || (shape.window > 0 && $0 <= position - shape.window) ? -1e30 : 0.0 }
+    (0..<keys.shape[0]).map { $0 > position || (shape.window > 0 && $0 <= position - shape.window) ? -1e30 : 0.0 }
   }
-  let masked = scores + Tensor(mask, shape: [1, rows, length], on: queries.backend).cast(to: queries.dtype)
-  return masked.softmax().matmul(perHead(values)).permuted(1, 0, 2)
+  return maskedAttention(queries, keys: keys, values: values, mask: mask, shape: shape)
 }

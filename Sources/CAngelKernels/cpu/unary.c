@@ -1,4 +1,4 @@
-// negate, exp, log, sqrt, sin, cos and tanh, float32 and float64 (primitives.h).
+// negate, exp, log, sqrt, sin, cos, tanh and erf, float32 and float64 (primitives.h).
 #include <math.h>
 
 #include "primitives.h"
@@ -26,6 +26,7 @@ UNARY_FAMILY(sqrt, sqrtf, sqrt)
 UNARY_FAMILY(sin, sinf, sin)
 UNARY_FAMILY(cos, cosf, cos)
 UNARY_FAMILY(tanh, tanhf, tanh)
+UNARY_FAMILY(erf, erff, erf)
 
 // exp in float32 is the one softmax, swiglu and attention use.
 ANGEL_INLINE void exp_elements(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {

@@ -1,6 +1,6 @@
 // The primitives that composed forms are written in; plain loops, float32 and float64.
 //   add subtract multiply divide maximum minimum   binary, broadcasting by strides   dtypes: (T, none, none)
-//   negate exp log sqrt sin cos tanh               unary                              dtypes: (T, none, none)
+//   negate exp log sqrt sin cos tanh erf           unary                              dtypes: (T, none, none)
 //                 exp in float32 within 1 ulp, the same bits on every instruction set; the others are the C library's
 //   sum max                                        reduction of a middle axis         dtypes: (T, none, none)
 //   copy       strided copy with conversion, the way to permute, broadcast and cast   dtypes: (source, target, none)

@@ -1,0 +1,126 @@
+public import AngelCheckpoint
+import AngelCore
+import AngelNN
+
+extension Qwen3MoEModel {
+  public static func configuration(of checkpoint: Checkpoint) throws -> Qwen3MoEConfiguration {
+    var configuration =
+      switch checkpoint.layout {
+      case .huggingFace: try huggingFace(ConfigurationFields(checkpoint))
+      case .gguf: try gguf(ConfigurationFields(checkpoint, prefix: "qwen3moe."), checkpoint)
+      }
+    try configuration.check(path: checkpoint.path)
+    try MixtureOfExperts.Shape.check(
+      [MixtureOfExperts.Shape](repeating: configuration.experts, count: configuration.layerCount), path: checkpoint.path
+    )
+    let names = Self.names(for: configuration)
+    configuration.tiesEmbeddings = try names.tiesHead(in: checkpoint, declared: configuration.tiesEmbeddings)
+    return configuration
+  }
+
+  private static func huggingFace(_ fields: ConfigurationFields) throws -> Qwen3MoEConfiguration {
+    var result = Qwen3MoEConfiguration()
+    result.vocabularySize = try fields.integer("vocab_size", in: 1...1 << 24)
+    result.hiddenSize = try fields.integer("hidden_size", in: 1...1 << 20)
+    result.layerCount = try fields.integer("num_hidden_layers", in: 1...4096)
+    result.headCount = try fields.integer("num_attention_heads", in: 1...65_536)
+    result.keyValueHeadCount = try fields.integer("num_key_value_heads", in: 1...65_536, default: result.headCount)
+    result.headSize = try fields.integer(
+      "head_dim", in: 1...4096, default: max(1, result.hiddenSize / result.headCount))
+    result.innerSize = try fields.integer("intermediate_size", in: 1...1 << 24, default: 6144)
+    // Written as num_experts; transformers 5 also writes its own name.
+    let experts = fields["num_experts"] != nil ? "num_experts" : "num_local_experts"
+    result.experts = MixtureOfExperts.Shape(
+      expertCount: try fields.integer(experts, in: 1...65_536, default: 128),
+      expertsPerToken: try fields.integer("num_experts_per_tok", in: 1...65_536, default: 8),
+      innerSize: try fields.integer("moe_intermediate_size", in: 1...1 << 24, default: 768),
+      normalizesWeights: try fields.bool("norm_topk_prob", default: false))
+    result.denseLayers = try denseLayers(fields, layerCount: result.layerCount)
+    result.contextLength = try fields.integer("max_position_embeddings", default: 2048)
+    result.normEpsilon = try fields.float("rms_norm_eps", default: 1e-6)
+    (result.rotaryBase, result.rotaryScaling) = try RotaryScaling.huggingFace(
+      fields, size: result.headSize, contextLength: result.contextLength)
+    // Dynamic scaling is made for texts longer than the length in the file.
+    if case .dynamic(let factor, let original) = result.rotaryScaling {
+      result.contextLength = Int(min(Float(original) * max(factor, 1), Float(1 << 31)))
+    }
+    result.tiesEmbeddings = try fields.bool("tie_word_embeddings", default: false)
+    result.usesAttentionBias = try fields.bool("attention_bias", default: false)
+    if try fields.bool("use_sliding_window", default: false) {
+      throw fields.wrong("use_sliding_window", true, "false: windowed Qwen3 layers are not supported yet")
+    }
+    if let activation = fields["hidden_act"], activation != "silu" {
+      throw fields.wrong("hidden_act", activation, "\"silu\"")
+    }
+    return result
+  }
+
+  /// The listed blocks, and all but every n-th.
+  private static func denseLayers(_ fields: ConfigurationFields, layerCount: Int) throws -> Set<Int> {
+    let step = try fields.integer("decoder_sparse_step", in: 1...1 << 31, default: 1)
+    var layers = Set((0..<layerCount).filter { ($0 + 1) % step != 0 })
+    guard let listed = fields["mlp_only_layers"] else { return layers }
+    guard let indices = listed.array?.map(\.integer), indices.allSatisfy({ $0 != nil }) else {
+      throw fields.wrong("mlp_only_layers", listed, "a list of layers")
+    }
+    layers.formUnion(indices.compactMap { $0 })
+    return layers
+  }
+
+  private static func gguf(_ fields: ConfigurationFields, _ checkpoint: Checkpoint) throws -> Qwen3MoEConfiguration {
+    var result = Qwen3MoEConfiguration()
+    result.vocabularySize = try checkpoint.rowCount(of: "token_embd.weight")
+    result.tiesEmbeddings = false
+    result.hiddenSize = try fields.integer("embedding_length", in: 1...1 << 20)
+    result.layerCount = try fields.integer("block_count", in: 1...4096)
+    result.headCount = try fields.integer("attention.head_count", in: 1...65_536)
+    result.keyValueHeadCount = try fields.integer("attention.head_count_kv", in: 1...65_536, default: result.headCount)
+    result.headSize = try fields.integer(
+      "attention.key_length", in: 1...4096, default: max(1, result.hiddenSize / result.headCount))
+    result.innerSize = try fields.integer("feed_forward_length", in: 1...1 << 24, default: 6144)
+    // The format has no word for weights that are not divided by their sum.
+    result.experts = MixtureOfExperts.Shape(
+      expertCount: try fields.integer("expert_count", in: 1...65_536),
+      expertsPerToken: try fields.integer("expert_used_count", in: 1...65_536),
+      innerSize: try fields.integer("expert_feed_forward_length", in: 1...1 << 24))
+    result.denseLayers = Set(
+      (0..<result.layerCount).filter { !checkpoint.contains("blk.\($0).ffn_gate_inp.weight") })
+    result.contextLength = try fields.integer("context_length")
+    result.normEpsilon = try fields.float("attention.layer_norm_rms_epsilon")
+    (result.rotaryBase, result.rotaryScaling) = try RotaryScaling.gguf(
+      fields, checkpoint, size: result.headSize, contextLength: result.contextLength)
+    result.usesAttentionBias = checkpoint.contains("blk.0.attn_q.bias")
+    return result
+  }
+
+  public static func names(for configuration: Qwen3MoEConfiguration) -> NameTable {
+    NameTable(
+      [
+        .init("embedding.weight", huggingFace: "model.embed_tokens.weight", gguf: "token_embd.weight"),
+        .init("norm.weight", huggingFace: "model.norm.weight", gguf: "output_norm.weight"),
+        .init("head.weight", huggingFace: "lm_head.weight", gguf: "output.weight"),
+        block("attentionNorm.weight", "input_layernorm.weight", "attn_norm.weight"),
+        block("attention.query.weight", "self_attn.q_proj.weight", "attn_q.weight"),
+        block("attention.query.bias", "self_attn.q_proj.bias", "attn_q.bias"),
+        block("attention.key.weight", "self_attn.k_proj.weight", "attn_k.weight"),
+        block("attention.key.bias", "self_attn.k_proj.bias", "attn_k.bias"),
+        block("attention.value.weight", "self_attn.v_proj.weight", "attn_v.weight"),
+        block("attention.value.bias", "self_attn.v_proj.bias", "attn_v.bias"),
+        block("attention.output.weight", "self_attn.o_proj.weight", "attn_output.weight"),
+        block("attention.output.bias", "self_attn.o_proj.bias", "attn_output.bias"),
+        block("attention.queryNorm.weight", "self_attn.q_norm.weight", "attn_q_norm.weight"),
+        block("attention.keyNorm.weight", "self_attn.k_norm.weight", "attn_k_norm.weight"),
+        block("feedForwardNorm.weight", "post_attention_layernorm.weight", "ffn_norm.weight"),
+        block("feedForward.gate.weight", "mlp.gate_proj.weight", "ffn_gate.weight"),
+        block("feedForward.up.weight", "mlp.up_proj.weight", "ffn_up.weight"),
+        block("feedForward.down.weight", "mlp.down_proj.weight", "ffn_down.weight"),
+        block("feedForward.router.weight", "mlp.gate.weight", "ffn_gate_inp.weight"),
+      ] + NameTable.experts)
+  }
+
+  private static func block(_ path: String, _ huggingFace: String, _ gguf: String) -> NameTable.Entry {
+    .init("blocks.*." + path, huggingFace: "model.layers.*." + huggingFace, gguf: "blk.*." + gguf)
+  }
+}
+
+extension Qwen3MoEConfiguration: RotaryDecoderConfiguration {}

@@ -1,0 +1,28 @@
+import AngelCore
+public import AngelTensor
+
+/// (x - mean) / sqrt(variance + epsilon) * weight + bias over the last axis (arXiv:1607.06450).
+public struct LayerNorm: Module {
+  /// [width]
+  public var weight: Parameter
+  /// [width]
+  public var bias: Parameter
+  /// Added to the variance.
+  public let epsilon: Float
+
+  public init(_ width: Int, epsilon: Float) {
+    weight = Parameter([width], .vector)
+    bias = Parameter([width], .vector)
+    self.epsilon = epsilon
+  }
+
+  /// [..., width] → the same shape
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    x.layerNormalized(weight: weight.vector, bias: bias.vector, epsilon: epsilon)
+  }
+
+  public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
+    visitor.visit("weight", &weight)
+    visitor.visit("bias", &bias)
+  }
+}

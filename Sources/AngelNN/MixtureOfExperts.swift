@@ -1,0 +1,67 @@
+import AngelCore
+public import AngelTensor
+
+/// A feed-forward layer of which each token uses a few parts (arXiv:1701.06538; top-k of a softmax as arXiv:2401.04088, §2.1).
+///
+/// y = shared(x) + Σ w_e · expert_e(x) over the K experts with the largest softmax(router(x)), in float32. Nothing is
+/// dropped, whatever the load (dropless, arXiv:2211.15841): the rows of a step are grouped by expert, each group is one
+/// product, and a row sums its experts best first. Which experts those are is decided on the device and read there, so a
+/// step can be recorded; and a token's result does not depend on the tokens beside it.
+public struct MixtureOfExperts: Module {
+  /// The sizes of one such layer.
+  public struct Shape: Codable, Hashable, Sendable {
+    /// Experts to choose from (E).
+    public var expertCount: Int
+    /// Experts that each token uses (K).
+    public var expertsPerToken: Int
+    /// Width inside an expert.
+    public var innerSize: Int
+    /// Width inside the part that every token uses; 0 for none.
+    public var sharedInnerSize = 0
+    /// Whether the weights of a token's experts are divided by their sum.
+    public var normalizesWeights = true
+
+    public init(
+      expertCount: Int, expertsPerToken: Int, innerSize: Int, sharedInnerSize: Int = 0, normalizesWeights: Bool = true
+    ) {
+      self.expertCount = expertCount
+      self.expertsPerToken = expertsPerToken
+      self.innerSize = innerSize
+      self.sharedInnerSize = sharedInnerSize
+      self.normalizesWeights = normalizesWeights
+    }
+  }
+
+  var router: Linear
+  var experts: [GatedFeedForward]
+  /// Nil where every token uses its own experts alone.
+  var shared: GatedFeedForward?
+  private let sizes: Shape
+
+  public init(_ width: Int, _ sizes: Shape) {
+    router = Linear(width, sizes.expertCount, role: .exactMatrix)
+    experts = (0..<sizes.expertCount).map { _ in GatedFeedForward(width, inner: sizes.innerSize) }
+    shared = sizes.sharedInnerSize == 0 ? nil : GatedFeedForward(width, inner: sizes.sharedInnerSize)
+    self.sizes = sizes
+  }
+
+  /// [R, width] → [R, width]
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    let routing = router(x).softmax().routed(toBest: sizes.expertsPerToken, normalizing: sizes.normalizesWeights)
+    let order = routing.order(expertCount: experts.count)
+    let (gate, up, down) = (
+      ExpertLinear(experts.map(\.gate)), ExpertLinear(experts.map(\.up)), ExpertLinear(experts.map(\.down))
+    )
+    let rows = gate.grouped(x, order)  // [R * K, D]
+    let rowsForUp = up.takesInt8 == gate.takesInt8 ? rows : up.grouped(x, order)
+    let inner = swiGLU(gate: gate(rows, order), up: up(rowsForUp, order))  // [R * K, F]
+    let chosen = down(inner, order).summed(routing, order)  // [R, D]
+    return shared.map { chosen + $0(x) } ?? chosen
+  }
+
+  public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
+    visitor.visit("router", &router)
+    visitor.visit("experts", &experts)
+    visitor.visit("shared", &shared)
+  }
+}

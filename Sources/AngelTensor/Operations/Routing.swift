@@ -1,0 +1,71 @@
+import AngelCore
+import CAngelKernels
+
+/// The experts that each row goes to, and how much each of them counts.
+public struct Routing: Sendable {
+  /// [R, K] int32, the best expert first.
+  public let experts: Tensor
+  /// [R, K] float32.
+  public let weights: Tensor
+}
+
+/// The rows of a step grouped by expert. A slot is one expert of one row; a place is where its row stands in the groups.
+public struct ExpertOrder: Sendable {
+  /// [E + 1] int32: expert `e` has places `offsets[e] ..< offsets[e + 1]`; the differences are the experts' load.
+  public let offsets: Tensor
+  /// [R * K] int32: the row of each place.
+  public let rows: Tensor
+  /// [R * K] int32: the expert of each place, ascending.
+  public let experts: Tensor
+  /// [R, K] int32: the place of each slot.
+  public let places: Tensor
+}
+
+extension Tensor {
+  /// The `count` most probable experts of each row; rows are probabilities over all experts, [R, E] float32.
+  ///
+  /// Equal probabilities: the lower index first. `normalizing` divides the weights of a row by their sum. A primitive
+  /// with two results (route.h); every arithmetic backend has its kernel.
+  public func routed(toBest count: Int, normalizing: Bool) -> Routing {
+    precondition(
+      dtype == .float32 && shape.rank == 2 && (1...Swift.max(1, shape[1])).contains(count),
+      "route: \(count) experts of \(specification)")
+    let experts = Tensor(uninitialized: TensorSpecification([shape[0], count], .int32), on: backend)
+    let weights = Tensor(uninitialized: TensorSpecification([shape[0], count], .float32), on: backend)
+    let arguments = angel_route_arguments(
+      probabilities: floats, experts: experts.mutableInt32s, weights: weights.mutableFloats, rows: Int64(shape[0]),
+      choices: Int64(shape[1]), count: Int64(count), normalizes: normalizing ? 1 : 0)
+    launch(ANGEL_FAMILY_route, arguments, Work(bytes: specification.byteCount * 4))
+    return Routing(experts: experts, weights: weights)
+  }
+
+  /// Launches a primitive that is looked up by this tensor's dtype; this tensor outlives it.
+  fileprivate func launch<Arguments>(_ family: angel_family, _ arguments: Arguments, _ work: Work) {
+    guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
+      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(dtype.name)")
+    }
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
+    withExtendedLifetime(self) {}
+  }
+
+  var mutableInt32s: UnsafeMutablePointer<Int32> { address.assumingMemoryBound(to: Int32.self) }
+}
+
+extension Routing {
+  /// The rows grouped by expert, `expertCount` groups: a primitive with four results (expert_order.h).
+  public func order(expertCount: Int) -> ExpertOrder {
+    let (rows, count) = (experts.shape[0], experts.shape[1])
+    func integers(_ shape: Shape) -> Tensor {
+      Tensor(uninitialized: TensorSpecification(shape, .int32), on: experts.backend)
+    }
+    let order = ExpertOrder(
+      offsets: integers([expertCount + 1]), rows: integers([rows * count]), experts: integers([rows * count]),
+      places: integers([rows, count]))
+    let arguments = angel_expert_order_arguments(
+      experts: experts.int32s, offsets: order.offsets.mutableInt32s, rows: order.rows.mutableInt32s,
+      sorted: order.experts.mutableInt32s, places: order.places.mutableInt32s, slots: Int64(rows * count),
+      count: Int64(count), choices: Int64(expertCount))
+    experts.launch(ANGEL_FAMILY_expert_order, arguments, Work(bytes: 5 * experts.specification.byteCount))
+    return order
+  }
+}

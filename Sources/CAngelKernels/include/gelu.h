@@ -1,0 +1,16 @@
+// gelu: output = x * Phi(x) (arXiv:1606.08415), in one of two forms. dtypes: (f32, none, none).
+//   ANGEL_GELU_ERF   Phi(x) = (1 + erf(x / sqrt 2)) / 2, the definition, within 5 ulp
+//   ANGEL_GELU_TANH  (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, taken as 1 / (1 + exp(-2 ...)), which loses nothing
+//                    where tanh is near -1
+// Output may be the input's memory.
+#pragma once
+#include "angel_types.h"
+
+typedef enum : int32_t { ANGEL_GELU_ERF = 0, ANGEL_GELU_TANH = 1 } angel_gelu_form;
+
+struct angel_gelu_arguments {
+  const float *input;  // [count]
+  float *output;       // [count]
+  int64_t count;
+  angel_gelu_form form;
+};

@@ -1,0 +1,134 @@
+import AngelCore
+import CAngelKernels
+import Testing
+
+@Suite struct RoutingKernelTests {
+  private struct Route: Equatable {
+    var experts: [Int32]
+    var weights: [UInt32]
+  }
+
+  private func route(_ probabilities: [Float], choices: Int, count: Int, normalizes: Bool) -> Route {
+    let rows = probabilities.count / choices
+    return everyVariant(ANGEL_FAMILY_route, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let experts = memory.room(rows * count, of: Int32(-1))
+        let weights = memory.room(rows * count, of: Float.infinity)
+        run(
+          angel_route_arguments(
+            probabilities: memory.copy(probabilities), experts: experts, weights: weights, rows: Int64(rows),
+            choices: Int64(choices), count: Int64(count), normalizes: normalizes ? 1 : 0))
+        return Route(experts: array(experts, rows * count), weights: bits(array(weights, rows * count)))
+      }
+    }
+  }
+
+  @Test(
+    "The largest probabilities are chosen, best first and of equals the lower index",
+    arguments: [(1, 1), (8, 1), (8, 2), (8, 8), (64, 6), (128, 8)], [false, true])
+  func choice(size: (choices: Int, count: Int), normalizes: Bool) {
+    var random = TestRandom(state: UInt64(size.choices * 100 + size.count))
+    // Few different values, so that there are many equals.
+    let values = (0..<7 * size.choices).map { _ in (random.unitFloat() * 8).rounded() / 8 + 2 }
+    var want = Route(experts: [], weights: [])
+    for row in 0..<7 {
+      let own = Array(values[row * size.choices..<(row + 1) * size.choices])
+      let best = own.indices.sorted { (own[$1], $0) < (own[$0], $1) }.prefix(size.count)
+      let sum = best.reduce(Float(0)) { $0 + own[$1] }
+      want.experts += best.map { Int32($0) }
+      want.weights += best.map { (normalizes ? own[$0] / sum : own[$0]).bitPattern }
+    }
+    #expect(route(values, choices: size.choices, count: size.count, normalizes: normalizes) == want)
+  }
+
+  @Test("NaNs give experts in range that differ, and weights that are NaN")
+  func notANumber() {
+    let result = route([Float](repeating: .nan, count: 2 * 9), choices: 9, count: 4, normalizes: true)
+    for row in 0..<2 { #expect(Set(result.experts[row * 4..<row * 4 + 4]).isSubset(of: Set(0..<9))) }
+    #expect(Set(result.experts[..<4]).count == 4)
+    #expect(result.weights == [UInt32](repeating: Float.nan.bitPattern, count: 8))
+  }
+
+  @Test("Slots are ordered by expert, then by row", arguments: [(1, 1, 1), (5, 2, 3), (40, 3, 7), (64, 8, 128)])
+  func order(rows: Int, count: Int, choices: Int) {
+    var random = TestRandom(state: 3)
+    let experts = (0..<rows * count).map { _ in Int32(abs(random.unitFloat()) * Float(choices)) % Int32(choices) }
+    let slots = experts.count
+    let got: [[Int32]] = everyVariant(ANGEL_FAMILY_expert_order, ANGEL_I32) { run in
+      TestMemory.scope { memory in
+        let offsets = memory.room(choices + 1, of: Int32(-1))
+        let others = (0..<3).map { _ in memory.room(slots, of: Int32(-1)) }
+        run(
+          angel_expert_order_arguments(
+            experts: memory.copy(experts), offsets: offsets, rows: others[0], sorted: others[1], places: others[2],
+            slots: Int64(slots), count: Int64(count), choices: Int64(choices)))
+        return [array(offsets, choices + 1)] + others.map { array($0, slots) }
+      }
+    }
+    let sorted = (0..<slots).sorted { (experts[$0], $0) < (experts[$1], $1) }
+    #expect(got[0] == (0...choices).map { bound in Int32(experts.count { $0 < Int32(bound) }) })
+    #expect(got[1] == sorted.map { Int32($0 / count) })
+    #expect(got[2] == sorted.map { experts[$0] })
+    #expect(sorted.enumerated().allSatisfy { got[3][$1] == Int32($0) })
+  }
+}
+
+@Suite struct ExpertProductKernelTests {
+  /// Groups of several sizes, empty ones too, against the matmul kernel run on each group by itself.
+  @Test(
+    "Every group has the bits of a product of its own, whatever the others",
+    arguments: [DType.float32, .bfloat16, .q4_1, .q8_0, .q6_K], [false, true])
+  func groups(dtype: DType, isInt8: Bool) {
+    guard dtype.isQuantized || !isInt8 else { return }
+    let (columns, depth, sizes) = (50, 256, [0, 1, 17, 0, 5, 33])
+    let weights = sizes.indices.map { PackedWeight(dtype, columns: columns, depth: depth, seed: 20 + UInt64($0)) }
+    let input = Activations(rows: sizes.reduce(0, +), depth: depth)
+    var (want, first): ([UInt32], Int) = ([], 0)
+    for (weight, rows) in zip(weights, sizes) where rows > 0 {
+      want += weight.product(input, bias: nil, Launch(rows: rows, firstRow: first, isInt8: isInt8))
+      first += rows
+    }
+    let offsets = sizes.reduce(into: [Int32(0)]) { $0.append($0[$0.count - 1] + Int32($1)) }
+    let inputDType = isInt8 ? ANGEL_INT8_ROWS : ANGEL_F32
+    let got: [UInt32] = everyVariant(ANGEL_FAMILY_expert_matmul, inputDType, angel_dtype(dtype)) { run in
+      TestMemory.scope { memory in
+        let output = memory.room(want.count, of: Float.nan)
+        let addresses = memory.copy(weights.map { UnsafeRawPointer($0.packed.address) as UnsafeRawPointer? })
+        let values = memory.copy(input.values)
+        run(
+          angel_expert_matmul_arguments(
+            input: isInt8 ? UnsafeRawPointer(input.quantized.address) : UnsafeRawPointer(values), weights: addresses,
+            offsets: memory.copy(offsets), output: output, choices: Int64(sizes.count), depth: Int64(depth),
+            columns: Int64(columns), input_dtype: inputDType, weight_dtype: angel_dtype(dtype)))
+        return array(output, want.count).map(\.bitPattern)
+      }
+    }
+    #expect(got == want)
+  }
+
+  @Test("A weighted sum adds its terms in order, best first", arguments: [1, 15, 16, 100])
+  func sum(width: Int) {
+    var random = TestRandom(state: 8)
+    let (rows, count) = (5, 3)
+    let (input, weights) = (random.floats(rows * count * width), random.floats(rows * count))
+    let places = (0..<rows * count).map { Int32(($0 * 7) % (rows * count)) }
+    let got: [UInt32] = everyVariant(ANGEL_FAMILY_expert_sum, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let output = memory.room(rows * width, of: Float.nan)
+        run(
+          angel_expert_sum_arguments(
+            input: memory.copy(input), weights: memory.copy(weights), places: memory.copy(places), output: output,
+            rows: Int64(rows), count: Int64(count), width: Int64(width)))
+        return bits(array(output, rows * width))
+      }
+    }
+    let want: [Float] = (0..<rows * width).map { index in
+      let (row, column) = index.quotientAndRemainder(dividingBy: width)
+      let terms = (0..<count).map { k in
+        (weights[row * count + k], input[Int(places[row * count + k]) * width + column])
+      }
+      return terms.dropFirst().reduce(terms[0].0 * terms[0].1) { $0.addingProduct($1.0, $1.1) }
+    }
+    #expect(got == bits(want))
+  }
+}
