@@ -77,7 +77,7 @@ let package = Package(
     tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
     tests("AngelData", ["AngelText"]),
-    tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
+    tests("AngelModels", ["AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
     tests(
       "AngelHCF",
       [

@@ -17,7 +17,8 @@ ROWS, COLUMNS = 3, 256
 
 def blocks_with_sane_scales(random, type, half_offsets):
     """Random blocks of a K format; the package cannot quantise to it, but can say what any bytes mean."""
-    _, size = gguf.GGML_QUANT_SIZES[type]
+    elements, size = gguf.GGML_QUANT_SIZES[type]
+    size *= COLUMNS // elements
     blocks = random.integers(0, 256, (ROWS, size), dtype=np.uint8)
     for offset in half_offsets:
         scales = random.uniform(-0.02, 0.02, ROWS).astype(np.float16)
@@ -42,11 +43,16 @@ def quantized():
     for type, half_offsets in [(Type.Q4_K, (0, 2)), (Type.Q5_K, (0, 2)), (Type.Q6_K, (208,))]:
         raw = blocks_with_sane_scales(random, type, half_offsets)
         add(type.name.lower(), raw, type, gguf.quants.dequantize(raw, type))
+    low_bits = [(Type.Q2_K, (80, 82)), (Type.Q3_K, (108,)), (Type.IQ4_NL, range(0, 144, 18)), (Type.IQ4_XS, (0,)),
+                (Type.TQ1_0, (52,)), (Type.TQ2_0, (64,))]
+    for type, half_offsets in low_bits:
+        raw = blocks_with_sane_scales(random, type, half_offsets)
+        add(type.name.lower(), raw, type, gguf.quants.dequantize(raw, type))
     for type, kind in [(Type.F64, np.float64), (Type.I32, np.int32), (Type.I64, np.int64)]:
         raw = random.integers(-1000, 1000, (2, 3, 5)).astype(kind)
         add(type.name.lower(), raw, type, raw)
-    unread = blocks_with_sane_scales(random, Type.Q2_K, (80, 82))
-    writer.add_tensor("q2_k", unread, raw_dtype=Type.Q2_K)
+    unread = blocks_with_sane_scales(random, Type.IQ2_XXS, (0,))
+    writer.add_tensor("iq2_xxs", unread, raw_dtype=Type.IQ2_XXS)
     writer.add_tensor("i8", np.arange(7, dtype=np.int8))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -22,6 +22,12 @@ public enum DType: UInt8, CaseIterable, Sendable, Hashable {
   case q4_K = 21
   case q5_K = 22
   case q6_K = 23
+  case q2_K = 24
+  case q3_K = 25
+  case iq4_NL = 26
+  case iq4_XS = 27
+  case tq1_0 = 28
+  case tq2_0 = 29
 }
 
 extension DType {
@@ -45,6 +51,12 @@ extension DType {
     case .q4_K: "q4_k"
     case .q5_K: "q5_k"
     case .q6_K: "q6_k"
+    case .q2_K: "q2_k"
+    case .q3_K: "q3_k"
+    case .iq4_NL: "iq4_nl"
+    case .iq4_XS: "iq4_xs"
+    case .tq1_0: "tq1_0"
+    case .tq2_0: "tq2_0"
     }
   }
 
@@ -52,8 +64,8 @@ extension DType {
   public var blockElements: Int {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .bfloat16Rows: 1
-    case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
-    case .q4_K, .q5_K, .q6_K: 256
+    case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_NL: 32
+    case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_XS, .tq1_0, .tq2_0: 256
     }
   }
 
@@ -73,6 +85,12 @@ extension DType {
     case .q4_K: 144
     case .q5_K: 176
     case .q6_K: 210
+    case .q2_K: 84
+    case .q3_K: 110
+    case .iq4_NL: 18
+    case .iq4_XS: 136
+    case .tq1_0: 54
+    case .tq2_0: 66
     }
   }
 

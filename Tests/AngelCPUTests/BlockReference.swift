@@ -18,7 +18,8 @@ struct TestRandom: RandomNumberGenerator {
 enum BlockReference {
   /// Every dtype a linear weight may have.
   static let weightDTypes: [DType] = [
-    .float32, .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K,
+    .float32, .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K, .q2_K, .q3_K, .iq4_NL,
+    .iq4_XS, .tq1_0, .tq2_0,
   ]
 
   /// `count` elements of random content whose scales are small ordinary, or subnormal, half numbers.
@@ -45,8 +46,12 @@ enum BlockReference {
   /// Where a block keeps its half-precision numbers.
   private static func halfOffsets(of dtype: DType) -> [Int] {
     switch dtype {
-    case .float16, .q4_0, .q5_0, .q8_0: [0]
+    case .float16, .q4_0, .q5_0, .q8_0, .iq4_NL, .iq4_XS: [0]
     case .q6_K: [208]
+    case .q2_K: [80, 82]
+    case .q3_K: [108]
+    case .tq1_0: [52]
+    case .tq2_0: [64]
     default: [0, 2]
     }
   }
@@ -80,6 +85,12 @@ enum BlockReference {
     case .q4_K: (0..<256).map { fourOrFiveBits(b, $0, quants: 16, high: nil) }
     case .q5_K: (0..<256).map { fourOrFiveBits(b, $0, quants: 48, high: 16) }
     case .q6_K: (0..<256).map { sixBits(b, $0) }
+    case .q2_K: (0..<256).map { twoBits(b, $0) }
+    case .q3_K: (0..<256).map { threeBits(b, $0) }
+    case .iq4_NL: (0..<32).map { half(b, 0) * lookedUp(nibble(b[2...], $0)) }
+    case .iq4_XS: (0..<256).map { scaledLookup(b, $0) }
+    case .tq1_0: (0..<256).map { half(b, 52) * Float(ternaryDigit(b, $0) - 1) }
+    case .tq2_0: (0..<256).map { half(b, 64) * Float(pair(b[0...], $0) - 1) }
     default: []
     }
   }
@@ -101,6 +112,42 @@ enum BlockReference {
     var quant = s % 2 == 0 ? byte & 15 : byte >> 4
     if let high { quant += 16 * (Int(b[high + e % 32] >> s) & 1) }
     return half(b, 0) * Float(scale) * Float(quant) - half(b, 2) * Float(minimum)
+  }
+
+  /// Two bits of element `e` in 0..<256: four groups of 32 share 32 bytes.
+  private static func pair(_ b: ArraySlice<UInt8>, _ e: Int) -> Int {
+    Int(b[b.startIndex + e / 128 * 32 + e % 32] >> (2 * (e / 32 % 4))) & 3
+  }
+
+  private static func twoBits(_ b: [UInt8], _ e: Int) -> Float {
+    let scale = b[e / 16]
+    return half(b, 80) * Float(scale & 15) * Float(pair(b[16...], e)) - half(b, 82) * Float(scale >> 4)
+  }
+
+  private static func threeBits(_ b: [UInt8], _ e: Int) -> Float {
+    let s = e / 16
+    let low = s < 8 ? b[96 + s] & 15 : b[96 + s - 8] >> 4
+    let scale = Int(low) + 16 * (Int(b[104 + s % 4] >> (2 * (s / 4))) & 3) - 32
+    let quant = pair(b[32...], e) + 4 * (Int(b[e % 32] >> (e / 32)) & 1) - 4
+    return half(b, 108) * Float(scale) * Float(quant)
+  }
+
+  private static func lookedUp(_ nibble: Int) -> Float {
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113][nibble]
+  }
+
+  private static func scaledLookup(_ b: [UInt8], _ e: Int) -> Float {
+    let s = e / 32
+    let low = Int(b[4 + s / 2] >> (4 * (s % 2))) & 15
+    let high = Int((UInt16(b[2]) | UInt16(b[3]) << 8) >> (2 * s)) & 3
+    return half(b, 0) * Float(low + 16 * high - 32) * lookedUp(nibble(b[(8 + 16 * s)...], e % 32))
+  }
+
+  /// Digits of 32, 16 and 4 bytes, five or four a byte: the leading digit of the byte as a fraction of 256, times a power of 3.
+  private static func ternaryDigit(_ b: [UInt8], _ e: Int) -> Int {
+    let (from, at, width) = e < 160 ? (0, 0, 32) : e < 240 ? (160, 32, 16) : (240, 48, 4)
+    let power = [1, 3, 9, 27, 81][(e - from) / width]
+    return Int(b[at + (e - from) % width]) * power % 256 * 3 / 256
   }
 
   private static func sixBits(_ b: [UInt8], _ e: Int) -> Float {

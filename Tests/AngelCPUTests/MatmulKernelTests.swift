@@ -205,7 +205,8 @@ private func depths(_ dtype: DType) -> [Int] {
       (.int32, ANGEL_I32), (.uint8, ANGEL_U8), (.int8Rows, ANGEL_INT8_ROWS), (.bfloat16Rows, ANGEL_BF16_ROWS),
       (.q4_0, ANGEL_Q4_0), (.q4_1, ANGEL_Q4_1),
       (.q5_0, ANGEL_Q5_0), (.q5_1, ANGEL_Q5_1), (.q8_0, ANGEL_Q8_0), (.q4_K, ANGEL_Q4_K), (.q5_K, ANGEL_Q5_K),
-      (.q6_K, ANGEL_Q6_K),
+      (.q6_K, ANGEL_Q6_K), (.q2_K, ANGEL_Q2_K), (.q3_K, ANGEL_Q3_K), (.iq4_NL, ANGEL_IQ4_NL),
+      (.iq4_XS, ANGEL_IQ4_XS), (.tq1_0, ANGEL_TQ1_0), (.tq2_0, ANGEL_TQ2_0),
     ]
     #expect(pairs.count == DType.allCases.count)
     for (swift, c) in pairs { #expect(swift.rawValue == c.rawValue) }

@@ -89,7 +89,7 @@ struct HostileFileTests {
     #expect(try message(norm, [64], type: 26, bytes: 256).contains("i32 [64]"))
     #expect(try message(head, [64, 264], type: 26, bytes: 64 * 264 * 4).contains("i32 [264, 64]"))
     // Not quietly replaced by the embedding:
-    #expect(try message(head, [64, 264], type: 20, bytes: 2 * 264 * 18).contains("has type IQ4_NL"))
+    #expect(try message(head, [64, 264], type: 9, bytes: 2 * 264 * 40).contains("has type Q8_1"))
     #expect(
       try message("blk.1.attn_q.weight", [64, 64, 1], type: 0, bytes: 64 * 64 * 4).contains("has shape [1, 64, 64]"))
     // Half precision norms are sound.

@@ -11,7 +11,8 @@ import Testing
 @Suite("Random weights")
 struct ParameterFillerTests {
   static let dtypes: [DType] = [
-    .float32, .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K,
+    .float32, .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K, .q2_K, .q3_K, .iq4_NL,
+    .iq4_XS, .tq1_0, .tq2_0,
   ]
 
   private func tinyConfiguration() -> LlamaConfiguration {
@@ -46,7 +47,8 @@ struct ParameterFillerTests {
     #expect((0.9...1.1).contains(deviation * 16))
   }
 
-  @Test("give finite logits, the same each time", arguments: [DType.bfloat16, .q4_0, .q6_K], Arithmetic.allCases)
+  @Test(
+    "give finite logits, the same each time", arguments: [DType.bfloat16, .q4_0, .q6_K, .q2_K], Arithmetic.allCases)
   func logits(of dtype: DType, _ arithmetic: Arithmetic) throws {
     let backend = try CPUBackend(threadCount: 1)
     let results = try (0..<2).map { _ in

@@ -20,6 +20,9 @@ public struct GGUFNumbers: Sendable, Hashable {
     return bytes.withUnsafeBytes { GGUFValue(number: type, $0, at: index * type.minimumBytes) }
   }
 
+  /// Calls `body` with the elements as stored.
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { bytes.withUnsafeBytes(body) }
+
   /// All elements as integers; nil when they are not of an integer type or one does not fit.
   public var integers: [Int]? {
     var result: [Int] = []

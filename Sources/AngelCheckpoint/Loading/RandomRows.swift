@@ -46,6 +46,8 @@ struct RandomRows {
       withUnsafeBytes(of: generator.block(at: index)) { bytes += $0 }
     }
     bytes.removeLast(bytes.count - count * dtype.blockBytes)
+    // A pair of bits makes no ternary digit of its own: 3 becomes 1.
+    if dtype == .tq2_0 { for index in bytes.indices { bytes[index] &= ~((bytes[index] & 0x55) << 1) } }
     for (offset, scale) in unitScales(dtype) {
       let bits = Float16(scale * deviation).bitPattern
       for block in 0..<count {
@@ -68,6 +70,12 @@ struct RandomRows {
     case .q4_K: [(0, 1 / 258), (2, 7.5 / 258)]
     case .q5_K: [(0, 1 / 527), (2, 15.5 / 527)]
     case .q6_K: [(208, 1 / 1366)]
+    case .q2_K: [(80, 1 / 13.87), (82, 1.5 / 13.87)]
+    case .q3_K: [(108, 1 / 43.3)]
+    case .iq4_NL: [(0, 1 / 67.2)]
+    case .iq4_XS: [(0, 1 / 1246)]
+    case .tq1_0: [(52, 1 / 0.816)]
+    case .tq2_0: [(64, 1 / 0.707)]
     case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .int8Rows, .bfloat16Rows: []
     }
   }

@@ -68,3 +68,12 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
   static let qwen2Expression =
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 }
+
+extension TokenizerDescription {
+  /// The name under which GGUF files know how this tokenizer cuts text, or nil when they have none for it.
+  public var namedPreTokenizer: NamedPreTokenizer? {
+    NamedPreTokenizer.allCases.first {
+      $0.steps == preTokenizer && $0.normalizers == normalizers && $0.ignoresMerges == ignoresMerges
+    }
+  }
+}

@@ -16,9 +16,14 @@ ANGEL_INLINE int quant_at(angel_dtype dtype, const uint8_t *packed, int e, int l
   if (dtype == ANGEL_Q8_0) return packed[64 * g + at];
   const int has_fifth = dtype == ANGEL_Q5_0 || dtype == ANGEL_Q5_1 || dtype == ANGEL_Q5_K;
   const uint8_t *nibbles = packed + (has_fifth ? 64 : 0);
+  if (dtype == ANGEL_Q2_K || dtype == ANGEL_Q3_K || dtype == ANGEL_TQ2_0) {
+    const int low = packed[(dtype == ANGEL_Q3_K ? 64 : 0) + 64 * (g / 4) + at] >> 2 * (g % 4) & 3;
+    return dtype == ANGEL_Q3_K ? low | (packed[8 * g + at / 8] >> at % 8 & 1) << 2 : low;
+  }
   int quant = nibbles[64 * (g % 4) + at] >> 4 * (g / 4) & 15;
   if (has_fifth) quant |= (packed[8 * g + at / 8] >> at % 8 & 1) << 4;
   if (dtype == ANGEL_Q6_K) quant |= (packed[256 + 64 * (g / 4) + at] >> 2 * (g % 4) & 3) << 4;
+  if (dtype == ANGEL_IQ4_NL || dtype == ANGEL_IQ4_XS) quant = angel_iq4_values[quant];
   return quant;
 }
 
@@ -27,21 +32,30 @@ ANGEL_INLINE void dequantize_lane(
   const struct angel_geometry geometry = angel_geometry_of(dtype);
   const uint8_t *packed = group + geometry.header_bytes + index * geometry.block_bytes;
   const float d = half_at(group, lane);
-  float scale[2] = {d, d}, minimum = 0;
-  if (dtype == ANGEL_Q4_1 || dtype == ANGEL_Q5_1) minimum = half_at(group + 32, lane);
+  float scale[2] = {d, d}, minimum[2] = {0, 0};
+  if (dtype == ANGEL_Q4_1 || dtype == ANGEL_Q5_1) minimum[0] = minimum[1] = half_at(group + 32, lane);
   if (dtype == ANGEL_Q4_K || dtype == ANGEL_Q5_K) {
     const uint8_t *scales = group + 64 + index * ANGEL_PANEL;
     scale[0] = scale[1] = d * (float)scales[lane];
-    minimum = -(half_at(group + 32, lane) * (float)scales[128 + lane]);
+    minimum[0] = minimum[1] = -(half_at(group + 32, lane) * (float)scales[128 + lane]);
   }
-  if (dtype == ANGEL_Q6_K) {
+  if (dtype == ANGEL_Q6_K || dtype == ANGEL_Q3_K) {
     const int8_t *scales = (const int8_t *)group + 32 + index * 2 * ANGEL_PANEL;
     scale[0] = d * (float)scales[lane];
     scale[1] = d * (float)scales[ANGEL_PANEL + lane];
   }
+  if (dtype == ANGEL_IQ4_XS) {
+    scale[0] = scale[1] = d * (float)((const int8_t *)group)[32 + index * ANGEL_PANEL + lane];
+  }
+  for (int half = 0; dtype == ANGEL_Q2_K && half < 2; half++) {
+    const uint8_t both = group[64 + (2 * index + half) * ANGEL_PANEL + lane];
+    scale[half] = d * (float)(both & 15);
+    minimum[half] = -(half_at(group + 32, lane) * (float)(both >> 4));
+  }
   for (int e = 0; e < ANGEL_BLOCK; e++) {
     const float value = scale[e / 16] * (float)(quant_at(dtype, packed, e, lane) - geometry.offset);
-    values[e] = geometry.kind == ANGEL_MINIMUM_BLOCK ? value + minimum : value;
+    const int has_minimum = geometry.kind == ANGEL_MINIMUM_BLOCK || geometry.kind == ANGEL_MINIMA_BLOCK;
+    values[e] = has_minimum ? value + minimum[e / 16] : value;
   }
 }
 
@@ -95,6 +109,11 @@ EMBED(q8_0, ANGEL_Q8_0, embed_blocks)
 EMBED(q4_K, ANGEL_Q4_K, embed_blocks)
 EMBED(q5_K, ANGEL_Q5_K, embed_blocks)
 EMBED(q6_K, ANGEL_Q6_K, embed_blocks)
+EMBED(q2_K, ANGEL_Q2_K, embed_blocks)
+EMBED(q3_K, ANGEL_Q3_K, embed_blocks)
+EMBED(iq4_nl, ANGEL_IQ4_NL, embed_blocks)
+EMBED(iq4_xs, ANGEL_IQ4_XS, embed_blocks)
+EMBED(tq2_0, ANGEL_TQ2_0, embed_blocks)
 
 angel_kernel angel_embedding_kernel(
   [[maybe_unused]] angel_isa isa, angel_dtype weight, [[maybe_unused]] angel_dtype second,
@@ -111,6 +130,12 @@ angel_kernel angel_embedding_kernel(
     case ANGEL_Q4_K: return embed_q4_K;
     case ANGEL_Q5_K: return embed_q5_K;
     case ANGEL_Q6_K: return embed_q6_K;
+    case ANGEL_Q2_K: return embed_q2_K;
+    case ANGEL_Q3_K: return embed_q3_K;
+    case ANGEL_IQ4_NL: return embed_iq4_nl;
+    case ANGEL_IQ4_XS: return embed_iq4_xs;
+    case ANGEL_TQ1_0:
+    case ANGEL_TQ2_0: return embed_tq2_0;
     default: return NULL;
   }
 }

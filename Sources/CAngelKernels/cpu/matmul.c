@@ -215,20 +215,31 @@ ANGEL_INLINE void multiply_int8(
   BOTH(isa, q8_0, ANGEL_Q8_0)                                                                               \
   BOTH(isa, q4_K, ANGEL_Q4_K)                                                                               \
   BOTH(isa, q5_K, ANGEL_Q5_K)                                                                               \
-  BOTH(isa, q6_K, ANGEL_Q6_K)                                                                               \
+  BOTH(isa, q6_K, ANGEL_Q6_K)                                                                                 \
+  BOTH(isa, q2_K, ANGEL_Q2_K)                                                                                 \
+  BOTH(isa, q3_K, ANGEL_Q3_K)                                                                                 \
+  BOTH(isa, iq4_nl, ANGEL_IQ4_NL)                                                                             \
+  BOTH(isa, iq4_xs, ANGEL_IQ4_XS)                                                                             \
+  BOTH(isa, tq2_0, ANGEL_TQ2_0)                                                                               \
   static angel_kernel kernel_##isa(angel_dtype input, angel_dtype weight) {                                 \
-    static const angel_kernel floats[ANGEL_Q6_K + 1] = {                                                    \
+    static const angel_kernel floats[ANGEL_DTYPE_LIMIT] = {                                                 \
       [ANGEL_F32] = floats_f32_##isa,   [ANGEL_F16] = floats_f16_##isa,   [ANGEL_BF16] = floats_bf16_##isa, \
       [ANGEL_Q4_0] = floats_q4_0_##isa, [ANGEL_Q4_1] = floats_q4_1_##isa, [ANGEL_Q5_0] = floats_q5_0_##isa, \
       [ANGEL_Q5_1] = floats_q5_1_##isa, [ANGEL_Q8_0] = floats_q8_0_##isa, [ANGEL_Q4_K] = floats_q4_K_##isa, \
       [ANGEL_Q5_K] = floats_q5_K_##isa, [ANGEL_Q6_K] = floats_q6_K_##isa,                                   \
+      [ANGEL_Q2_K] = floats_q2_K_##isa, [ANGEL_Q3_K] = floats_q3_K_##isa, [ANGEL_IQ4_NL] = floats_iq4_nl_##isa,\
+      [ANGEL_IQ4_XS] = floats_iq4_xs_##isa, [ANGEL_TQ1_0] = floats_tq2_0_##isa,                               \
+      [ANGEL_TQ2_0] = floats_tq2_0_##isa,                                                                     \
     };                                                                                                      \
-    static const angel_kernel int8s[ANGEL_Q6_K + 1] = {                                                     \
+    static const angel_kernel int8s[ANGEL_DTYPE_LIMIT] = {                                                  \
       [ANGEL_Q4_0] = int8_q4_0_##isa, [ANGEL_Q4_1] = int8_q4_1_##isa, [ANGEL_Q5_0] = int8_q5_0_##isa,       \
       [ANGEL_Q5_1] = int8_q5_1_##isa, [ANGEL_Q8_0] = int8_q8_0_##isa, [ANGEL_Q4_K] = int8_q4_K_##isa,       \
       [ANGEL_Q5_K] = int8_q5_K_##isa, [ANGEL_Q6_K] = int8_q6_K_##isa,                                       \
+      [ANGEL_Q2_K] = int8_q2_K_##isa, [ANGEL_Q3_K] = int8_q3_K_##isa, [ANGEL_IQ4_NL] = int8_iq4_nl_##isa,     \
+      [ANGEL_IQ4_XS] = int8_iq4_xs_##isa, [ANGEL_TQ1_0] = int8_tq2_0_##isa,                                   \
+      [ANGEL_TQ2_0] = int8_tq2_0_##isa,                                                                       \
     };                                                                                                      \
-    if (weight > ANGEL_Q6_K) return NULL;                                                                   \
+    if (weight >= ANGEL_DTYPE_LIMIT) return NULL;                                                           \
     return input == ANGEL_F32 ? floats[weight] : input == ANGEL_INT8_ROWS ? int8s[weight] : NULL;           \
   }
 

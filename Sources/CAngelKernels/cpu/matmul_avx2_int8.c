@@ -40,22 +40,54 @@ TARGET_INLINE void load_scales(
     block->d = _mm256_mul_ps(block->d, load_bytes(scale));
     block->minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
   }
-  if (dtype == ANGEL_Q6_K) {
+  if (dtype == ANGEL_Q6_K || dtype == ANGEL_Q3_K) {
     const uint8_t *scale = group + 32 + index * 32 + lane;
     block->scale[0] = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)scale));
     block->scale[1] = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(scale + 16)));
   }
+  if (dtype == ANGEL_IQ4_XS) {
+    const __m128i scale = _mm_loadl_epi64((const __m128i *)(const void *)(group + 32 + index * 16 + lane));
+    block->d = _mm256_mul_ps(block->d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scale)));
+  }
+  if (dtype == ANGEL_Q2_K) {
+    const uint8_t *scale = group + 64 + index * 32 + lane;
+    const __m256i second = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(scale + 16)));
+    block->scale[0] = _mm256_or_si256(
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)scale)), _mm256_slli_epi32(second, 16));
+    block->minimum = _mm256_xor_ps(load_halves(group + 32 + 2 * lane), _mm256_set1_ps(-0.0f));
+  }
 }
 
-// 16 in every byte whose bit of the 32 is set.
-TARGET_INLINE __m256i fifth_bits(const uint8_t *high) {
+// `value` in every byte whose bit of the 32 is set.
+TARGET_INLINE __m256i high_bits(const uint8_t *high, char value) {
   int32_t bits;
   memcpy(&bits, high, 4);
   const __m256i byte_of = _mm256_setr_epi64x(
     0x0000000000000000, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit_of = _mm256_set1_epi64x((int64_t)0x8040201008040201);
   const __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte_of), bit_of);
-  return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit_of), _mm256_set1_epi8(16));
+  return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit_of), _mm256_set1_epi8(value));
+}
+
+// Eight groups of two bits each.
+TARGET_INLINE void load_two_bits(const uint8_t *packed, int lane, __m256i q[8]) {
+#pragma unroll
+  for (int g = 0; g < 8; g++) {
+    const __m256i four_groups = load_line(packed + 64 * (g / 4) + 4 * lane);
+    q[g] = _mm256_and_si256(_mm256_srli_epi16(four_groups, 2 * (g % 4)), _mm256_set1_epi8(3));
+  }
+}
+
+// The integer sum of a block with a scale per half, from the sums of both halves, which fit 16 bits.
+TARGET_INLINE __m256i scaled_halves(__m256i first, __m256i second, __m256i scales_and_mins) {
+  const __m256i both = _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa);
+  return _mm256_madd_epi16(both, _mm256_and_si256(scales_and_mins, _mm256_set1_epi32(0x000f000f)));
+}
+
+// The sum of both halves' minimum times the sum of the activations there.
+TARGET_INLINE __m256 summed_minima(__m256i scales_and_mins, const union angel_row_term *term) {
+  const __m256i minima = _mm256_and_si256(_mm256_srli_epi16(scales_and_mins, 4), _mm256_set1_epi32(0x000f000f));
+  return _mm256_cvtepi32_ps(_mm256_madd_epi16(minima, _mm256_set1_epi32(term->start)));
 }
 
 TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, int lane, __m256i q[8]) {
@@ -66,6 +98,13 @@ TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, int lan
     for (int g = 0; g < 8; g++) q[g] = load_line(packed + 64 * g + 4 * lane);
     return;
   }
+  if (dtype == ANGEL_Q2_K || dtype == ANGEL_TQ2_0) return load_two_bits(packed, lane, q);
+  if (dtype == ANGEL_Q3_K) {
+    load_two_bits(packed + 64, lane, q);
+#pragma unroll
+    for (int g = 0; g < 8; g++) q[g] = _mm256_or_si256(q[g], high_bits(packed + 8 * g + lane / 2, 4));
+    return;
+  }
 #pragma unroll
   for (int j = 0; j < 4; j++) {
     const __m256i both = load_line(packed + (has_fifth ? 64 : 0) + 64 * j + 4 * lane);
@@ -74,7 +113,11 @@ TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, int lan
   }
 #pragma unroll
   for (int g = 0; g < 8; g++) {
-    if (has_fifth) q[g] = _mm256_or_si256(q[g], fifth_bits(packed + 8 * g + lane / 2));
+    if (has_fifth) q[g] = _mm256_or_si256(q[g], high_bits(packed + 8 * g + lane / 2, 16));
+    if (dtype == ANGEL_IQ4_NL || dtype == ANGEL_IQ4_XS) {
+      const __m128i values = _mm_loadu_si128((const __m128i *)(const void *)angel_iq4_values);
+      q[g] = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), q[g]);
+    }
     if (dtype == ANGEL_Q6_K) {
       const __m256i top = load_line(packed + 256 + 64 * (g / 4) + 4 * lane);
       const int shift = 2 * (g % 4);
@@ -121,6 +164,11 @@ TARGET_INLINE __m256 extend(
     first = _mm256_mullo_epi32(_mm256_add_epi32(first, _mm256_set1_epi32(terms[0].start)), block->scale[0]);
     second = _mm256_mullo_epi32(_mm256_add_epi32(second, _mm256_set1_epi32(terms[1].start)), block->scale[1]);
   }
+  if (kind == ANGEL_MINIMA_BLOCK) {
+    sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(scaled_halves(first, second, block->scale[0])), scale, sum);
+    const __m256 shift = _mm256_mul_ps(_mm256_set1_ps(x_scale), summed_minima(block->scale[0], terms));
+    return _mm256_fmadd_ps(block->minimum, shift, sum);
+  }
   __m256i dot = _mm256_add_epi32(first, second);
   if (kind == ANGEL_OFFSET_BLOCK && !is_wide) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(terms->start));
   sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), scale, sum);
@@ -139,6 +187,10 @@ TARGET_INLINE struct half_block half_of(const struct angel_block *block, int lan
   if (kind == ANGEL_HALVES_BLOCK) {
     half.scale[0] = load_line((const uint8_t *)(block->scale[0] + lane));
     half.scale[1] = load_line((const uint8_t *)(block->scale[1] + lane));
+  }
+  if (kind == ANGEL_MINIMA_BLOCK) {
+    half.minimum = _mm256_load_ps(block->negative_dmin + lane);
+    half.scale[0] = load_line((const uint8_t *)(block->scales_and_mins + lane));
   }
   return half;
 }
@@ -182,12 +234,14 @@ INT8(offset, ANGEL_OFFSET_BLOCK, 0)
 INT8(wide, ANGEL_OFFSET_BLOCK, 1)
 INT8(minimum, ANGEL_MINIMUM_BLOCK, 0)
 INT8(halves, ANGEL_HALVES_BLOCK, 0)
+INT8(minima, ANGEL_MINIMA_BLOCK, 0)
 
 void angel_avx2_int8(const struct angel_int8_tile *t) {
   switch (t->geometry.kind) {
     case ANGEL_OFFSET_BLOCK: return t->geometry.offset == 128 ? int8_wide(t) : int8_offset(t);
     case ANGEL_MINIMUM_BLOCK: return int8_minimum(t);
     case ANGEL_HALVES_BLOCK: return int8_halves(t);
+    case ANGEL_MINIMA_BLOCK: return int8_minima(t);
   }
 }
 
@@ -213,7 +267,7 @@ TARGET_INLINE void extend_rows(
     const float scale = x.scale[r * (t->row_bytes / (int64_t)sizeof(float)) + b];
     const int8_t *q = x.q + r * t->row_bytes + b * ANGEL_BLOCK;
     const union angel_row_term *terms = t->terms + r * t->terms_stride + b * each;
-    sum[r] = extend(sum[r], &block, geometry.kind, dtype == ANGEL_Q8_0, q, scale, terms);
+    sum[r] = extend(sum[r], &block, geometry.kind, geometry.offset == 128, q, scale, terms);
   }
 }
 
@@ -266,6 +320,10 @@ TARGET_INLINE void unpack_half(
   if (geometry.kind == ANGEL_HALVES_BLOCK) {
     _mm256_store_si256((__m256i *)(void *)(target->scale[0] + lane), block.scale[0]);
     _mm256_store_si256((__m256i *)(void *)(target->scale[1] + lane), block.scale[1]);
+  }
+  if (geometry.kind == ANGEL_MINIMA_BLOCK) {
+    _mm256_store_ps(target->negative_dmin + lane, block.minimum);
+    _mm256_store_si256((__m256i *)(void *)(target->scales_and_mins + lane), block.scale[0]);
   }
 }
 

@@ -51,11 +51,57 @@ TARGET_INLINE void load_scales(angel_dtype dtype, const uint8_t *group, int64_t 
     block->d = _mm512_mul_ps(block->d, load_bytes(scale));
     block->minimum = _mm512_xor_ps(minimum, _mm512_set1_ps(-0.0f));
   }
-  if (dtype == ANGEL_Q6_K) {
+  if (dtype == ANGEL_Q6_K || dtype == ANGEL_Q3_K) {
     const uint8_t *scale = group + 32 + index * 32;
     block->scale[0] = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)scale));
     block->scale[1] = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(scale + 16)));
   }
+  if (dtype == ANGEL_IQ4_XS) {
+    const __m128i scale = _mm_loadu_si128((const __m128i *)(group + 32 + index * 16));
+    block->d = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scale)));
+  }
+  if (dtype == ANGEL_Q2_K) {
+    const uint8_t *scale = group + 64 + index * 32;
+    const __m512i second = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(scale + 16)));
+    block->scale[0] = _mm512_or_si512(
+      _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)scale)), _mm512_slli_epi32(second, 16));
+    block->minimum = _mm512_xor_ps(load_halves(group + 32), _mm512_set1_ps(-0.0f));
+  }
+}
+
+// Eight groups of two bits each.
+TARGET_INLINE void load_two_bits(const uint8_t *packed, __m512i q[8]) {
+  const __m512i three = _mm512_set1_epi8(3);
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    const __m512i four_groups = _mm512_loadu_si512(packed + 64 * half);
+#pragma unroll
+    for (int g = 0; g < 4; g++) {
+      q[4 * half + g] = _mm512_and_si512(_mm512_srli_epi16(four_groups, (unsigned)(2 * g)), three);
+    }
+  }
+}
+
+// Adds `value` to every quant whose bit is set.
+TARGET_INLINE void add_high_bits(const uint8_t *packed, char value, __m512i q[8]) {
+#pragma unroll
+  for (int g = 0; g < 8; g++) {
+    uint64_t high;
+    memcpy(&high, packed + 8 * g, 8);
+    q[g] = _mm512_mask_add_epi8(q[g], _cvtu64_mask64(high), q[g], _mm512_set1_epi8(value));
+  }
+}
+
+// The integer sum of a block with a scale per half, from the sums of both halves, which fit 16 bits.
+TARGET_INLINE __m512i scaled_halves(__m512i first, __m512i second, __m512i scales_and_mins) {
+  const __m512i both = _mm512_mask_blend_epi16(0xaaaaaaaa, first, _mm512_slli_epi32(second, 16));
+  return _mm512_madd_epi16(both, _mm512_and_si512(scales_and_mins, _mm512_set1_epi32(0x000f000f)));
+}
+
+// The sum of both halves' minimum times the sum of the activations there.
+TARGET_INLINE __m512 summed_minima(__m512i scales_and_mins, const union angel_row_term *term) {
+  const __m512i minima = _mm512_and_si512(_mm512_srli_epi16(scales_and_mins, 4), _mm512_set1_epi32(0x000f000f));
+  return _mm512_cvtepi32_ps(_mm512_madd_epi16(minima, _mm512_set1_epi32(term->start)));
 }
 
 TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, __m512i q[8]) {
@@ -66,19 +112,22 @@ TARGET_INLINE void load_quants(angel_dtype dtype, const uint8_t *packed, __m512i
     for (int g = 0; g < 8; g++) q[g] = _mm512_loadu_si512(packed + 64 * g);
     return;
   }
+  if (dtype == ANGEL_Q2_K || dtype == ANGEL_TQ2_0) return load_two_bits(packed, q);
+  if (dtype == ANGEL_Q3_K) {
+    load_two_bits(packed + 64, q);
+    return add_high_bits(packed, 4, q);
+  }
 #pragma unroll
   for (int j = 0; j < 4; j++) {
     const __m512i both = _mm512_loadu_si512(packed + (has_fifth ? 64 : 0) + 64 * j);
     q[j] = _mm512_and_si512(both, fifteen);
     q[4 + j] = _mm512_and_si512(_mm512_srli_epi16(both, 4), fifteen);
   }
-  if (has_fifth) {
+  if (has_fifth) add_high_bits(packed, 16, q);
+  if (dtype == ANGEL_IQ4_NL || dtype == ANGEL_IQ4_XS) {
+    const __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)angel_iq4_values));
 #pragma unroll
-    for (int g = 0; g < 8; g++) {
-      uint64_t high;
-      memcpy(&high, packed + 8 * g, 8);
-      q[g] = _mm512_mask_add_epi8(q[g], _cvtu64_mask64(high), q[g], _mm512_set1_epi8(16));
-    }
+    for (int g = 0; g < 8; g++) q[g] = _mm512_shuffle_epi8(values, q[g]);
   }
   if (dtype == ANGEL_Q6_K) {
 #pragma unroll

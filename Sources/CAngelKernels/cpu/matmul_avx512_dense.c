@@ -117,7 +117,16 @@ TARGET static void widen(angel_dtype dtype, struct angel_stretch stretch, float 
 
 TARGET_INLINE void dequantize_block(angel_dtype dtype, const struct block_registers *block, float *values) {
   const struct angel_geometry geometry = angel_geometry_of(dtype);
-  __m512 d[2] = {block->d, block->d};
+  __m512 d[2] = {block->d, block->d}, minimum[2] = {block->minimum, block->minimum};
+  if (geometry.kind == ANGEL_MINIMA_BLOCK) {
+    const __m512i low = _mm512_set1_epi32(15);
+    for (int half = 0; half < 2; half++) {
+      const __m512i both = _mm512_srli_epi32(block->scale[0], (unsigned)(16 * half));
+      const __m512i min = _mm512_and_si512(_mm512_srli_epi32(both, 4), low);
+      d[half] = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(_mm512_and_si512(both, low)));
+      minimum[half] = _mm512_mul_ps(block->minimum, _mm512_cvtepi32_ps(min));
+    }
+  }
   if (geometry.kind == ANGEL_HALVES_BLOCK) {
     d[0] = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(block->scale[0]));
     d[1] = _mm512_mul_ps(block->d, _mm512_cvtepi32_ps(block->scale[1]));
@@ -128,7 +137,9 @@ TARGET_INLINE void dequantize_block(angel_dtype dtype, const struct block_regist
     const __m512i quant = _mm512_and_si512(shifted, _mm512_set1_epi32(255));
     const __m512i centred = _mm512_sub_epi32(quant, _mm512_set1_epi32(geometry.offset));
     __m512 value = _mm512_mul_ps(d[e / 16], _mm512_cvtepi32_ps(centred));
-    if (geometry.kind == ANGEL_MINIMUM_BLOCK) value = _mm512_add_ps(value, block->minimum);
+    if (geometry.kind == ANGEL_MINIMUM_BLOCK || geometry.kind == ANGEL_MINIMA_BLOCK) {
+      value = _mm512_add_ps(value, minimum[e / 16]);
+    }
     _mm512_storeu_ps(values + e * ANGEL_PANEL, value);
   }
 }

@@ -41,7 +41,8 @@ TARGET_INLINE void start_dots(
 #pragma unroll
     for (int p = 0; p < panels; p++) {
       dot[r][p] =
-        kind == ANGEL_MINIMUM_BLOCK ? _mm512_setzero_si512() : _mm512_set1_epi32(terms[r * terms_stride].start);
+        kind == ANGEL_MINIMUM_BLOCK || kind == ANGEL_MINIMA_BLOCK
+          ? _mm512_setzero_si512() : _mm512_set1_epi32(terms[r * terms_stride].start);
     }
   }
 }
@@ -50,7 +51,7 @@ TARGET_INLINE void start_dots(
 TARGET_INLINE void dot_block(
   const struct angel_block *const block[2], const int8_t *q, int64_t row_bytes, const union angel_row_term *terms,
   int64_t terms_stride, enum angel_block_kind kind, const int rows, const int panels, __m512i dot[ROWS][2]) {
-  if (kind != ANGEL_HALVES_BLOCK) {
+  if (kind != ANGEL_HALVES_BLOCK && kind != ANGEL_MINIMA_BLOCK) {
     start_dots(terms, terms_stride, kind, rows, panels, dot);
     return dot_groups(block, q, row_bytes, 0, 8, rows, panels, dot);
   }
@@ -63,6 +64,10 @@ TARGET_INLINE void dot_block(
   for (int r = 0; r < rows; r++) {
 #pragma unroll
     for (int p = 0; p < panels; p++) {
+      if (kind == ANGEL_MINIMA_BLOCK) {
+        dot[r][p] = scaled_halves(dot[r][p], second[r][p], _mm512_loadu_si512(block[p]->scales_and_mins));
+        continue;
+      }
       dot[r][p] = _mm512_add_epi32(
         _mm512_mullo_epi32(dot[r][p], _mm512_load_si512(block[p]->scale[0])),
         _mm512_mullo_epi32(second[r][p], _mm512_load_si512(block[p]->scale[1])));
@@ -72,11 +77,17 @@ TARGET_INLINE void dot_block(
 
 // The last step of a block: from the integer sums to the running float32 sums.
 TARGET_INLINE __m512 accumulate(
-  __m512 sum, __m512i dot, const struct angel_block *block, enum angel_block_kind kind, float x_scale, float shift) {
+  __m512 sum, __m512i dot, const struct angel_block *block, enum angel_block_kind kind, float x_scale,
+  const union angel_row_term *term) {
   const __m512 scale = _mm512_mul_ps(_mm512_load_ps(block->d), _mm512_set1_ps(x_scale));
   sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, sum);
   if (kind == ANGEL_MINIMUM_BLOCK) {
-    sum = _mm512_fmadd_ps(_mm512_load_ps(block->minimum), _mm512_set1_ps(shift), sum);
+    sum = _mm512_fmadd_ps(_mm512_load_ps(block->minimum), _mm512_set1_ps(term->shift), sum);
+  }
+  if (kind == ANGEL_MINIMA_BLOCK) {
+    const __m512 minima = summed_minima(_mm512_loadu_si512(block->scales_and_mins), term);
+    const __m512 shift = _mm512_mul_ps(_mm512_set1_ps(x_scale), minima);
+    sum = _mm512_fmadd_ps(_mm512_load_ps(block->negative_dmin), shift, sum);
   }
   return sum;
 }
@@ -121,8 +132,8 @@ TARGET_INLINE void int8_rows(
     for (int r = 0; r < rows; r++) {
 #pragma unroll
       for (int p = 0; p < panels; p++) {
-        const float shift = kind == ANGEL_MINIMUM_BLOCK ? terms[r * t->terms_stride + b].shift : 0;
-        sum[r][p] = accumulate(sum[r][p], dot[r][p], block[p], kind, scale[r * scale_stride + b], shift);
+        sum[r][p] = accumulate(
+          sum[r][p], dot[r][p], block[p], kind, scale[r * scale_stride + b], terms + r * t->terms_stride + b * each);
       }
     }
   }
@@ -136,7 +147,7 @@ TARGET_INLINE void int8_rows(
 TARGET_INLINE void int8_panels(const struct angel_int8_tile *t, enum angel_block_kind kind, const int panels) {
   int32_t row = 0;
   // Two integer sums per row and panel leave registers for four rows only.
-  if (kind != ANGEL_HALVES_BLOCK) {
+  if (kind != ANGEL_HALVES_BLOCK && kind != ANGEL_MINIMA_BLOCK) {
     for (; row + ROWS <= t->rows; row += ROWS) int8_rows(t, row, kind, ROWS, panels);
   }
   for (; row + 4 <= t->rows; row += 4) int8_rows(t, row, kind, 4, panels);
@@ -155,12 +166,14 @@ TARGET_INLINE void int8_panels(const struct angel_int8_tile *t, enum angel_block
 INT8(offset, ANGEL_OFFSET_BLOCK)
 INT8(minimum, ANGEL_MINIMUM_BLOCK)
 INT8(halves, ANGEL_HALVES_BLOCK)
+INT8(minima, ANGEL_MINIMA_BLOCK)
 
 void angel_avx512_int8(const struct angel_int8_tile *t) {
   switch (t->geometry.kind) {
     case ANGEL_OFFSET_BLOCK: int8_offset(t); break;
     case ANGEL_MINIMUM_BLOCK: int8_minimum(t); break;
     case ANGEL_HALVES_BLOCK: int8_halves(t); break;
+    case ANGEL_MINIMA_BLOCK: int8_minima(t); break;
   }
 }
 
@@ -179,6 +192,10 @@ TARGET_INLINE void unpack_stretch(angel_dtype dtype, struct angel_stretch stretc
     if (geometry.kind == ANGEL_HALVES_BLOCK) {
       _mm512_store_si512(blocks[b].scale[0], block.scale[0]);
       _mm512_store_si512(blocks[b].scale[1], block.scale[1]);
+    }
+    if (geometry.kind == ANGEL_MINIMA_BLOCK) {
+      _mm512_store_ps(blocks[b].negative_dmin, block.minimum);
+      _mm512_store_si512(blocks[b].scales_and_mins, block.scale[0]);
     }
   }
 }

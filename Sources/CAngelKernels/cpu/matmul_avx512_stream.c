@@ -10,13 +10,18 @@ TARGET_INLINE __m512 extend(
   const union angel_row_term *terms) {
   const __m512 scale = _mm512_mul_ps(block->d, _mm512_set1_ps(x_scale));
   __m512i dot[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-  if (kind != ANGEL_MINIMUM_BLOCK) dot[0] = _mm512_set1_epi32(terms[0].start);
+  if (kind == ANGEL_OFFSET_BLOCK || kind == ANGEL_HALVES_BLOCK) dot[0] = _mm512_set1_epi32(terms[0].start);
   if (kind == ANGEL_HALVES_BLOCK) dot[1] = _mm512_set1_epi32(terms[1].start);
 #pragma unroll
   for (int g = 0; g < 8; g++) dot[g / 4] = _mm512_dpbusd_epi32(dot[g / 4], block->q[g], four(q, g));
   if (kind == ANGEL_HALVES_BLOCK) {
     dot[0] = _mm512_mullo_epi32(dot[0], block->scale[0]);
     dot[1] = _mm512_mullo_epi32(dot[1], block->scale[1]);
+  }
+  if (kind == ANGEL_MINIMA_BLOCK) {
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(scaled_halves(dot[0], dot[1], block->scale[0])), scale, sum);
+    const __m512 shift = _mm512_mul_ps(_mm512_set1_ps(x_scale), summed_minima(block->scale[0], terms));
+    return _mm512_fmadd_ps(block->minimum, shift, sum);
   }
   sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dot[0], dot[1])), scale, sum);
   if (kind == ANGEL_MINIMUM_BLOCK) sum = _mm512_fmadd_ps(block->minimum, _mm512_set1_ps(terms->shift), sum);

@@ -24,10 +24,12 @@ ANGEL_INLINE struct angel_int8_row angel_int8_row_at(const uint8_t *row, int64_t
 }
 
 // What a row contributes to a block beside its quants: where the integer sum starts (minus offset times the sum of
-// quants; one per half if the format has two scales) or, for formats with a minimum, the factor of the minimum.
+// quants; one per half if the format has two scales), for formats with a minimum the factor of the minimum, and for
+// those with one per half the sums of both halves' quants, in 16 bits each.
 union angel_row_term {
   int32_t start;
   float shift;
+  int16_t sums[2];
 };
 
 ANGEL_INLINE int32_t angel_terms_per_block(enum angel_block_kind kind) { return kind == ANGEL_HALVES_BLOCK ? 2 : 1; }
@@ -46,6 +48,9 @@ ANGEL_INLINE void angel_find_terms(
       break;
     case ANGEL_HALVES_BLOCK:
       for (int64_t h = 0; h < 2 * blocks; h++) terms[h].start = -geometry.offset * row.sum[h];
+      break;
+    case ANGEL_MINIMA_BLOCK:
+      for (int64_t h = 0; h < 2 * blocks; h++) terms[h / 2].sums[h % 2] = (int16_t)row.sum[h];
       break;
   }
 }
@@ -154,6 +159,12 @@ extern const struct angel_matmul_engine angel_matmul_avx512;
     case ANGEL_Q4_K: body(ANGEL_Q4_K); break;     \
     case ANGEL_Q5_K: body(ANGEL_Q5_K); break;     \
     case ANGEL_Q6_K: body(ANGEL_Q6_K); break;     \
+    case ANGEL_Q2_K: body(ANGEL_Q2_K); break;     \
+    case ANGEL_Q3_K: body(ANGEL_Q3_K); break;     \
+    case ANGEL_IQ4_NL: body(ANGEL_IQ4_NL); break; \
+    case ANGEL_IQ4_XS: body(ANGEL_IQ4_XS); break; \
+    case ANGEL_TQ1_0:                             \
+    case ANGEL_TQ2_0: body(ANGEL_TQ2_0); break;   \
     default: break;                               \
   }
 

@@ -54,6 +54,12 @@ static float extended(
       const int32_t second = block->scale[1][lane] * (dot[1] - geometry.offset * x[1]);
       return fmaf((float)(first + second), scale, sum);
     }
+    case ANGEL_MINIMA_BLOCK: {
+      const int32_t first = (int32_t)(block->scales_and_mins[lane] & 255);
+      const int32_t second = (int32_t)(block->scales_and_mins[lane] >> 16);
+      sum = fmaf((float)((first & 15) * dot[0] + (second & 15) * dot[1]), scale, sum);
+      return fmaf(block->negative_dmin[lane], row.scale[b] * (float)((first >> 4) * x[0] + (second >> 4) * x[1]), sum);
+    }
   }
   return sum;
 }

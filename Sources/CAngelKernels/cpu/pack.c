@@ -2,20 +2,10 @@
 // lane; panels are cleared first, so padding lanes are zero rows.
 #include "pack.h"
 
-#include "panels.h"
+#include "pack_low_bits.h"
 
 // Packs one group (a block as the file stores it) into lane `lane` of the panel group at `group`.
 typedef void (*pack_group)(const uint8_t *source, uint8_t *group, int lane);
-
-// Sixteen bytes of two nibbles, element e low and element 16+e high: q[j][4*lane+i] is byte 4*j+i.
-static void pack_nibbles(const uint8_t *source, uint8_t *packed, int lane) {
-  for (int j = 0; j < 4; j++) memcpy(packed + 64 * j + 4 * lane, source + 4 * j, 4);
-}
-
-// 32 fifth bits, element e at bit e: high[g] takes nibble g at bit 4*lane.
-static void pack_fifth_bits(uint32_t bits, uint8_t *high, int lane) {
-  for (int g = 0; g < 8; g++) high[8 * g + lane / 2] |= (uint8_t)((bits >> 4 * g & 15) << 4 * (lane % 2));
-}
 
 static void pack_q4_0(const uint8_t *source, uint8_t *group, int lane) {
   memcpy(group + 2 * lane, source, 2);
@@ -31,7 +21,7 @@ static void pack_q4_1(const uint8_t *source, uint8_t *group, int lane) {
 static void pack_five_bits(const uint8_t *high_and_low, uint8_t *packed, int lane) {
   uint32_t high;
   memcpy(&high, high_and_low, 4);
-  pack_fifth_bits(high, packed, lane);
+  pack_high_bits(high, packed, lane);
   pack_nibbles(high_and_low + 4, packed + 64, lane);
 }
 
@@ -87,7 +77,7 @@ static void pack_q5_K(const uint8_t *source, uint8_t *group, int lane) {
     uint8_t *packed = group + 320 + 320 * s;
     uint32_t high = 0;
     for (int e = 0; e < 32; e++) high |= (uint32_t)(source[16 + e] >> s & 1) << e;
-    pack_fifth_bits(high, packed, lane);
+    pack_high_bits(high, packed, lane);
     repack_k_nibbles(source + 48, s, packed + 64, lane);
   }
 }
@@ -169,6 +159,11 @@ BLOCKS(q8_0, ANGEL_Q8_0, 34)
 BLOCKS(q4_K, ANGEL_Q4_K, 144)
 BLOCKS(q5_K, ANGEL_Q5_K, 176)
 BLOCKS(q6_K, ANGEL_Q6_K, 210)
+BLOCKS(q2_K, ANGEL_Q2_K, 84)
+BLOCKS(q3_K, ANGEL_Q3_K, 110)
+BLOCKS(iq4_xs, ANGEL_IQ4_XS, 136)
+BLOCKS(tq1_0, ANGEL_TQ1_0, 54)
+BLOCKS(tq2_0, ANGEL_TQ2_0, 66)
 
 int64_t angel_packed_bytes(angel_dtype dtype, int64_t columns, int64_t depth) {
   if (columns < 0 || depth < 0) return -1;
@@ -186,7 +181,8 @@ angel_kernel angel_pack_kernel(
     case ANGEL_F32: return pack_rows_f32;
     case ANGEL_F16:
     case ANGEL_BF16: return pack_rows_f16;
-    case ANGEL_Q4_0: return pack_rows_q4_0;
+    case ANGEL_Q4_0:
+    case ANGEL_IQ4_NL: return pack_rows_q4_0;
     case ANGEL_Q4_1: return pack_rows_q4_1;
     case ANGEL_Q5_0: return pack_rows_q5_0;
     case ANGEL_Q5_1: return pack_rows_q5_1;
@@ -194,6 +190,11 @@ angel_kernel angel_pack_kernel(
     case ANGEL_Q4_K: return pack_rows_q4_K;
     case ANGEL_Q5_K: return pack_rows_q5_K;
     case ANGEL_Q6_K: return pack_rows_q6_K;
+    case ANGEL_Q2_K: return pack_rows_q2_K;
+    case ANGEL_Q3_K: return pack_rows_q3_K;
+    case ANGEL_IQ4_XS: return pack_rows_iq4_xs;
+    case ANGEL_TQ1_0: return pack_rows_tq1_0;
+    case ANGEL_TQ2_0: return pack_rows_tq2_0;
     default: return NULL;
   }
 }

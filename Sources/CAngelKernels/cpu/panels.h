@@ -8,8 +8,9 @@
 
 enum { ANGEL_BLOCK = 32 };
 
-// How quants become values: d*(q - offset); d*q + minimum; or d*scale*(q - offset) with one scale per 16.
-enum angel_block_kind { ANGEL_OFFSET_BLOCK, ANGEL_MINIMUM_BLOCK, ANGEL_HALVES_BLOCK };
+// How quants become values: d*(q - offset); d*q + minimum; d*scale*(q - offset) with one scale per 16; or
+// d*scale*q - dmin*min with one scale and one min per 16.
+enum angel_block_kind { ANGEL_OFFSET_BLOCK, ANGEL_MINIMUM_BLOCK, ANGEL_HALVES_BLOCK, ANGEL_MINIMA_BLOCK };
 
 // A group is the unit that shares a header; it holds one or eight 32-blocks.
 struct angel_geometry {
@@ -28,6 +29,12 @@ ANGEL_INLINE struct angel_geometry angel_geometry_of(angel_dtype dtype) {
     case ANGEL_Q4_K: return (struct angel_geometry){8, 320, 256, 0, ANGEL_MINIMUM_BLOCK};
     case ANGEL_Q5_K: return (struct angel_geometry){8, 320, 320, 0, ANGEL_MINIMUM_BLOCK};
     case ANGEL_Q6_K: return (struct angel_geometry){8, 288, 384, 32, ANGEL_HALVES_BLOCK};
+    case ANGEL_Q2_K: return (struct angel_geometry){8, 320, 128, 0, ANGEL_MINIMA_BLOCK};
+    case ANGEL_Q3_K: return (struct angel_geometry){8, 288, 192, 4, ANGEL_HALVES_BLOCK};
+    case ANGEL_IQ4_NL: return (struct angel_geometry){1, 32, 256, 128, ANGEL_OFFSET_BLOCK};
+    case ANGEL_IQ4_XS: return (struct angel_geometry){8, 160, 256, 128, ANGEL_OFFSET_BLOCK};
+    case ANGEL_TQ1_0:
+    case ANGEL_TQ2_0: return (struct angel_geometry){8, 32, 128, 1, ANGEL_OFFSET_BLOCK};
     default: return (struct angel_geometry){0};
   }
 }
@@ -86,6 +93,11 @@ struct angel_block {
   union {
     float minimum[ANGEL_PANEL];
     int32_t scale[2][ANGEL_PANEL];
+    // scale of the first half in bits 0-3, its min in 4-7; of the second half in bits 16-19 and 20-23.
+    struct {
+      float negative_dmin[ANGEL_PANEL];
+      uint32_t scales_and_mins[ANGEL_PANEL];
+    };
   };
 };
 
@@ -105,12 +117,27 @@ ANGEL_INLINE void angel_unpack_scales(angel_dtype dtype, const uint8_t *group, i
       }
       break;
     }
+    case ANGEL_Q3_K:
     case ANGEL_Q6_K: {
       const int8_t *scale = (const int8_t *)group + 32 + index * 2 * ANGEL_PANEL;
       for (int lane = 0; lane < ANGEL_PANEL; lane++) {
         block->scale[0][lane] = scale[lane];
         block->scale[1][lane] = scale[ANGEL_PANEL + lane];
       }
+      break;
+    }
+    case ANGEL_Q2_K: {
+      const uint8_t *scales = group + 64 + index * 2 * ANGEL_PANEL;
+      angel_widen_halves(group + 32, block->negative_dmin);
+      for (int lane = 0; lane < ANGEL_PANEL; lane++) {
+        block->negative_dmin[lane] = -block->negative_dmin[lane];
+        block->scales_and_mins[lane] = (uint32_t)scales[lane] | (uint32_t)scales[ANGEL_PANEL + lane] << 16;
+      }
+      break;
+    }
+    case ANGEL_IQ4_XS: {
+      const int8_t *scale = (const int8_t *)group + 32 + index * ANGEL_PANEL;
+      for (int lane = 0; lane < ANGEL_PANEL; lane++) block->d[lane] *= (float)scale[lane];
       break;
     }
     default: break;
@@ -126,15 +153,31 @@ ANGEL_INLINE void angel_unpack_nibbles(const uint8_t *packed, struct angel_block
   }
 }
 
-// Bit i of high[g] becomes bit 4 of q[g][i]: eight bits at a time are spread over the bytes of a word.
-ANGEL_INLINE void angel_add_fifth_bits(const uint8_t *high, struct angel_block *block) {
+// Bit i of high[g] becomes bit `bit` of q[g][i]: eight bits at a time are spread over the bytes of a word.
+ANGEL_INLINE void angel_add_high_bits(const uint8_t *high, int bit, struct angel_block *block) {
   for (int i = 0; i < 64; i++) {
     const uint64_t spread = high[i] * 0x0101010101010101u & 0x8040201008040201u;
-    const uint64_t fifth = ((spread + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+    const uint64_t placed = ((spread + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> (7 - bit);
     uint64_t quants;
     memcpy(&quants, (uint8_t *)block->q + 8 * i, 8);
-    quants |= fifth;
+    quants |= placed;
     memcpy((uint8_t *)block->q + 8 * i, &quants, 8);
+  }
+}
+
+ANGEL_INLINE void angel_unpack_two_bits(const uint8_t *packed, struct angel_block *block) {
+  for (int g = 0; g < 8; g++) {
+    for (int i = 0; i < 64; i++) block->q[g][i] = packed[64 * (g / 4) + i] >> 2 * (g % 4) & 3;
+  }
+}
+
+// The table of the IQ4 formats, each value with 128 added.
+static const uint8_t angel_iq4_values[16] = {
+  1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+
+ANGEL_INLINE void angel_look_up_nibbles(struct angel_block *block) {
+  for (int g = 0; g < 8; g++) {
+    for (int i = 0; i < 64; i++) block->q[g][i] = angel_iq4_values[block->q[g][i]];
   }
 }
 
@@ -149,7 +192,7 @@ ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, in
     case ANGEL_Q5_1:
     case ANGEL_Q5_K:
       angel_unpack_nibbles(packed + 64, block);
-      angel_add_fifth_bits(packed, block);
+      angel_add_high_bits(packed, 4, block);
       break;
     case ANGEL_Q6_K:
       angel_unpack_nibbles(packed, block);
@@ -157,6 +200,18 @@ ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, in
         const uint8_t *top = packed + 256 + 64 * (g / 4);
         for (int i = 0; i < 64; i++) block->q[g][i] |= (uint8_t)((top[i] >> 2 * (g % 4) & 3) << 4);
       }
+      break;
+    case ANGEL_Q2_K:
+    case ANGEL_TQ1_0:
+    case ANGEL_TQ2_0: angel_unpack_two_bits(packed, block); break;
+    case ANGEL_Q3_K:
+      angel_unpack_two_bits(packed + 64, block);
+      angel_add_high_bits(packed, 2, block);
+      break;
+    case ANGEL_IQ4_NL:
+    case ANGEL_IQ4_XS:
+      angel_unpack_nibbles(packed, block);
+      angel_look_up_nibbles(block);
       break;
     default: angel_unpack_nibbles(packed, block); break;
   }
@@ -175,6 +230,11 @@ ANGEL_INLINE void angel_dequantize_block(
         case ANGEL_OFFSET_BLOCK: value = block->d[lane] * quant; break;
         case ANGEL_MINIMUM_BLOCK: value = block->d[lane] * quant + block->minimum[lane]; break;
         case ANGEL_HALVES_BLOCK: value = block->d[lane] * (float)block->scale[element / 16][lane] * quant; break;
+        case ANGEL_MINIMA_BLOCK: {
+          const uint32_t both = block->scales_and_mins[lane] >> 16 * (element / 16);
+          value = block->d[lane] * (float)(both & 15) * quant + block->negative_dmin[lane] * (float)(both >> 4 & 15);
+          break;
+        }
       }
       values[element][lane] = value;
     }

@@ -8,6 +8,7 @@
 #include "quantize_rows.h"
 #include "arrange.h"
 #include "embedding.h"
+#include "encode_rows.h"
 #include "rmsnorm.h"
 #include "add_rmsnorm.h"
 #include "layernorm.h"

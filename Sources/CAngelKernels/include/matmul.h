@@ -15,6 +15,10 @@
 //   q5_0, q8_0  as q4_0 with 16 and with the stored offset 128;  q5_1 as q4_1
 //   q4_K, q5_K  acc = fma((float)dot, (d*scale)*s, acc); acc = fma(-(dmin*min), s*(float)sum, acc) per 32-sub-block
 //   q6_K        i = scale[2b]*(dot16[0]-32*sum16[0]) + scale[2b+1]*(dot16[1]-32*sum16[1]); acc = fma((float)i, d*s, acc)
+//   q3_K        as q6_K with 4
+//   q2_K        i = scale[2b]*dot16[0] + scale[2b+1]*dot16[1], m = min[2b]*sum16[0] + min[2b+1]*sum16[1] (int32);
+//               acc = fma((float)i, d*s, acc); acc = fma(-dmin, s*(float)m, acc)
+//   iq4_nl      as q8_0, quants from the table of pack.h;  iq4_xs alike with d*scale for d;  tq1_0, tq2_0 as q4_0 with 1
 // (d*s rounds first; the integers are converted to float32 exactly or with one rounding.) Parts split output panels
 // (columns), never depth. Depth is at least 1 and whole blocks of the weight dtype.
 #pragma once

@@ -14,8 +14,18 @@
 //   q6_K        per 256-block: f16 d[16], i8 scale[16][16];
 //               then per 32-sub-block: u8 low[4][64] as in q4; u8 top[2][64], bits 2*(g&3).. of top[g>>2][4*lane+i]
 //               = top two bits of element 4*g+i
+//   q2_K        per 256-block: f16 d[16], f16 dmin[16], u8 scales[16][16] (scale low nibble, minimum high nibble);
+//               then per 32-sub-block: u8 two[2][64], bits 2*(g&3).. of two[g>>2][4*lane+i] = element 4*g+i
+//   q3_K        per 256-block: f16 d[16], i8 scale[16][16]; then per 32-sub-block: u64 high[8] as in q5 but the third
+//               bit, u8 two[2][64] as in q2_K
+//   iq4_nl      as q4_0; iq4_xs per 256-block: f16 d[16], i8 scale[8][16]; then per 32-sub-block: u8 q[4][64] as in q4
+//   tq1_0 tq2_0 per 256-block: f16 d[16]; then per 32-sub-block: u8 two[2][64] as in q2_K
+// A panel takes the file's bytes, but for 8 bits a scale instead of 6 (q4_K q5_K +2.8 %, +2.3 %; q3_K +3.6 %; iq4_xs
+// +1.5 %) and 2 bits a ternary digit instead of 1.6 (tq1_0 +22 %).
 // Dequantised values are exactly those of the GGUF formats: q4_0 d*(q-8), q4_1 d*q+m (two roundings), q5 alike with
-// 16, q8_0 d*q, q4_K/q5_K (d*scale)*q - (dmin*min), q6_K (d*scale)*(q-32), all in float32.
+// 16, q8_0 d*q, q4_K/q5_K (d*scale)*q - (dmin*min), q6_K (d*scale)*(q-32), q3_K with 4,
+// q2_K (d*scale)*q - (dmin*min), iq4_nl d*t[q], iq4_xs (d*scale)*t[q], tq1_0 and tq2_0 d*(q-1), all in float32, with
+// t = -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113.
 #pragma once
 #include "angel_types.h"
 #define ANGEL_PANEL 16

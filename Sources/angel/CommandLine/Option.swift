@@ -141,6 +141,16 @@ extension Option where Value: RawRepresentable & CaseIterable, Value.RawValue ==
 }
 
 extension Option {
+  /// One of the cases of an enumeration, or none.
+  static func choice<Choice>(_ name: String, help: String) -> Self
+  where Value == Choice?, Choice: RawRepresentable & CaseIterable, Choice.RawValue == String {
+    let choices = Choice.allCases.map(\.rawValue)
+    return Self(
+      name, placeholder: choices.joined(separator: "|"), expects: choices.joined(separator: ", "), choices: choices,
+      default: nil, defaultText: nil, help: help
+    ) { texts in texts.last.flatMap { Choice(rawValue: $0) }.map { .some($0) } }
+  }
+
   /// An option whose value some type reads itself.
   static func custom(
     _ name: String, placeholder: String, expects: String, choices: [String] = [], default value: Value,

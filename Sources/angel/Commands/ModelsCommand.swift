@@ -1,22 +1,33 @@
 import AngelCheckpoint
 import AngelCore
 
-/// `angel models`: lists the store, shows a model's card, removes a model.
+/// `angel models`: lists the store, shows a model's card, removes, exports or converts a model.
 enum ModelsCommand: Command {
   static let name = "models"
-  static let summary = "list, show or remove the models in the store"
+  static let summary = "list, show, remove, export or convert models"
   static let details = """
     show prints a model's card (architecture, sizes, types, tokenizer, license, files) and the memory it takes to serve
     one stream with the given --context, --cache and --precision, against the budget of --memory.
+
+    export copies a model of the store to TARGET as it was pulled. convert writes MODEL as a GGUF file or as a folder of
+    safetensors, tensor by tensor: the layout is the one of TARGET's ending unless --format says another, and --type
+    rounds the matrices, q4_0 to q8_0 by the formats' reference rule. Without --type they stay as they are; quantised
+    ones become f32 in a folder. What is written appears whole or not at all.
     """
   static let positionals = [
     Positional(
-      name: "ACTION", isRequired: false, choices: ["list", "show", "remove"], help: "what to do; list unless given"),
+      name: "ACTION", isRequired: false, choices: ["list", "show", "remove", "export", "convert"],
+      help: "what to do; list unless given"),
     Positional(name: "MODEL", isRequired: false, kind: .model, help: "a name in the store, a folder or a file"),
+    Positional(name: "TARGET", isRequired: false, kind: .file, help: "the file or folder to write"),
   ]
   static let names = Option.flag("names", help: "list the names alone")
-  static let options = [names.declaration] + SessionOptions.all
-  static let examples = ["models", "models show smollm2", "models remove smollm2"]
+  static let force = Option.flag("force", help: "write over what stands at TARGET")
+  static let options = [names.declaration, force.declaration] + ConvertModel.options + SessionOptions.all
+  static let examples = [
+    "models", "models show smollm2", "models remove smollm2", "models export smollm2 smollm2.gguf",
+    "models convert smollm2 smollm2-folder --type bf16", "models convert ./folder model.gguf --type q8_0",
+  ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let store = try context.store
@@ -26,6 +37,12 @@ enum ModelsCommand: Command {
       return try list(store, arguments, context)
     }
     guard let model = arguments.positional(1) else { throw UsageError("MODEL is missing", command: name) }
+    if action == "export" || action == "convert" {
+      guard let target = arguments.positional(2) else { throw UsageError("TARGET is missing", command: name) }
+      if action == "export" { return try ExportModel.run(model, target, arguments, context) }
+      return try ConvertModel.run(store.resolve(model), target, arguments, context)
+    }
+    if let extra = arguments.positional(2) { throw UsageError("unexpected argument '\(extra)'", command: name) }
     if action == "show" { return try show(store.resolve(model), arguments, context) }
     let freed = try store.remove(model)
     if context.printsJSON {

@@ -28,6 +28,7 @@ enum ReferenceDequantizer {
     case .q4_K: q4K(b)
     case .q5_K: q5K(b)
     case .q6_K: q6K(b)
+    case .q2_K, .q3_K, .iq4_NL, .iq4_XS, .tq1_0, .tq2_0: []
     }
   }
 

@@ -1,0 +1,122 @@
+public import AngelCore
+public import AngelTensor
+
+/// One tensor of a file that is being written: what it is called and where its values come from.
+public struct TensorSource: Sendable {
+  public var name: String
+  public var dtype: DType
+  public var shape: Shape
+  /// The stored tensors whose rows follow one another in this one.
+  public var pieces: [Piece]
+
+  /// Rows of a stored tensor.
+  public enum Piece: Sendable {
+    /// All rows, or those that `order` lists.
+    case rows(TensorRecord, order: [Int32]?)
+    /// Values made up for the file.
+    case floats([Float])
+  }
+
+  public init(name: String, dtype: DType, shape: Shape, pieces: [Piece]) {
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    self.pieces = pieces
+  }
+
+  /// Elements of a row: the whole tensor's for a vector would be one row, but its order is by element.
+  static func depth(of shape: Shape) -> Int { shape.rank < 2 ? 1 : shape[-1] }
+
+  /// The bytes this tensor takes in a file.
+  public var byteCount: Int { dtype.byteCount(of: shape.elementCount) }
+}
+
+/// Turns the bytes of stored tensors into another type, a few rows at a time.
+public struct TensorEncoder {
+  let backend: any Backend
+  /// Values a chunk holds at most, beside the one row that it holds at least.
+  let chunkElements: Int
+
+  public init(on backend: any Backend, chunkElements: Int = 1 << 20) {
+    self.backend = backend
+    self.chunkElements = chunkElements
+  }
+
+  /// Calls `write` with the bytes of `tensor`, piece by piece.
+  ///
+  /// Throws when a value has no place in the target type: not finite, or beyond what float16 reaches.
+  public func encode(_ tensor: TensorSource, write: (UnsafeRawBufferPointer) throws -> Void) throws {
+    for piece in tensor.pieces {
+      switch piece {
+      case .floats(let values):
+        try emit(Tensor(values, on: backend), of: tensor, write: write)
+      case .rows(let record, let order):
+        try record.withBytes { try encode($0, record, order, as: tensor, write: write) }
+        record.file.release(record.byteRange)
+      }
+    }
+  }
+
+  private func encode(
+    _ bytes: UnsafeRawBufferPointer, _ record: TensorRecord, _ order: [Int32]?, as tensor: TensorSource,
+    write: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let depth = TensorSource.depth(of: record.shape)
+    guard depth > 0 else { return }
+    let rowBytes = record.dtype.byteCount(of: depth)
+    let rowCount = order?.count ?? record.shape.elementCount / depth
+    if record.dtype == tensor.dtype, order == nil { return try write(bytes) }
+    let step = max(1, chunkElements / depth)
+    var gathered: [UInt8] = []
+    for start in stride(from: 0, to: rowCount, by: step) {
+      let range = start..<min(start + step, rowCount)
+      guard let order else {
+        let chunk = UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes])
+        try emit(chunk, record.dtype, [range.count, depth], of: tensor, write: write)
+        continue
+      }
+      gathered.removeAll(keepingCapacity: true)
+      for row in order[range] { gathered.append(contentsOf: bytes[Int(row) * rowBytes..<(Int(row) + 1) * rowBytes]) }
+      try gathered.withUnsafeBytes { try emit($0, record.dtype, [range.count, depth], of: tensor, write: write) }
+    }
+  }
+
+  /// One chunk of whole rows.
+  private func emit(
+    _ bytes: UnsafeRawBufferPointer, _ dtype: DType, _ shape: Shape, of tensor: TensorSource,
+    write: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    if dtype == tensor.dtype { return try write(bytes) }
+    let values: Tensor
+    if dtype.isQuantized {
+      let matrix = PackedMatrix(rows: bytes, dtype: dtype, columns: shape[0], depth: shape[1], on: backend)
+      values = matrix.dequantized()
+    } else {
+      values = Tensor(bytes: bytes, shape: shape, dtype: dtype, on: backend).cast(to: .float32)
+    }
+    try emit(values, of: tensor, write: write)
+  }
+
+  /// float32 values, rounded to the target.
+  private func emit(_ values: Tensor, of tensor: TensorSource, write: (UnsafeRawBufferPointer) throws -> Void) throws {
+    if tensor.dtype != .float32 && tensor.dtype != .float64 { try check(values, tensor) }
+    let encoded = tensor.dtype.isQuantized ? values.encodedRows(as: tensor.dtype) : values.cast(to: tensor.dtype)
+    try backend.synchronize()
+    let bytes = UnsafeRawBufferPointer(start: encoded.address, count: encoded.specification.byteCount)
+    try withExtendedLifetime(encoded) { try write(bytes) }
+  }
+
+  /// Rounding to these types would turn such values into infinities or worse without a word.
+  private func check(_ values: Tensor, _ tensor: TensorSource) throws {
+    try backend.synchronize()
+    let limit: Float = tensor.dtype == .bfloat16 ? .greatestFiniteMagnitude : 65_504
+    let floats = UnsafeRawBufferPointer(start: values.address, count: values.specification.byteCount)
+      .bindMemory(to: Float.self)
+    let wrong = withExtendedLifetime(values) { floats.first { !($0.magnitude <= limit) } }
+    guard let wrong else { return }
+    throw CheckpointError.invalidTensor(
+      name: tensor.name, path: "the new file",
+      reason: "it has the value \(wrong), which \(tensor.dtype.name) cannot hold; choose "
+        + (wrong.isFinite ? "bf16 or f32" : "f32"))
+  }
+}

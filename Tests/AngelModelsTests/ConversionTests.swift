@@ -1,0 +1,276 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelModels
+import AngelTesting
+import AngelText
+import Testing
+
+/// Models written in the other layout, against the `gguf` package's files and against themselves.
+@Suite("Converting models")
+struct ConversionTests {
+  static let folders = ["llama-tiny", "qwen3-tiny"]
+  let folder: TemporaryFolder
+  let backend: CPUBackend
+
+  init() throws {
+    folder = try TemporaryFolder()
+    backend = try CPUBackend(threadCount: 1)
+  }
+
+  @discardableResult
+  private func convert(
+    _ source: String, to name: String, _ type: DType? = nil, shardBytes: Int = 5_000_000_000
+  ) throws -> Checkpoint {
+    let layout: Checkpoint.Layout = name.hasSuffix(".gguf") ? .gguf : .huggingFace
+    var request = ModelConverter.Request(target: folder(name), layout: layout, matrixType: type)
+    request.shardBytes = shardBytes
+    let result = try ModelConverter(on: backend).convert(try Checkpoint.open(source), request)
+    let checkpoint = try Checkpoint.open(folder(name))
+    #expect(result.tensorCount == checkpoint.tensorNames.count)
+    return checkpoint
+  }
+
+  private func refusal(_ source: String, to name: String, _ type: DType? = nil) -> String {
+    do {
+      try convert(source, to: name, type)
+      return "nothing"
+    } catch { return "\(error)" }
+  }
+
+  /// Every tensor of one checkpoint is in the other, byte for byte.
+  private func expectEqual(_ a: Checkpoint, _ b: Checkpoint, except names: Set<String> = []) throws {
+    #expect(Set(a.tensorNames).subtracting(names) == Set(b.tensorNames).subtracting(names))
+    for name in a.tensorNames where !names.contains(name) {
+      let (one, other) = (try a.tensor(name), try b.tensor(name))
+      #expect(one.dtype == other.dtype && one.shape == other.shape, "\(name)")
+      #expect(try one.withBytes { one in try other.withBytes { one.elementsEqual($0) } }, "\(name)")
+    }
+  }
+
+  private func tokens(of checkpoint: Checkpoint, _ text: String) throws -> [Int32] {
+    try Tokenizer(checkpoint.tokenizer()).encode(text, addingSpecialTokens: true)
+  }
+
+  // MARK: Against the reference
+
+  @Test(
+    "a folder becomes the file that the gguf package makes of it, tensors and metadata alike",
+    arguments: [
+      ("llama-tiny", "llama-tiny-F32", DType.float32), ("llama-tiny", "llama-tiny-BF16", .bfloat16),
+      ("llama-tiny", "llama-tiny-Q8_0", .q8_0), ("llama-tiny", "llama-tiny-Q4_0", .q4_0),
+      ("qwen3-tiny", "qwen3-tiny-F16", .float16),
+    ])
+  func reference(_ name: String, _ file: String, _ type: DType) throws {
+    let written = try convert(Goldens.path("models/\(name)"), to: "model.gguf", type)
+    let golden = try Checkpoint.open(Goldens.path("models/\(name)/\(file).gguf"))
+    try expectEqual(written, golden)
+    for member in golden.configuration.members where member.key != "general.name" {
+      #expect(written.configuration[member.key] == member.value, "\(member.key)")
+    }
+  }
+
+  @Test("the formats' rounding is the gguf package's", arguments: [DType.q4_0, .q4_1, .q5_0, .q5_1, .q8_0])
+  func rounding(_ type: DType) throws {
+    var builder = try SmallFile.gguf()
+    let golden = try Checkpoint.open(Goldens.path("formats/quantized.gguf"))
+    let values = try golden.tensor("f32").withBytes { Array($0) }
+    builder.addTensor("f32", sizes: [256, 3], type: 0, bytes: values)
+    try folder.write(builder.bytes, to: "plain.gguf")
+    let written = try convert(folder("plain.gguf"), to: "rounded.gguf", type)
+    let expected = try golden.tensor(type.name).withBytes { Array($0) }
+    #expect(try written.tensor("f32").withBytes { Array($0) } == expected)
+  }
+
+  // MARK: There and back
+
+  @Test("a folder that becomes a file and a folder again keeps every byte of its tensors", arguments: folders)
+  func folderRoundTrip(_ name: String) throws {
+    let source = Goldens.path("models/\(name)")
+    let original = try Checkpoint.open(source)
+    try convert(source, to: "model.gguf")
+    let back = try convert(folder("model.gguf"), to: "folder")
+    try expectEqual(original, back)
+    #expect(try tokens(of: back, "Hello 42 <|im_end|>") == tokens(of: original, "Hello 42 <|im_end|>"))
+    #expect(back.chatTemplate == original.chatTemplate && back.endTokens == original.endTokens)
+    for key in back.configuration.members.map(\.key) where original.configuration[key] != nil {
+      #expect(back.configuration[key]?.double == original.configuration[key]?.double, "\(key)")
+    }
+    try expectEqual(try convert(folder("folder"), to: "again.gguf"), try Checkpoint.open(folder("model.gguf")))
+  }
+
+  @Test(
+    "a file that becomes a folder and a file again keeps every byte of its tensors",
+    arguments: ["llama-tiny/llama-tiny-F32", "llama-tiny/llama-tiny-BF16", "qwen3-tiny/qwen3-tiny-F16"])
+  func fileRoundTrip(_ name: String) throws {
+    let original = try Checkpoint.open(Goldens.path("models/\(name).gguf"))
+    try convert(original.path, to: "folder")
+    let back = try convert(folder("folder"), to: "model.gguf")
+    try expectEqual(original, back)
+    let prompt = try tokens(of: original, "The quick brown fox")
+    #expect(try tokens(of: back, "The quick brown fox") == prompt)
+    let (one, other) = (try engine(original), try engine(back))
+    #expect(
+      try one.logits(after: prompt, in: one.makeSequence()) == other.logits(after: prompt, in: other.makeSequence()))
+  }
+
+  @Test("16-bit folders keep their type: norms are narrowed again where that loses nothing")
+  func sixteenBits() throws {
+    let narrow = try convert(Goldens.path("models/llama-tiny"), to: "narrow", .bfloat16)
+    #expect(narrow.tensors.values.allSatisfy { $0.dtype == .bfloat16 })
+    #expect(narrow.configuration["torch_dtype"] == "bfloat16")
+    try convert(folder("narrow"), to: "narrow.gguf")
+    try expectEqual(narrow, try convert(folder("narrow.gguf"), to: "back"))
+    // Norms that bfloat16 cannot hold stay as they are.
+    let mixed = try convert(Goldens.path("models/llama-tiny/llama-tiny-BF16.gguf"), to: "mixed")
+    #expect(Set(mixed.tensors.values.map(\.dtype)) == [.float32, .bfloat16])
+  }
+
+  @Test("quantised files become folders of exactly their values")
+  func dequantized() throws {
+    let original = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))
+    let written = try convert(original.path, to: "folder")
+    #expect(written.tensors.values.allSatisfy { $0.dtype == .float32 })
+    let prompt = try tokens(of: original, "The quick brown fox")
+    let (one, other) = (try engine(original), try engine(written))
+    #expect(
+      try one.logits(after: prompt, in: one.makeSequence()) == other.logits(after: prompt, in: other.makeSequence()))
+  }
+
+  @Test("a folder in shards holds the same tensors", arguments: folders)
+  func shards(_ name: String) throws {
+    let original = try Checkpoint.open(Goldens.path("models/\(name)"))
+    try convert(original.path, to: "model.gguf")
+    let sharded = try convert(folder("model.gguf"), to: "sharded", shardBytes: 50_000)
+    #expect(folder.files(below: "sharded").filter { $0.hasSuffix(".safetensors") }.count > 2)
+    try expectEqual(original, sharded)
+  }
+
+  @Test("the same layout in another type keeps names, metadata and small files")
+  func sameLayout() throws {
+    let original = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-Q8_0.gguf"))
+    let smaller = try convert(original.path, to: "smaller.gguf", .q4_1)
+    #expect(smaller.tensorNames == original.tensorNames)
+    #expect(try smaller.tensor("blk.0.ffn_up.weight").dtype == .q4_1)
+    for member in original.configuration.members
+    where !["general.file_type", "general.quantization_version"].contains(member.key) {
+      #expect(smaller.configuration[member.key] == member.value, "\(member.key)")
+    }
+    let copy = try convert(Goldens.path("models/llama-tiny"), to: "half", .float16)
+    #expect(copy.tensors.values.allSatisfy { $0.dtype == .float16 } && copy.configuration["torch_dtype"] == "float16")
+    #expect(
+      try tokens(of: copy, "one two") == tokens(of: Checkpoint.open(Goldens.path("models/llama-tiny")), "one two"))
+  }
+
+  @Test(
+    "rotary scalings keep their frequencies in both layouts",
+    arguments: [
+      "llama-tiny-linear", "llama-tiny-llama3", "llama-tiny-yarn", "llama-tiny-yarn-factors", "llama-tiny-longrope",
+    ])
+  func rotary(_ name: String) throws {
+    let source = try withTokenizer(name)
+    let original = try engine(Checkpoint.open(source))
+    let file = try engine(convert(source, to: "model.gguf"))
+    let back = try engine(convert(folder("model.gguf"), to: "back"))
+    let prompt = (0..<96).map { Int32($0 % 250 + 3) }
+    let expected = try original.logits(after: prompt, in: original.makeSequence())
+    for other in [file, back] {
+      let got = try other.logits(after: prompt, in: other.makeSequence())
+      #expect(zip(got, expected).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+  }
+
+  /// A variant's folder with the base's tokenizer, which is also the variant's.
+  private func withTokenizer(_ name: String) throws -> String {
+    for file in ["config.json", "model.safetensors"] {
+      let own = Goldens.path("models/\(name)/\(file)")
+      let isOwn = Goldens.names(in: "models/\(name)").contains(file)
+      try folder.write(
+        TemporaryFolder.read(isOwn ? own : Goldens.path("models/llama-tiny/\(file)")), to: "source/\(file)")
+    }
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+      try folder.write(TemporaryFolder.read(Goldens.path("models/llama-tiny/\(file)")), to: "source/\(file)")
+    }
+    return folder("source")
+  }
+
+  private func engine(_ checkpoint: Checkpoint) throws -> InferenceEngine {
+    var options = EngineOptions()
+    options.contextLength = 256
+    return try makeEngine(checkpoint, on: backend, options: options)
+  }
+
+  // MARK: Refusals
+
+  @Test("what cannot be represented is refused by name, and nothing is left behind")
+  func refusals() throws {
+    let tiny = Goldens.path("models/llama-tiny")
+    #expect(refusal(try withTokenizer("llama-tiny-dynamic"), to: "a.gguf").contains("dynamic rotary scaling"))
+    #expect(refusal(tiny, to: "a", .q8_0).contains("q8_0 cannot be written to safetensors"))
+    #expect(refusal(tiny, to: "a.gguf", .q6_K).contains("q6_k cannot be written to GGUF"))
+    #expect(refusal(tiny, to: "nowhere/a.gguf").contains("there is no folder"))
+    #expect(refusal(Goldens.path("models/llama-tiny-wide-heads"), to: "a.gguf").contains("tokenizer.json"))
+    #expect(refusal(Goldens.path("formats/quantized.gguf"), to: "a.gguf", .float32).contains("type I8"))
+    #expect(folder.files().allSatisfy { $0.hasPrefix("source/") })
+  }
+
+  @Test("values that a type cannot hold are refused, and nothing is left behind")
+  func unrepresentable() throws {
+    for (value, type, word) in [
+      (Float(1e6), DType.float16, "bf16"), (1e6, .q8_0, "bf16"), (.infinity, .bfloat16, "f32"), (.nan, .q4_0, "f32"),
+    ] {
+      var builder = try SmallFile.gguf()
+      builder.addTensor("m", sizes: [32, 2], values: [Float](repeating: 1, count: 63) + [value])
+      try folder.write(builder.bytes, to: "source.gguf")
+      let text = refusal(folder("source.gguf"), to: "a.gguf", type)
+      #expect(text.contains("'m'") && text.contains("cannot hold") && text.contains(word), "\(text)")
+      #expect(folder.files() == ["source.gguf"])
+    }
+    var builder = try SmallFile.gguf()
+    builder.addTensor("m", sizes: [48, 1], values: [Float](repeating: 1, count: 48))
+    try folder.write(builder.bytes, to: "source.gguf")
+    #expect(refusal(folder("source.gguf"), to: "a.gguf", .q8_0).contains("not whole q8_0 blocks of 32"))
+  }
+
+  @Test("a target is written over only when asked, and only where it is of its kind")
+  func targets() throws {
+    let tiny = Goldens.path("models/llama-tiny")
+    try folder.write("kept".utf8, to: "a.gguf")
+    #expect(refusal(tiny, to: "a.gguf").contains("--force replaces it"))
+    #expect(try TemporaryFolder.read(folder("a.gguf")) == Array("kept".utf8))
+    var request = ModelConverter.Request(target: folder("a.gguf"), layout: .gguf)
+    request.replaces = true
+    _ = try ModelConverter(on: backend).convert(Checkpoint.open(tiny), request)
+    #expect(try Checkpoint.open(folder("a.gguf")).architecture == "llama")
+    // Not over itself, nor over a folder of other things.
+    #expect(throws: CheckpointError.self) {
+      try ModelConverter(on: backend).convert(Checkpoint.open(folder("a.gguf")), request)
+    }
+    try folder.write("x".utf8, to: "letters/to.txt")
+    var other = ModelConverter.Request(target: folder("letters"), layout: .huggingFace)
+    other.replaces = true
+    #expect(throws: CheckpointError.self) { try ModelConverter(on: backend).convert(Checkpoint.open(tiny), other) }
+    #expect(folder.files() == ["a.gguf", "letters/to.txt"])
+  }
+
+  @Test("a conversion that is stopped leaves nothing behind", arguments: ["a.gguf", "a"])
+  func stopped(_ name: String) throws {
+    let layout: Checkpoint.Layout = name == "a" ? .huggingFace : .gguf
+    let converter = ModelConverter(on: backend) { written, total in if written > total / 2 { throw Interrupted() } }
+    let source = try Checkpoint.open(Goldens.path("models/llama-tiny"))
+    #expect(throws: Interrupted.self) {
+      try converter.convert(source, ModelConverter.Request(target: folder(name), layout: layout))
+    }
+    #expect(folder.files().isEmpty)
+  }
+}
+
+/// A GGUF file that says no more than it must.
+private enum SmallFile {
+  static func gguf() throws -> GGUFBuilder {
+    var builder = GGUFBuilder()
+    builder.add("general.architecture", "any")
+    return builder
+  }
+}
