@@ -70,7 +70,7 @@ struct MixtralBlock: Module {
 }
 
 /// Mixtral (arXiv:2401.04088), 8x7B and 8x22B.
-public struct MixtralModel: LanguageModel {
+public struct MixtralModel: LinearHeadModel {
   public let configuration: MixtralConfiguration
   var embedding: Embedding
   var blocks: [MixtralBlock]
@@ -92,11 +92,11 @@ public struct MixtralModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)
