@@ -127,12 +127,17 @@ ANGEL_INLINE void score_strip(
   const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t last, int64_t depth, int resume,
   float *scores, const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
   const int wide = strip_vectors(count, isa);
-  for (; first + wide <= last; first += wide) {
-    score_blocks(queries, stride, keys, first, depth, resume, scores, count, wide, cache, ahead, isa);
+#define BLOCKS(n) score_blocks(queries, stride, keys, first, depth, resume, scores, count, n, cache, ahead, isa)
+  for (; first + wide <= last; first += wide) BLOCKS(wide);
+  // What a window or the row's own position cuts off. Long runs of rows meet it often: they have shapes of their own.
+  if (wide == 4 && !ahead && last - first == 3) {
+    BLOCKS(3);
+  } else if (wide == 4 && !ahead && last - first == 2) {
+    BLOCKS(2);
+  } else {
+    for (; wide > 1 && first < last; first++) BLOCKS(1);
   }
-  for (; wide > 1 && first < last; first++) {
-    score_blocks(queries, stride, keys, first, depth, resume, scores, count, 1, cache, ahead, isa);
-  }
+#undef BLOCKS
 }
 
 // Values of tokens from...to for `count` queries, `vectors` vectors of 16 columns.

@@ -36,12 +36,16 @@ struct attention_tile {
   _Alignas(64) float values[converted_elements * ANGEL_GROUP_TOKENS];
 };
 
-// A group of blocks, by its first position, and which of its blocks and tokens some query of the tile sees.
+// A group of blocks, by its first position, and which of its blocks some query of the tile sees.
 struct attention_group {
   int64_t base, first, last;
 };
 
 ANGEL_INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
+// The blocks first ..< last of a group that hold its tokens from ..< to.
+ANGEL_INLINE int64_t first_block(int64_t from) { return from / ANGEL_BLOCK_TOKENS; }
+ANGEL_INLINE int64_t last_block(int64_t to) { return (to + ANGEL_BLOCK_TOKENS - 1) / ANGEL_BLOCK_TOKENS; }
 
 // Query vectors of strip `s`.
 ANGEL_INLINE int64_t strip_size(const struct attention_tile *t, int64_t s) {
@@ -88,10 +92,11 @@ ANGEL_INLINE struct cache_rows float_rows(
   angel_isa isa) {
   const struct cache_rows cached = cached_rows(t, g, from, values);
   if (t->cache == ANGEL_F32 && (!values || t->a->cache.head_size % 16 == 0)) return cached;
-  // Keys [block][count][16], values [block][16][converted_elements].
-  struct cache_rows rows = {.stride = values ? converted_elements : ANGEL_BLOCK_TOKENS};
+  // Keys [block][count][16], values [block][16][count rounded up]: dense, so that they spread over the L1 cache's sets.
+  const int64_t width = (count + 15) / 16 * 16;
+  struct cache_rows rows = {.stride = values ? width : ANGEL_BLOCK_TOKENS};
   for (int64_t b = g.first; b < g.last; b++) {
-    float *room = (values ? t->values : t->keys) + b * converted_elements * ANGEL_BLOCK_TOKENS;
+    float *room = (values ? t->values : t->keys) + b * width * ANGEL_BLOCK_TOKENS;
     rows.blocks[b] = (const char *)room;
     if (!convert) continue;
     if (values) {
@@ -103,20 +108,15 @@ ANGEL_INLINE struct cache_rows float_rows(
   return rows;
 }
 
-// Soft cap and mask of a query's scores; returns their maximum, -inf when the query sees no token of the group.
-ANGEL_INLINE float finish_scores(const struct attention_tile *t, float *scores, int64_t from, int64_t to) {
-  if (from >= to) return -INFINITY;
-  const float cap = t->a->softcap;
+// Soft cap and mask of the blocks first ..< last of a query's scores, of which it sees tokens from ..< to; their maximum.
+ANGEL_INLINE float finish_scores(
+  float *scores, int64_t first, int64_t last, int64_t from, int64_t to, float cap) {
   f32x16 greatest = f32x16_splat(-INFINITY);
-  for (int64_t b = 0; b < group_blocks; b++) {
-    const int64_t first = from - b * ANGEL_BLOCK_TOKENS, last = to - b * ANGEL_BLOCK_TOKENS;
+  for (int64_t b = first; b < last; b++) {
+    const i32x16 token = (i32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (int32_t)b * ANGEL_BLOCK_TOKENS;
     f32x16 block = f32x16_load(scores + b * ANGEL_BLOCK_TOKENS);
-    if (cap > 0 && first < ANGEL_BLOCK_TOKENS && last > 0) block = cap * 0x1.715476p+0f * f32x16_tanh(block / cap);
-    if (first > 0 || last < ANGEL_BLOCK_TOKENS) {
-      const i32x16 token = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-      const i32x16 seen = (token >= (int32_t)first) & (token < (int32_t)last);
-      block = seen ? block : f32x16_splat(-INFINITY);
-    }
+    if (cap > 0) block = cap * 0x1.715476p+0f * f32x16_tanh(block / cap);
+    block = ((token >= (int32_t)from) & (token < (int32_t)to)) ? block : f32x16_splat(-INFINITY);
     f32x16_store(scores + b * ANGEL_BLOCK_TOKENS, block);
     greatest = f32x16_max(greatest, block);
   }
@@ -130,11 +130,13 @@ ANGEL_INLINE float whole_maximum(const float *scores) {
   return f32x16_maximum(f32x16_max(low, high));
 }
 
-// Scores -> weights; returns their sum.
-ANGEL_INLINE float weigh(float *scores, float maximum) {
+// Scores of the blocks first ..< last -> weights; returns their sum.
+ANGEL_INLINE float weigh(float *scores, int64_t first, int64_t last, float maximum) {
   f32x16 weights[group_blocks];
 #pragma clang loop unroll(full)
   for (int b = 0; b < group_blocks; b++) {
+    weights[b] = f32x16_splat(0);
+    if (b < first || b >= last) continue;
     weights[b] = f32x16_exp2_weight(f32x16_load(scores + b * ANGEL_BLOCK_TOKENS) - maximum);
     f32x16_store(scores + b * ANGEL_BLOCK_TOKENS, weights[b]);
   }
@@ -150,8 +152,10 @@ ANGEL_INLINE void weigh_strips(struct attention_tile *t, int64_t s, int64_t stri
     for (int64_t q = 0; q < count; q++) {
       float *scores = t->weights + (i * strip_queries + q) * ANGEL_GROUP_TOKENS;
       const int64_t from = t->from[i * 16 + q], to = t->to[i * 16 + q];
+      if (from >= to) continue;
       const int whole = to - from == ANGEL_GROUP_TOKENS && t->a->softcap == 0;
-      found[i * 16 + q] = whole ? whole_maximum(scores) : finish_scores(t, scores, from, to);
+      found[i * 16 + q] = whole ? whole_maximum(scores)
+                                : finish_scores(scores, first_block(from), last_block(to), from, to, t->a->softcap);
     }
   }
   for (int64_t i = 0; i < strips; i++) {
@@ -165,9 +169,12 @@ ANGEL_INLINE void weigh_strips(struct attention_tile *t, int64_t s, int64_t stri
     const int64_t count = strip_size(t, s + i);
     f32x16_store(found + i * 16, f32x16_splat(0));
     for (int64_t q = 0; q < count; q++) {
-      if (t->from[i * 16 + q] >= t->to[i * 16 + q]) continue;
+      const int64_t from = t->from[i * 16 + q], to = t->to[i * 16 + q];
+      if (from >= to) continue;
       float *scores = t->weights + (i * strip_queries + q) * ANGEL_GROUP_TOKENS;
-      found[i * 16 + q] = weigh(scores, t->maximum[(s + i) * 16 + q]);
+      const float maximum = t->maximum[(s + i) * 16 + q];
+      found[i * 16 + q] = to - from == ANGEL_GROUP_TOKENS ? weigh(scores, 0, group_blocks, maximum)
+                                                          : weigh(scores, first_block(from), last_block(to), maximum);
     }
   }
   for (int64_t i = 0; i < strips; i++) {
@@ -239,7 +246,7 @@ ANGEL_INLINE void attend_strips(
     const struct cache_rows keys = direct ? cached_rows(t, g, d, 0) : float_rows(t, g, d, depth, 0, s == 0, isa);
     for (int64_t i = 0; i < strips; i++) {
       if (first[i] >= last[i]) continue;
-      const int64_t begin = first[i] / ANGEL_BLOCK_TOKENS, end = (last[i] + ANGEL_BLOCK_TOKENS - 1) / ANGEL_BLOCK_TOKENS;
+      const int64_t begin = first_block(first[i]), end = last_block(last[i]);
       const int64_t count = strip_size(t, s + i);
       const float *queries = t->queries + (s + i) * t->strip_count * size + d;
       float *scores = t->weights + i * strip_queries * ANGEL_GROUP_TOKENS;
@@ -277,11 +284,8 @@ ANGEL_INLINE void attend_split(struct attention_tile *t, int64_t begin, int64_t 
   for (int64_t i = 0; i < t->strips * 16; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
   memset(t->outputs, 0, sizeof(float) * t->count * t->width);
   for (int64_t base = begin / ANGEL_GROUP_TOKENS * ANGEL_GROUP_TOKENS; base < end; base += ANGEL_GROUP_TOKENS) {
-    const int64_t last = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
-    const struct attention_group group = {
-      base, clamp(begin - base, 0, ANGEL_GROUP_TOKENS) / ANGEL_BLOCK_TOKENS,
-      (last + ANGEL_BLOCK_TOKENS - 1) / ANGEL_BLOCK_TOKENS};
-    attend_group(t, group, isa);
+    const int64_t from = clamp(begin - base, 0, ANGEL_GROUP_TOKENS), to = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
+    attend_group(t, (struct attention_group){base, first_block(from), last_block(to)}, isa);
   }
 }
 
