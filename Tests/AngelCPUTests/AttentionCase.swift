@@ -77,26 +77,32 @@ struct AttentionCase {
       kv_heads: Int64(keyValueHeads), head_size: Int64(headSize))
   }
 
-  /// The kernel's output for `rows` as one batch.
+  /// The kernel's output for `rows` as one batch; `shared`: parts may share a row's positions.
   func attended(
-    _ rows: [AttentionRow], _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>,
+    _ rows: [AttentionRow], _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>, shared: Bool = false,
     run: (angel_paged_attention_arguments) -> Void
   ) -> [Float] {
     let output = memory.room(rows.count * heads * headSize, of: Float.nan)
+    let splits = Int(angel_attention_splits(Int64(blocksPerSequence)))
+    let tickets = memory.room(rows.count * heads, of: UInt32(0))
     run(
       angel_paged_attention_arguments(
         queries: memory.copy(rows.flatMap(query)), output: output, cache: paged(memory, arena, rows),
-        rows: Int64(rows.count), heads: Int64(heads), scale: scale, softcap: softcap, window: window))
+        rows: Int64(rows.count), heads: Int64(heads), scale: scale, softcap: softcap, window: window,
+        partials: shared ? memory.room(rows.count * heads * splits * (headSize + 2), of: Float.nan) : nil,
+        tickets: shared ? tickets : nil))
+    precondition(array(tickets, rows.count * heads).allSatisfy { $0 == 0 }, "tickets are left for the next launch")
     return array(output, rows.count * heads * headSize)
   }
 
   /// As `attended`, with the best kernel, `batch` rows at a time.
-  func attended(_ rows: [AttentionRow], batch: Int) -> [Float] {
+  func attended(_ rows: [AttentionRow], batch: Int, shared: Bool = false) -> [Float] {
     let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, cache, ANGEL_NO_DTYPE)
     return TestMemory.scope { memory in
       let arena = filled(memory).arena
       return stride(from: 0, to: rows.count, by: batch).flatMap { first in
-        attended(Array(rows[first..<min(first + batch, rows.count)]), memory, arena) { launch(kernel, $0, parts: 2) }
+        let some = Array(rows[first..<min(first + batch, rows.count)])
+        return attended(some, memory, arena, shared: shared) { launch(kernel, $0, parts: 2) }
       }
     }
   }

@@ -50,13 +50,16 @@ import Testing
     "wide heads": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 256, lengths: [35]),
     "odd head size": AttentionCase(heads: 4, keyValueHeads: 2, headSize: 23, lengths: [45]),
     "odd head size, float32": AttentionCase(heads: 4, keyValueHeads: 2, headSize: 23, cache: ANGEL_F32, lengths: [45]),
+    "a strip cut short": AttentionCase(heads: 7, keyValueHeads: 1, headSize: 48, lengths: [75]),
+    "head size beyond a conversion": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 300, lengths: [70]),
     "head size 80": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 80, cache: ANGEL_BF16, lengths: [45]),
     "soft cap": AttentionCase(softcap: 3, lengths: [61]),
     "window inside a block": AttentionCase(window: 5, lengths: [70]),
     "window of blocks": AttentionCase(window: 33, lengths: [120]),
-    "two splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [530]),
-    "three splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [1100]),
-    "window over a split": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, window: 300, lengths: [700]),
+    "two splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [274]),
+    "five splits": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, lengths: [1100]),
+    "window over a split": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, window: 300, lengths: [610]),
+    "window of groups": AttentionCase(heads: 3, keyValueHeads: 1, headSize: 16, window: 128, lengths: [330]),
     "two sequences": AttentionCase(lengths: [47, 90]),
   ]
 
@@ -91,7 +94,7 @@ import Testing
     var c = AttentionCase(heads: 3, keyValueHeads: 1, headSize: 32, window: window, lengths: [1023])
     for cache in [ANGEL_F32, ANGEL_F16, ANGEL_BF16] {
       c.cache = cache
-      // 512 rows on both sides of the first split boundary.
+      // 512 rows on both sides of two split boundaries.
       let rows = (Int32(300)..<812).map { AttentionRow(sequence: 0, position: $0) }
       let alone = c.attended(rows, batch: 1)
       #expect(alone.allSatisfy { $0.isFinite })
@@ -124,24 +127,47 @@ import Testing
     }
   }
 
-  @Test("Parts share one decode row by heads")
+  @Test("Parts share few rows by splits of positions, with the bits of one part", arguments: [Int32(0), 300])
+  func sharedRows(_ window: Int32) {
+    let c = AttentionCase(heads: 9, keyValueHeads: 3, headSize: 32, window: window, lengths: [1100, 270])
+    var rows = [Int32(1099), 3, 255, 256].map { AttentionRow(sequence: 0, position: $0) }
+    rows += [Int32(268), 269].map { AttentionRow(sequence: 1, position: $0) }
+    let alone = c.attended(rows, batch: 1)
+    for batch in [1, 2, rows.count] { #expect(c.attended(rows, batch: batch, shared: true) == alone) }
+    TestMemory.scope { memory in
+      let arena = c.filled(memory).arena
+      for set in supportedSets {
+        let kernel = angel_kernel_lookup_for(set, ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
+        for parts in [Int32(1), 2, 5, 40] {
+          // The last part first: whoever finishes a row's last split merges it.
+          let output = c.attended(rows, memory, arena, shared: true) { arguments in
+            withUnsafePointer(to: arguments) { for part in (0..<parts).reversed() { kernel?($0, part, parts) } }
+          }
+          #expect(output == alone, "\(parts) parts")
+        }
+      }
+    }
+  }
+
+  @Test("Two parts of one decoded row cost the same")
   func decodeParts() {
-    let c = AttentionCase(heads: 9, keyValueHeads: 3, lengths: [900])
+    let c = AttentionCase(heads: 9, keyValueHeads: 3, headSize: 16, lengths: [1024])
     let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
     TestMemory.scope { memory in
       let arena = c.filled(memory).arena
-      let row = [AttentionRow(sequence: 0, position: 899)]
-      for parts in Int32(1)...9 {
-        // How many heads each part alone writes.
-        let written = (0..<parts).map { part in
-          let output = c.attended(row, memory, arena) { arguments in
-            withUnsafePointer(to: arguments) { kernel?($0, part, parts) }
-          }
-          return (0..<9).filter { !output[$0 * 64].isNaN }.count
+      // Four splits of each of three kv heads: six for each part, so that kv head 1 is finished by either.
+      let written = (Int32(0)..<2).map { part in
+        var partials: [Float] = []
+        let row = [AttentionRow(sequence: 0, position: 1023)]
+        _ = c.attended(row, memory, arena, shared: true) { arguments in
+          withUnsafePointer(to: arguments) { kernel?($0, part, 2) }
+          partials = array(arguments.partials, 9 * 5 * 18)
+          arguments.tickets.update(repeating: 0, count: 9)
         }
-        #expect(written.reduce(0, +) == 9)
-        #expect((written.max() ?? 9) - (written.min() ?? 0) <= 1, "\(parts) parts: \(written)")
+        return (0..<45).filter { !partials[$0 * 18].isNaN }
       }
+      #expect(written[0].count == 18 && written[1].count == 18)
+      #expect(Set(written[0]).isDisjoint(with: written[1]))
     }
   }
 }

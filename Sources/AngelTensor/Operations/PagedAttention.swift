@@ -110,12 +110,30 @@ extension PagedCache {
 
   /// Softmax attention of `queries` [R, heads, headSize] over each row's cached positions in `layer`: the same shape.
   public func attend(_ queries: Tensor, layer: Int, shape: AttentionShape) -> Tensor {
-    PagedAttention(cache: self, layer: layer, shape: shape)(queries)
+    let attention = PagedAttention(cache: self, layer: layer, shape: shape)
+    let rows = queries.shape[0]
+    // Many rows are enough for all parts; of a few, parts share each row's positions and leave partial results.
+    guard rows <= Self.sharedRowLimit, splits > 1 else { return attention(queries) }
+    let partials = Tensor(
+      uninitialized: TensorSpecification([rows, queries.shape[1], splits, geometry.headSize + 2], .float32),
+      on: queries.backend, kind: .workspace)
+    let tickets = Tensor(
+      [Int32](repeating: 0, count: rows * queries.shape[1]), on: queries.backend, kind: .workspace)
+    return attention(queries, partials, tickets)
   }
+
+  /// The most rows whose positions are shared among parts.
+  static let sharedRowLimit = 16
+
+  /// Splits of the longest sequence the block table has room for.
+  private var splits: Int { Int(angel_attention_splits(Int64(blockTable.shape[1]))) }
 }
 
 /// Flash attention over cached blocks (arXiv:2205.14135, paged_attention.h). Its definition over dense keys and values
 /// is `denseAttention`; a cache is read through block tables, so every arithmetic backend supplies the kernel.
+///
+/// Inputs: queries and, where parts share a row's positions, partial results and zeroed tickets. The kernel leaves the
+/// tickets at zero, so a recorded launch can be replayed.
 private struct PagedAttention: TensorOperation {
   static var family: angel_family { ANGEL_FAMILY_paged_attention }
   let cache: PagedCache
@@ -134,10 +152,12 @@ private struct PagedAttention: TensorOperation {
   func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(.float32, cache.dtype) }
 
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_paged_attention_arguments {
-    angel_paged_attention_arguments(
+    let isShared = inputs.count == 3
+    return angel_paged_attention_arguments(
       queries: inputs[0].floats, output: output.mutableFloats, cache: cache.view(layer: layer),
       rows: Int64(output.shape[0]), heads: Int64(output.shape[1]), scale: shape.scale, softcap: shape.softCap,
-      window: Int32(clamping: shape.window))
+      window: Int32(clamping: shape.window), partials: isShared ? inputs[1].mutableFloats : nil,
+      tickets: isShared ? inputs[2].address.assumingMemoryBound(to: UInt32.self) : nil)
   }
 
   func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {

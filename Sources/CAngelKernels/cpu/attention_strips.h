@@ -1,18 +1,171 @@
-// The inner loops of paged_attention: strips of a few queries against one chunk of keys or values, kept in registers.
-// Per query the order of operations is that of the contract; strip sizes only decide what shares a load.
+// The inner loops of paged_attention: strips of a few queries against the keys or values of one group of blocks, kept in
+// registers. Per query the order of operations is that of the contract; strip sizes only decide what shares a load.
+//
+// AVX-512: 6 queries x 4 vectors, 24 independent sums, which hides the multiply-adders' latency and needs 10 loads for 24
+// of them. Zen 4 runs these two loops at 9x % of its multiply-add peak.
 #pragma once
 #include <string.h>
 
+#include "paged_attention.h"
 #include "vector_math.h"
 
 enum {
-  strip_depth = 64,  // of head_size: a chunk of a block converted to float32 is 4 KiB
-  few_queries = 4,   // at most so many take four blocks of keys at a time
+  strip_queries = 6,                                       // queries of a strip, at most
+  group_blocks = ANGEL_GROUP_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a group
 };
+
+// Rows of 16 keys, or of values, of the blocks of a group.
+struct cache_rows {
+  const char *blocks[group_blocks];  // the first row of each block
+  const char *next[group_blocks];    // the same of the next group, fetched ahead where `ahead` is asked for
+  int64_t stride;                    // elements from row to row
+};
+
+ANGEL_INLINE int64_t cache_element(angel_dtype cache) { return cache == ANGEL_F32 ? 4 : 2; }
+
+// Vectors a strip of `count` queries takes at a time: as many sums as fit the registers.
+ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
+  if (isa == ANGEL_ISA_SCALAR) return 1;
+  if (isa == ANGEL_ISA_AVX512) return 4;
+  return count == 1 ? 4 : count <= 3 ? 2 : 1;
+}
+
+// scores[q][token] = sum over d of queries[q][d] * keys[d][token], d ascending, for `blocks` blocks from `first`.
+// `resume`: the sums go on from what scores hold.
+ANGEL_INLINE void score_blocks(
+  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t depth, int resume, float *scores,
+  const int count, const int blocks, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  f32x16 sums[strip_queries * group_blocks];
+  const char *rows[group_blocks];
+  const int64_t element = cache_element(cache);
+  scores += first * ANGEL_BLOCK_TOKENS;
+#pragma clang loop unroll(full)
+  for (int b = 0; b < blocks; b++) rows[b] = keys->blocks[first + b];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < count * blocks; i++) {
+    float *sum = scores + i / blocks * ANGEL_GROUP_TOKENS + i % blocks * ANGEL_BLOCK_TOKENS;
+    sums[i] = resume ? f32x16_load(sum) : f32x16_splat(0);
+  }
+  for (int64_t d = 0; d < depth; d++) {
+    f32x16 key[group_blocks];
+#pragma clang loop unroll(full)
+    for (int b = 0; b < blocks; b++) {
+      key[b] = f32x16_from(rows[b] + d * ANGEL_BLOCK_TOKENS * element, cache, isa);
+    }
+    if (ahead && cache == ANGEL_F32) {
+#pragma clang loop unroll(full)
+      for (int b = 0; b < blocks; b++) __builtin_prefetch(keys->next[first + b] + d * 64);
+    } else if (ahead) {  // a row is half a cache line: every row fetches for half the blocks
+      const int64_t half = (d & 1) * (blocks + 1) / 2;
+#pragma clang loop unroll(full)
+      for (int b = 0; b < (blocks + 1) / 2; b++) __builtin_prefetch(keys->next[first + (half + b) % blocks] + d / 2 * 64);
+    }
+#pragma clang loop unroll(full)
+    for (int q = 0; q < count; q++) {
+      const f32x16 query = f32x16_splat(queries[q * stride + d]);
+#pragma clang loop unroll(full)
+      for (int b = 0; b < blocks; b++) sums[q * blocks + b] = f32x16_fma(query, key[b], sums[q * blocks + b]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < count * blocks; i++) {
+    f32x16_store(scores + i / blocks * ANGEL_GROUP_TOKENS + i % blocks * ANGEL_BLOCK_TOKENS, sums[i]);
+  }
+}
+
+// Weights of `count` queries and their outputs, in the columns of one call.
+struct value_strip {
+  const float *weights;  // [count][ANGEL_GROUP_TOKENS]
+  float *outputs;        // [count] by output_stride
+  float *corrections;    // [count]: multiply the outputs first
+  int64_t output_stride;
+};
+
+// outputs[q] = outputs[q] * corrections[q], then fma(weights[q][token], values[token], outputs[q]) for tokens from...to.
+ANGEL_INLINE void value_vectors(
+  const struct value_strip *s, const struct cache_rows *values, int64_t vector, int64_t from, int64_t to,
+  const int count, const int vectors, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  f32x16 sums[strip_queries * group_blocks];
+  const int64_t element = cache_element(cache);
+  float *outputs = s->outputs + vector * 16;
+#pragma clang loop unroll(full)
+  for (int i = 0; i < count * vectors; i++) {
+    sums[i] = f32x16_load(outputs + i / vectors * s->output_stride + i % vectors * 16) * s->corrections[i / vectors];
+  }
+  for (int64_t token = from; token < to;) {
+    const int64_t block = token / ANGEL_BLOCK_TOKENS, block_end = (block + 1) * ANGEL_BLOCK_TOKENS;
+    const int64_t stop = block_end < to ? block_end : to;
+    const int64_t offset = (token % ANGEL_BLOCK_TOKENS * values->stride + vector * 16) * element;
+    const char *row = values->blocks[block] + offset, *next = values->next[block] + offset;
+    for (; token < stop; token++) {
+      const float *weights = s->weights + token;
+      f32x16 value[group_blocks];
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) value[v] = f32x16_from(row + v * 16 * element, cache, isa);
+      if (ahead) {
+#pragma clang loop unroll(full)
+        for (int64_t line = 0; line < vectors * 16 * element; line += 64) __builtin_prefetch(next + line);
+        next += values->stride * element;
+      }
+      row += values->stride * element;
+#pragma clang loop unroll(full)
+      for (int q = 0; q < count; q++) {
+        const f32x16 weight = f32x16_splat(weights[q * ANGEL_GROUP_TOKENS]);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) sums[q * vectors + v] = f32x16_fma(weight, value[v], sums[q * vectors + v]);
+      }
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < count * vectors; i++) {
+    f32x16_store(outputs + i / vectors * s->output_stride + i % vectors * 16, sums[i]);
+  }
+}
+
+// Scores of a strip of `count` queries with the blocks first..<last of a group.
+ANGEL_INLINE void score_strip(
+  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t last, int64_t depth, int resume,
+  float *scores, const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  const int wide = strip_vectors(count, isa);
+#define BLOCKS(n) score_blocks(queries, stride, keys, first, depth, resume, scores, count, n, cache, ahead, isa)
+  for (; first + wide <= last; first += wide) BLOCKS(wide);
+  // What a window or the row's own position cuts off. Long runs of rows meet it often: they have shapes of their own.
+  if (wide == 4 && !ahead && last - first == 3) {
+    BLOCKS(3);
+  } else if (wide == 4 && !ahead && last - first == 2) {
+    BLOCKS(2);
+  } else {
+    for (; wide > 1 && first < last; first++) BLOCKS(1);
+  }
+#undef BLOCKS
+}
+
+// Values of tokens from...to for `count` queries, `vectors` vectors of 16 columns.
+ANGEL_INLINE void value_columns(
+  const struct value_strip *s, const struct cache_rows *values, int64_t vectors, int64_t from, int64_t to,
+  const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  const int wide = strip_vectors(count, isa);
+  int64_t v = 0;
+  for (; v + wide <= vectors; v += wide) {
+    value_vectors(s, values, v, from, to, count, wide, cache, ahead, isa);
+  }
+  for (; wide > 1 && v < vectors; v++) value_vectors(s, values, v, from, to, count, 1, cache, ahead, isa);
+}
+
+// call(count) with the count as a constant, so that sums are registers.
+#define STRIP_COUNTED(count, call)  \
+  switch (count) {                  \
+    case 1: call(1); break;         \
+    case 2: call(2); break;         \
+    case 3: call(3); break;         \
+    case 4: call(4); break;         \
+    case 5: call(5); break;         \
+    default: call(6);               \
+  }
 
 // `count` cache elements as float32, padded with zeros to whole vectors.
 ANGEL_INLINE void convert_run(const char *source, int64_t count, float *room, angel_dtype cache, angel_isa isa) {
-  const int64_t element = cache == ANGEL_F32 ? 4 : 2;
+  const int64_t element = cache_element(cache);
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) f32x16_store(room + i, f32x16_from(source + i * element, cache, isa));
   if (i == count) return;
@@ -21,130 +174,13 @@ ANGEL_INLINE void convert_run(const char *source, int64_t count, float *room, an
   f32x16_store(room + i, f32x16_from(last, cache, isa));
 }
 
-// Keys [depth][16] of the cache as float32: the cache itself when it is float32.
-ANGEL_INLINE const float *convert_keys(
-  const char *source, int64_t depth, float *room, angel_dtype cache, angel_isa isa) {
-  if (cache == ANGEL_F32) return (const float *)source;
-  if (cache == ANGEL_F16) convert_run(source, depth * 16, room, ANGEL_F16, isa);
-  if (cache == ANGEL_BF16) convert_run(source, depth * 16, room, ANGEL_BF16, isa);
-  return room;
-}
-
-// Columns of values [16][size] as float32 [16][strip_depth], padded with zeros to whole vectors.
-ANGEL_INLINE void convert_values(
-  const char *source, int64_t size, int64_t columns, float *room, angel_dtype cache, angel_isa isa) {
-  for (int64_t r = 0; r < 16; r++, room += strip_depth) {
-    if (cache == ANGEL_F32) convert_run(source + r * size * 4, columns, room, ANGEL_F32, isa);
-    if (cache == ANGEL_F16) convert_run(source + r * size * 2, columns, room, ANGEL_F16, isa);
-    if (cache == ANGEL_BF16) convert_run(source + r * size * 2, columns, room, ANGEL_BF16, isa);
-  }
-}
-
-// scores[q * blocks + b] += sum over d of query[q][d] * keys[b][d][token], for `count` queries and `blocks` blocks.
-ANGEL_INLINE void score_strip(
-  const float *queries, int64_t stride, const float *const *keys, int64_t depth, float *scores, const int count,
-  const int blocks) {
-  f32x16 sums[16];
-#pragma clang loop unroll(full)
-  for (int i = 0; i < count * blocks; i++) sums[i] = f32x16_load(scores + i * 16);
-  for (int64_t d = 0; d < depth; d++) {
-    const float *query = queries + d * stride;
-#pragma clang loop unroll(full)
-    for (int b = 0; b < blocks; b++) {
-      const f32x16 key = f32x16_load(keys[b] + d * 16);
-#pragma clang loop unroll(full)
-      for (int q = 0; q < count; q++) {
-        sums[q * blocks + b] = f32x16_fma(f32x16_splat(query[q]), key, sums[q * blocks + b]);
-      }
-    }
-  }
-#pragma clang loop unroll(full)
-  for (int i = 0; i < count * blocks; i++) f32x16_store(scores + i * 16, sums[i]);
-}
-
-ANGEL_INLINE void score_strips(
-  const float *queries, int64_t count, const float *const *keys, int64_t depth, float *scores, int64_t blocks,
+// `rows` rows of `count` elements, `stride` elements apart, as float32 rows `room_stride` apart.
+ANGEL_INLINE void convert_rows(
+  const char *source, int64_t stride, int64_t rows, int64_t count, float *room, int64_t room_stride, angel_dtype cache,
   angel_isa isa) {
-  int64_t q = 0;
-  if (blocks == 4 && isa >= ANGEL_ISA_AVX512) {
-    if (count == 4) score_strip(queries, count, keys, depth, scores, 4, 4);
-    if (count == 3) score_strip(queries, count, keys, depth, scores, 3, 4);
-    if (count == 2) score_strip(queries, count, keys, depth, scores, 2, 4);
-    if (count == 1) score_strip(queries, count, keys, depth, scores, 1, 4);
-    return;
+  for (int64_t r = 0; r < rows; r++, room += room_stride) {
+    if (cache == ANGEL_F32) convert_run(source + r * stride * 4, count, room, ANGEL_F32, isa);
+    if (cache == ANGEL_F16) convert_run(source + r * stride * 2, count, room, ANGEL_F16, isa);
+    if (cache == ANGEL_BF16) convert_run(source + r * stride * 2, count, room, ANGEL_BF16, isa);
   }
-  if (blocks == 4) {
-    for (; q < count; q++) score_strip(queries + q, count, keys, depth, scores + q * 64, 1, 4);
-    return;
-  }
-  if (isa >= ANGEL_ISA_AVX512) {
-    for (; q + 8 <= count; q += 8) score_strip(queries + q, count, keys, depth, scores + q * 16, 8, 1);
-  }
-  for (; q + 4 <= count; q += 4) score_strip(queries + q, count, keys, depth, scores + q * 16, 4, 1);
-  for (; q + 2 <= count; q += 2) score_strip(queries + q, count, keys, depth, scores + q * 16, 2, 1);
-  for (; q < count; q++) score_strip(queries + q, count, keys, depth, scores + q * 16, 1, 1);
-}
-
-struct value_strip {
-  const float *values;    // [16][value_stride]
-  const float *weights;   // [queries][16] by weight_stride
-  float *outputs;         // [queries] by output_stride
-  const int64_t *from, *to;  // the unmasked tokens of each query
-  int64_t value_stride, vectors, weight_stride, output_stride;
-};
-
-// outputs[q] = fma(weights[q][token], values[token], outputs[q]) for `count` queries and `vectors` vectors from `v`.
-ANGEL_INLINE void value_strip_tokens(
-  const struct value_strip *s, int64_t q, int64_t v, int64_t from, int64_t to, const int count, const int vectors) {
-  f32x16 sums[16];
-#pragma clang loop unroll(full)
-  for (int i = 0; i < count * vectors; i++) {
-    sums[i] = f32x16_load(s->outputs + (q + i / vectors) * s->output_stride + (v + i % vectors) * 16);
-  }
-  for (int64_t token = from; token < to; token++) {
-    const float *values = s->values + token * s->value_stride + v * 16;
-    const float *weights = s->weights + q * s->weight_stride + token;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < count * vectors; i++) {
-      const f32x16 weight = f32x16_splat(weights[i / vectors * s->weight_stride]);
-      sums[i] = f32x16_fma(weight, f32x16_load(values + i % vectors * 16), sums[i]);
-    }
-  }
-#pragma clang loop unroll(full)
-  for (int i = 0; i < count * vectors; i++) {
-    f32x16_store(s->outputs + (q + i / vectors) * s->output_stride + (v + i % vectors) * 16, sums[i]);
-  }
-}
-
-// `count` queries: together when each sees the whole block, else one by one over the tokens they see.
-ANGEL_INLINE void value_strip_queries(
-  const struct value_strip *s, int64_t q, const int count, const int vectors) {
-  int whole = 1;
-  for (int i = 0; i < count; i++) whole &= s->from[q + i] == 0 && s->to[q + i] == 16;
-  int64_t v = 0;
-  if (whole) {
-    for (; v + vectors <= s->vectors; v += vectors) value_strip_tokens(s, q, v, 0, 16, count, vectors);
-    for (; v < s->vectors; v++) value_strip_tokens(s, q, v, 0, 16, count, 1);
-    return;
-  }
-  for (int i = 0; i < count; i++) {
-    if (s->from[q + i] >= s->to[q + i]) continue;
-    for (v = 0; v + vectors <= s->vectors; v += vectors) {
-      value_strip_tokens(s, q + i, v, s->from[q + i], s->to[q + i], 1, vectors);
-    }
-    for (; v < s->vectors; v++) value_strip_tokens(s, q + i, v, s->from[q + i], s->to[q + i], 1, 1);
-  }
-}
-
-ANGEL_INLINE void value_strips(const struct value_strip *s, int64_t count, angel_isa isa) {
-  int64_t q = 0;
-  if (isa >= ANGEL_ISA_AVX512) {
-    for (; q + 4 <= count; q += 4) value_strip_queries(s, q, 4, 4);
-    if (count - q == 3) value_strip_queries(s, q, 3, 4);
-    if (count - q == 2) value_strip_queries(s, q, 2, 4);
-    if (count - q == 1) value_strip_queries(s, q, 1, 4);
-    return;
-  }
-  for (; q + 2 <= count; q += 2) value_strip_queries(s, q, 2, 2);
-  for (; q < count; q++) value_strip_queries(s, q, 1, 2);
 }

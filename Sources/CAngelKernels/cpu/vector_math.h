@@ -29,6 +29,22 @@ ANGEL_INLINE f32x16 f32x16_exp(f32x16 x) {
 // One lane of f32x16_exp.
 ANGEL_INLINE float f32_exp(float x) { return f32x16_exp(f32x16_splat(x))[0]; }
 
+// 2^x within 1 ulp for x <= 0, flushed to 0 below 2^-126: a softmax's weights. exp2(-inf) = 0, NaN passes.
+//   x = n + f, |f| <= 1/2;  2^f by a polynomial of degree 6, relative error 2^-28;  times 2^n.
+ANGEL_INLINE f32x16 f32x16_exp2_weight(f32x16 x) {
+  const f32x16 round = f32x16_splat(0x1.8p23f + 127);  // adding it leaves n + 127, the exponent of 2^n, in the low bits
+  const f32x16 shifted = x + round, f = x - (shifted - round);
+  f32x16 q = f32x16_splat(0x1.416b5p-13f);
+  q = f32x16_fma(q, f, f32x16_splat(0x1.5f082ep-10f));
+  q = f32x16_fma(q, f, f32x16_splat(0x1.3b2dep-7f));
+  q = f32x16_fma(q, f, f32x16_splat(0x1.c6af7cp-5f));
+  q = f32x16_fma(q, f, f32x16_splat(0x1.ebfbdcp-3f));
+  q = f32x16_fma(q, f, f32x16_splat(0x1.62e43p-1f));
+  q = f32x16_fma(q, f, f32x16_splat(1.0f));
+  const f32x16 weight = q * f32x16_of_bits(f32x16_bits(shifted) << 23);
+  return x < -126.0f ? f32x16_splat(0) : weight;
+}
+
 // tanh(x) within 2 ulp: x + x^3 q(x^2) below 0.625, else 1 - 2 / (exp(2|x|) + 1) with the sign of x. NaN passes.
 ANGEL_INLINE f32x16 f32x16_tanh(f32x16 x) {
   const f32x16 square = x * x;

@@ -7,26 +7,28 @@
 //   values cache [kv_heads][16][head_size]
 // A row at position p attends positions max(0, p - window + 1) ... p (window 0: from 0). Query head h reads kv head
 // h / (heads / kv_heads). Nothing of size rows x positions is ever stored: flash attention's running maximum, sum and
-// output (arXiv:2205.14135), per row over blocks ascending.
-// Kernel contract: a row's result depends on its query, its position and the cache alone. Per block of 16 positions:
-// scores s_t = scale * dot (one fma chain over head_size ascending per token), soft-capped as cap*tanh(s/cap) when
-// softcap > 0, -inf where masked; m' = max(m, max s); correction = exp(m - m'); p_t = exp(s_t - m'), so 0 where masked;
-// the 16 p_t are summed by halving 8-4-2-1; l = l*correction + that sum; o = o*correction, then o = fma(p_t, v_t, o)
-// for the unmasked t ascending. When m' = m the correction is exactly 1 and may be left out.
-// Masked tokens and wholly masked blocks take no part in any arithmetic that reaches o, l or m: their memory may hold
-// anything, NaN included. So the first block visited starts from m = -inf, l = 0, o = 0 with a finite m', wherever the
+// output (arXiv:2205.14135), per row over groups of ANGEL_GROUP_TOKENS at fixed absolute positions, ascending.
+// Kernel contract: a row's result depends on its query, its position and the cache alone. Weights are powers of two:
+// the query is multiplied by scale * log2(e) first (by scale alone when softcap > 0). Per group: scores s_t = dot (one
+// fma chain over head_size ascending per token), made cap*log2(e) * tanh(s/cap) when softcap > 0, -inf where masked;
+// m' = max(m, max s); correction = 2^(m - m'), exactly 1 where m' = m; p_t = 2^(s_t - m'), so 0 where masked and below
+// 2^-126; the 64 p_t are summed by token in the block as (b0 + b1) + (b2 + b3) over the four blocks, then by halving
+// 8-4-2-1; l = fma(l, correction, that sum); o = o*correction, then o = fma(p_t, v_t, o) for the unmasked t ascending.
+// Masked tokens and wholly masked groups take no part in any arithmetic that reaches o, l or m: their memory may hold
+// anything, NaN included. So the first group visited starts from m = -inf, l = 0, o = 0 with a finite m', wherever the
 // window begins. A row sees its own position at least, hence l > 0; scores that are not finite make the row NaN.
-// Blocks are grouped in splits of ANGEL_SPLIT_TOKENS at fixed absolute positions, each from m = -inf, l = 0, o = 0. The
+// Groups form splits of ANGEL_SPLIT_TOKENS at fixed absolute positions, each from m = -inf, l = 0, o = 0. The
 // first split with an unmasked token is taken as it is, later ones are merged in ascending order: m'' = max(m, m_s),
-// a = exp(m - m''), b = exp(m_s - m''), l = fma(l_s, b, l*a), o = fma(o_s, b, o*a). At last output = o / l. So splits of
-// one row may be computed by different parts, and prefill and decode agree bit for bit.
-// Parts of paged_attention own runs of (row, head), equal in the number of blocks to visit; those of kv_store own rows,
-// and no two rows of a store may have the same sequence and position. Positions are >= 0; heads is a multiple of
-// kv_heads; head_size is 1...ANGEL_HEAD_SIZE_LIMIT.
+// a = 2^(m - m''), b = 2^(m_s - m''), l = fma(l_s, b, l*a), o = fma(o_s, b, o*a). At last output = o * (1 / l). So splits
+// of one row may be computed by different parts, and prefill and decode agree bit for bit.
+// Parts of paged_attention own runs of (kv head, row), or of (kv head, split, row) where there is a workspace, equal in
+// the number of blocks to visit; those of kv_store own rows, and no two rows of a store may have the same sequence and
+// position. Positions are >= 0; heads is a multiple of kv_heads; head_size is 1...ANGEL_HEAD_SIZE_LIMIT.
 #pragma once
 #include "angel_types.h"
 #define ANGEL_BLOCK_TOKENS 16
-#define ANGEL_SPLIT_TOKENS 512
+#define ANGEL_GROUP_TOKENS 64
+#define ANGEL_SPLIT_TOKENS 256
 #define ANGEL_HEAD_SIZE_LIMIT 8192
 
 // How rows find their cache. Everything that changes from step to step is read through a pointer, so that a recorded
@@ -54,4 +56,13 @@ struct angel_paged_attention_arguments {
   float scale;
   float softcap;   // 0: none
   int32_t window;  // 0: unlimited
+  // Only where the splits of a row shall be computed by different parts (few rows), else both NULL.
+  float *partials;    // [rows, heads, splits, head_size + 2], splits = angel_attention_splits(blocks_per_sequence)
+  uint32_t *tickets;  // [rows, heads]: splits finished; zero before the launch and after it
 };
+
+// How many splits the positions of so many blocks have.
+static inline int64_t angel_attention_splits(int64_t blocks) {
+  const int64_t split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS;
+  return (blocks + split_blocks - 1) / split_blocks;
+}

@@ -17,6 +17,7 @@ extension BenchKernelMaker {
     else { return nil }
     let seen = ((length - rows)..<length).reduce(0) { $0 + $1 + 1 }
     let (queries, output) = (floats(elements), output(elements))
+    let workspace = AttentionWorkspace(rows: rows, heads: sizes.headCount, headSize: sizes.headSize, length: length)
     return BenchKernelCase(
       kernel: "paged_attention", dtype: dtype.name, model: shape.rawValue,
       shape: (rows == 1 ? "decode" : "prefill \(rows)") + " at \(length)",
@@ -26,7 +27,7 @@ extension BenchKernelMaker {
         launch(
           angel_paged_attention_arguments(
             queries: queries, output: output, cache: tables.next(), rows: Int64(rows), heads: Int64(sizes.headCount),
-            scale: 0.125, softcap: 0, window: 0))
+            scale: 0.125, softcap: 0, window: 0, partials: workspace?.partials, tickets: workspace?.tickets))
       })
   }
 
@@ -47,6 +48,26 @@ extension BenchKernelMaker {
           angel_kv_store_arguments(
             keys: floats(elements), values: floats(elements), cache: tables.next(), rows: Int64(rows)))
       })
+  }
+}
+
+/// Partial results of rows whose positions are shared among parts, as inference shares those of a decoded row.
+private final class AttentionWorkspace {
+  let partials: UnsafeMutablePointer<Float>
+  let tickets: UnsafeMutablePointer<UInt32>
+
+  init?(rows: Int, heads: Int, headSize: Int, length: Int) {
+    let blocks = (length + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
+    let splits = Int(angel_attention_splits(Int64(blocks)))
+    guard rows == 1, splits > 1 else { return nil }
+    partials = .allocate(capacity: rows * heads * splits * (headSize + 2))
+    tickets = .allocate(capacity: rows * heads)
+    tickets.initialize(repeating: 0, count: rows * heads)
+  }
+
+  deinit {
+    partials.deallocate()
+    tickets.deallocate()
   }
 }
 

@@ -1,0 +1,316 @@
+// A tile of paged_attention: query vectors that read the same keys and values (rows of one sequence, query heads of one
+// kv head), and the arithmetic of one split of positions for them. Tiles only decide what shares a load or a conversion.
+#pragma once
+#include <math.h>
+
+#include "attention_strips.h"
+
+enum {
+  tile_queries = 96,         // query vectors of a tile, at most
+  tile_strips = 16,          // strips of a tile, at most
+  tile_floats = 12288,       // room for the query vectors of a tile
+  batch_strips = 4,          // strips that go over a group's keys, then over its values: these stay in the L1 cache
+  direct_strips = 2,         // tiles of so few strips read the cache as it is, others a float32 copy of each group
+  converted_elements = 256,  // of head_size in that copy at a time
+};
+
+struct attention_tile {
+  const struct angel_paged_attention_arguments *a;
+  angel_dtype cache;
+  const int64_t *blocks;                           // the sequence's block table
+  int64_t row, rows, head, heads;                  // rows of one sequence x heads of one kv head
+  int64_t count, width;                            // query vectors; head_size rounded up to whole vectors
+  int64_t strips, strip_count;                     // strips, and query vectors of each but the last
+  int64_t begin[tile_queries], end[tile_queries];  // visible positions of each query
+  int64_t ahead_end;                               // positions before this one may be fetched ahead
+  // Of the current split, sixteen lanes a strip.
+  _Alignas(64) float maximum[tile_strips * 16];
+  _Alignas(64) float sum[tile_strips * 16];
+  // Of one batch of strips and one group: the corrections; scores, then weights; the unmasked tokens of each query.
+  _Alignas(64) float corrections[batch_strips * 16];
+  _Alignas(64) float weights[batch_strips * strip_queries * ANGEL_GROUP_TOKENS];
+  int64_t from[batch_strips * 16], to[batch_strips * 16];
+  _Alignas(64) float queries[tile_floats];                      // [count][head_size], scaled
+  _Alignas(64) float outputs[tile_floats + 16 * tile_queries];  // [count][width] of the current split
+  _Alignas(64) float keys[converted_elements * ANGEL_GROUP_TOKENS];
+  _Alignas(64) float values[converted_elements * ANGEL_GROUP_TOKENS];
+};
+
+// A group of blocks, by its first position, and which of its blocks some query of the tile sees.
+struct attention_group {
+  int64_t base, first, last;
+};
+
+ANGEL_INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
+// The blocks first ..< last of a group that hold its tokens from ..< to.
+ANGEL_INLINE int64_t first_block(int64_t from) { return from / ANGEL_BLOCK_TOKENS; }
+ANGEL_INLINE int64_t last_block(int64_t to) { return (to + ANGEL_BLOCK_TOKENS - 1) / ANGEL_BLOCK_TOKENS; }
+
+// Query vectors of strip `s`.
+ANGEL_INLINE int64_t strip_size(const struct attention_tile *t, int64_t s) {
+  const int64_t left = t->count - s * t->strip_count;
+  return left < t->strip_count ? left : t->strip_count;
+}
+
+ANGEL_INLINE void load_queries(struct attention_tile *t) {
+  const struct angel_paged_attention_arguments *a = t->a;
+  const int64_t size = a->cache.head_size;
+  const float factor = a->softcap > 0 ? a->scale : a->scale * 0x1.715476p+0f;
+  for (int64_t q = 0; q < t->count; q++) {
+    const float *query = a->queries + ((t->row + q / t->heads) * a->heads + t->head + q % t->heads) * size;
+    for (int64_t d = 0; d < size; d++) t->queries[q * size + d] = query[d] * factor;
+  }
+}
+
+// The tile's part of a block's keys or values, `head_size * 16` elements.
+ANGEL_INLINE const char *block_part(const struct attention_tile *t, int64_t block, int values) {
+  const struct angel_paged_cache *c = &t->a->cache;
+  const int64_t kv_head = t->head / (t->a->heads / c->kv_heads) + (values ? c->kv_heads : 0);
+  const int64_t bytes = c->head_size * ANGEL_BLOCK_TOKENS * cache_element(t->cache);
+  return c->arena + t->blocks[block] + c->layer_offset + kv_head * bytes;
+}
+
+// The group's rows as they lie in the cache, from element `from` of head_size on.
+ANGEL_INLINE struct cache_rows cached_rows(
+  const struct attention_tile *t, struct attention_group g, int64_t from, int values) {
+  const int64_t size = t->a->cache.head_size, block = g.base / ANGEL_BLOCK_TOKENS;
+  const int64_t offset = from * (values ? 1 : ANGEL_BLOCK_TOKENS) * cache_element(t->cache);
+  struct cache_rows rows = {.stride = values ? size : ANGEL_BLOCK_TOKENS};
+  for (int64_t b = g.first; b < g.last; b++) {
+    const int64_t next = block + b + group_blocks;
+    rows.blocks[b] = block_part(t, block + b, values) + offset;
+    rows.next[b] = next * ANGEL_BLOCK_TOKENS < t->ahead_end ? block_part(t, next, values) + offset : rows.blocks[b];
+  }
+  return rows;
+}
+
+// The group's rows as float32: the cache itself where it can be read so, else a copy, made anew when `convert` is set.
+// Elements from ..< from + count of head_size.
+ANGEL_INLINE struct cache_rows float_rows(
+  struct attention_tile *t, struct attention_group g, int64_t from, int64_t count, int values, int convert,
+  angel_isa isa) {
+  const struct cache_rows cached = cached_rows(t, g, from, values);
+  if (t->cache == ANGEL_F32 && (!values || t->a->cache.head_size % 16 == 0)) return cached;
+  // Keys [block][count][16], values [block][16][count rounded up]: dense, so that they spread over the L1 cache's sets.
+  const int64_t width = (count + 15) / 16 * 16;
+  struct cache_rows rows = {.stride = values ? width : ANGEL_BLOCK_TOKENS};
+  for (int64_t b = g.first; b < g.last; b++) {
+    float *room = (values ? t->values : t->keys) + b * width * ANGEL_BLOCK_TOKENS;
+    rows.blocks[b] = (const char *)room;
+    if (!convert) continue;
+    if (values) {
+      convert_rows(cached.blocks[b], cached.stride, ANGEL_BLOCK_TOKENS, count, room, rows.stride, t->cache, isa);
+    } else {
+      convert_rows(cached.blocks[b], 0, 1, count * ANGEL_BLOCK_TOKENS, room, 0, t->cache, isa);
+    }
+  }
+  return rows;
+}
+
+// Soft cap and mask of the blocks first ..< last of a query's scores, of which it sees tokens from ..< to; their maximum.
+ANGEL_INLINE float finish_scores(
+  float *scores, int64_t first, int64_t last, int64_t from, int64_t to, float cap) {
+  f32x16 greatest = f32x16_splat(-INFINITY);
+  for (int64_t b = first; b < last; b++) {
+    const i32x16 token = (i32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (int32_t)b * ANGEL_BLOCK_TOKENS;
+    f32x16 block = f32x16_load(scores + b * ANGEL_BLOCK_TOKENS);
+    if (cap > 0) block = cap * 0x1.715476p+0f * f32x16_tanh(block / cap);
+    block = ((token >= (int32_t)from) & (token < (int32_t)to)) ? block : f32x16_splat(-INFINITY);
+    f32x16_store(scores + b * ANGEL_BLOCK_TOKENS, block);
+    greatest = f32x16_max(greatest, block);
+  }
+  return f32x16_maximum(greatest);
+}
+
+// The same for a query that sees the whole group, uncapped: nothing changes.
+ANGEL_INLINE float whole_maximum(const float *scores) {
+  const f32x16 low = f32x16_max(f32x16_load(scores), f32x16_load(scores + 16));
+  const f32x16 high = f32x16_max(f32x16_load(scores + 32), f32x16_load(scores + 48));
+  return f32x16_maximum(f32x16_max(low, high));
+}
+
+// Scores of the blocks first ..< last -> weights; returns their sum.
+ANGEL_INLINE float weigh(float *scores, int64_t first, int64_t last, float maximum) {
+  f32x16 weights[group_blocks];
+#pragma clang loop unroll(full)
+  for (int b = 0; b < group_blocks; b++) {
+    weights[b] = f32x16_splat(0);
+    if (b < first || b >= last) continue;
+    weights[b] = f32x16_exp2_weight(f32x16_load(scores + b * ANGEL_BLOCK_TOKENS) - maximum);
+    f32x16_store(scores + b * ANGEL_BLOCK_TOKENS, weights[b]);
+  }
+  return f32x16_sum((weights[0] + weights[1]) + (weights[2] + weights[3]));
+}
+
+// Scores of strips s ..< s + strips -> weights; running maxima, sums and the corrections of what came before.
+ANGEL_INLINE void weigh_strips(struct attention_tile *t, int64_t s, int64_t strips) {
+  _Alignas(64) float found[batch_strips * 16];
+  for (int64_t i = 0; i < strips; i++) {
+    const int64_t count = strip_size(t, s + i);
+    f32x16_store(found + i * 16, f32x16_splat(-INFINITY));
+    for (int64_t q = 0; q < count; q++) {
+      float *scores = t->weights + (i * strip_queries + q) * ANGEL_GROUP_TOKENS;
+      const int64_t from = t->from[i * 16 + q], to = t->to[i * 16 + q];
+      if (from >= to) continue;
+      const int whole = to - from == ANGEL_GROUP_TOKENS && t->a->softcap == 0;
+      found[i * 16 + q] = whole ? whole_maximum(scores)
+                                : finish_scores(scores, first_block(from), last_block(to), from, to, t->a->softcap);
+    }
+  }
+  for (int64_t i = 0; i < strips; i++) {
+    float *running = t->maximum + (s + i) * 16;
+    const f32x16 old = f32x16_load(running), maximum = f32x16_max(old, f32x16_load(found + i * 16));
+    const f32x16 correction = f32x16_exp2_weight(old - maximum);
+    f32x16_store(t->corrections + i * 16, old == maximum ? f32x16_splat(1) : correction);
+    f32x16_store(running, maximum);
+  }
+  for (int64_t i = 0; i < strips; i++) {
+    const int64_t count = strip_size(t, s + i);
+    f32x16_store(found + i * 16, f32x16_splat(0));
+    for (int64_t q = 0; q < count; q++) {
+      const int64_t from = t->from[i * 16 + q], to = t->to[i * 16 + q];
+      if (from >= to) continue;
+      float *scores = t->weights + (i * strip_queries + q) * ANGEL_GROUP_TOKENS;
+      const float maximum = t->maximum[(s + i) * 16 + q];
+      found[i * 16 + q] = to - from == ANGEL_GROUP_TOKENS ? weigh(scores, 0, group_blocks, maximum)
+                                                          : weigh(scores, first_block(from), last_block(to), maximum);
+    }
+  }
+  for (int64_t i = 0; i < strips; i++) {
+    float *sum = t->sum + (s + i) * 16;
+    const f32x16 correction = f32x16_load(t->corrections + i * 16);
+    f32x16_store(sum, f32x16_fma(f32x16_load(sum), correction, f32x16_load(found + i * 16)));
+  }
+}
+
+// outputs += weights * values for strip `i` of a batch. Tokens that all queries see are taken by all together, those
+// before and after by each query alone; per query they ascend.
+ANGEL_INLINE void add_values(
+  struct attention_tile *t, int64_t s, int64_t i, const struct cache_rows *values, int64_t column, int64_t vectors,
+  angel_dtype cache, int ahead, angel_isa isa) {
+  const int64_t count = strip_size(t, s + i), *from = t->from + i * 16, *to = t->to + i * 16;
+  int64_t first = 0, last = ANGEL_GROUP_TOKENS;
+  for (int64_t q = 0; q < count; q++) {
+    first = from[q] > first ? from[q] : first;
+    last = to[q] < last ? to[q] : last;
+  }
+  if (first >= last || isa == ANGEL_ISA_SCALAR) first = last = 0;  // nothing is gained where vectors are not registers
+  float corrections[strip_queries];
+  for (int64_t q = 0; q < count; q++) corrections[q] = t->corrections[i * 16 + q];
+  const struct value_strip strip = {
+    .weights = t->weights + i * strip_queries * ANGEL_GROUP_TOKENS, .corrections = corrections,
+    .outputs = t->outputs + (s + i) * t->strip_count * t->width + column, .output_stride = t->width};
+#define TOGETHER(n) value_columns(&strip, values, vectors, first, last, n, cache, ahead, isa)
+  for (int phase = 0; phase < 3; phase++) {
+    if (phase == 1) {
+      if (isa == ANGEL_ISA_SCALAR || first == last) continue;
+      STRIP_COUNTED(count, TOGETHER)
+      for (int64_t q = 0; q < count; q++) corrections[q] = 1;
+      continue;
+    }
+    for (int64_t q = 0; q < count; q++) {
+      const int64_t begin = phase == 0 || first == last ? from[q] : last, end = phase == 0 ? first : to[q];
+      if (begin >= end) continue;
+      const struct value_strip one = {
+        .weights = strip.weights + q * ANGEL_GROUP_TOKENS, .corrections = corrections + q,
+        .outputs = strip.outputs + q * t->width, .output_stride = t->width};
+      value_columns(&one, values, vectors, begin, end, 1, cache, 0, isa);
+      corrections[q] = 1;
+    }
+  }
+#undef TOGETHER
+}
+
+// Strips s ..< s + strips against one group, whose rows are read as `cache`: as they lie there when `direct` is set.
+ANGEL_INLINE void attend_strips(
+  struct attention_tile *t, struct attention_group g, int64_t s, int64_t strips, angel_dtype cache, int direct,
+  angel_isa isa) {
+  const int64_t size = t->a->cache.head_size, step = direct ? size : converted_elements;
+  int64_t first[batch_strips], last[batch_strips];
+  for (int64_t i = 0; i < strips; i++) {
+    first[i] = ANGEL_GROUP_TOKENS, last[i] = 0;
+    for (int64_t q = 0; q < strip_size(t, s + i); q++) {
+      const int64_t index = (s + i) * t->strip_count + q;
+      const int64_t from = clamp(t->begin[index] - g.base, 0, ANGEL_GROUP_TOKENS);
+      const int64_t to = clamp(t->end[index] - g.base, 0, ANGEL_GROUP_TOKENS);
+      t->from[i * 16 + q] = from, t->to[i * 16 + q] = to;
+      if (from >= to) continue;
+      first[i] = from < first[i] ? from : first[i];
+      last[i] = to > last[i] ? to : last[i];
+    }
+  }
+  // A tile of several batches has small heads: what the first one converts serves them all.
+  for (int64_t d = 0; d < size; d += step) {
+    const int64_t depth = size - d < step ? size - d : step;
+    const struct cache_rows keys = direct ? cached_rows(t, g, d, 0) : float_rows(t, g, d, depth, 0, s == 0, isa);
+    for (int64_t i = 0; i < strips; i++) {
+      if (first[i] >= last[i]) continue;
+      const int64_t begin = first_block(first[i]), end = last_block(last[i]);
+      const int64_t count = strip_size(t, s + i);
+      const float *queries = t->queries + (s + i) * t->strip_count * size + d;
+      float *scores = t->weights + i * strip_queries * ANGEL_GROUP_TOKENS;
+#define SCORES(n) score_strip(queries, size, &keys, begin, end, depth, d > 0, scores, n, cache, direct, isa)
+      if (isa != ANGEL_ISA_SCALAR) STRIP_COUNTED(count, SCORES)
+      for (int64_t q = 0; q < count && isa == ANGEL_ISA_SCALAR; q++, queries += size, scores += ANGEL_GROUP_TOKENS) SCORES(1);
+#undef SCORES
+    }
+  }
+  weigh_strips(t, s, strips);
+  for (int64_t c = 0; c < size; c += step) {
+    const int64_t columns = size - c < step ? size - c : step;
+    const struct cache_rows values = direct ? cached_rows(t, g, c, 1) : float_rows(t, g, c, columns, 1, s == 0, isa);
+    for (int64_t i = 0; i < strips; i++) {
+      if (first[i] < last[i]) add_values(t, s, i, &values, c, (columns + 15) / 16, cache, direct, isa);
+    }
+  }
+}
+
+// One group for the whole tile.
+ANGEL_INLINE void attend_group(struct attention_tile *t, struct attention_group g, angel_isa isa) {
+  // Values are read whole vectors at a time: where rows end inside one, they are copied.
+  const int few = t->strips <= direct_strips && t->a->cache.head_size % 16 == 0, direct = few && isa != ANGEL_ISA_SCALAR;
+  if (direct && t->cache == ANGEL_F32) attend_strips(t, g, 0, t->strips, ANGEL_F32, 1, isa);
+  if (direct && t->cache == ANGEL_F16) attend_strips(t, g, 0, t->strips, ANGEL_F16, 1, isa);
+  if (direct && t->cache == ANGEL_BF16) attend_strips(t, g, 0, t->strips, ANGEL_BF16, 1, isa);
+  for (int64_t s = 0; s < t->strips && !direct; s += batch_strips) {
+    const int64_t strips = t->strips - s < batch_strips ? t->strips - s : batch_strips;
+    attend_strips(t, g, s, strips, ANGEL_F32, 0, isa);
+  }
+}
+
+// Positions begin ..< end, which lie in one split, for the whole tile.
+ANGEL_INLINE void attend_split(struct attention_tile *t, int64_t begin, int64_t end, angel_isa isa) {
+  for (int64_t i = 0; i < t->strips * 16; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
+  memset(t->outputs, 0, sizeof(float) * t->count * t->width);
+  for (int64_t base = begin / ANGEL_GROUP_TOKENS * ANGEL_GROUP_TOKENS; base < end; base += ANGEL_GROUP_TOKENS) {
+    const int64_t from = clamp(begin - base, 0, ANGEL_GROUP_TOKENS), to = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
+    attend_group(t, (struct attention_group){base, first_block(from), last_block(to)}, isa);
+  }
+}
+
+// What splits up to now gave for one query: the output is their unnormalised sum.
+struct merged_splits {
+  float *output;
+  float maximum, sum;
+};
+
+// Adds a later split; the first one is taken as it is.
+ANGEL_INLINE void merge_split(struct merged_splits *m, const float *output, float maximum, float sum, int64_t size) {
+  if (m->sum == 0) {
+    m->maximum = maximum, m->sum = sum;
+    memcpy(m->output, output, sizeof(float) * size);
+    return;
+  }
+  const float old = m->maximum;
+  m->maximum = old > maximum ? old : maximum;
+  const float before = f32x16_exp2_weight(f32x16_splat(old - m->maximum))[0];
+  const float now = f32x16_exp2_weight(f32x16_splat(maximum - m->maximum))[0];
+  m->sum = __builtin_fmaf(sum, now, m->sum * before);
+  for (int64_t i = 0; i < size; i++) m->output[i] = __builtin_fmaf(output[i], now, m->output[i] * before);
+}
+
+ANGEL_INLINE void normalize(struct merged_splits *m, int64_t size) {
+  const float factor = 1 / m->sum;
+  for (int64_t i = 0; i < size; i++) m->output[i] *= factor;
+}
