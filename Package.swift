@@ -60,12 +60,15 @@ let package = Package(
     room(
       "AngelHCF",
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelModels"]),
+    room(
+      "AngelPTM",
+      ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels"]),
     // Level 11
     .executableTarget(
       name: "angel",
       dependencies: [
         "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
-        "AngelHCF", "CAngelKernels",
+        "AngelHCF", "AngelPTM", "AngelData", "CAngelKernels",
       ], swiftSettings: strict),
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
@@ -78,6 +81,9 @@ let package = Package(
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
     tests("AngelData", ["AngelText"]),
     tests("AngelModels", ["AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
+    tests(
+      "AngelPTM",
+      ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
     tests(
       "AngelHCF",
       [

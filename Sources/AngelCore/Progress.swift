@@ -74,6 +74,7 @@ public enum MonotonicClock {
 /// One running display of progress: a bar with rate and time left, plain lines, JSON lines, or nothing.
 public final class ProgressDisplay: Sendable {
   private struct State {
+    var label: String
     var completed: Int
     var total: Int?
     var lastDrawn: Double
@@ -81,7 +82,6 @@ public final class ProgressDisplay: Sendable {
     var isFinished = false
   }
 
-  private let label: String
   private let unit: ProgressUnit
   private let style: ProgressReporter.Style
   private let write: @Sendable (String) -> Void
@@ -93,20 +93,20 @@ public final class ProgressDisplay: Sendable {
     label: String, total: Int?, unit: ProgressUnit, from completed: Int, style: ProgressReporter.Style,
     write: @escaping @Sendable (String) -> Void, now: @escaping @Sendable () -> Double
   ) {
-    self.label = label
     self.unit = unit
     self.style = style
     self.write = write
     self.now = now
     let time = now()
     start = (time, completed)
-    state = Mutex(State(completed: completed, total: total, lastDrawn: time))
+    state = Mutex(State(label: label, completed: completed, total: total, lastDrawn: time))
   }
 
-  /// Sets how much is done and, where it has become known, how much there is.
-  public func update(to completed: Int, total: Int? = nil) {
+  /// Sets how much is done and, where it has become known, how much there is; or what is being done now.
+  public func update(to completed: Int, total: Int? = nil, label: String? = nil) {
     state.withLock { state in
       state.completed = completed
+      if let label { state.label = label }
       if let total { state.total = total }
       drawIfDue(&state)
     }
@@ -166,7 +166,7 @@ public final class ProgressDisplay: Sendable {
       write(
         JSONValue.object(
           JSONObject([
-            ("progress", .string(label)), ("completed", .integer(state.completed)),
+            ("progress", .string(state.label)), ("completed", .integer(state.completed)),
             ("total", state.total.map { .integer($0) } ?? .null),
             ("seconds", .number((elapsed * 1000).rounded() / 1000)),
           ])
@@ -179,7 +179,7 @@ public final class ProgressDisplay: Sendable {
 
   private func summary(_ state: State, elapsed: Double) -> String {
     let rate = Double(state.completed - start.completed) / elapsed
-    var text = "\(label): \(unit.text(state.completed))"
+    var text = "\(state.label): \(unit.text(state.completed))"
     if let total = state.total, total > 0 {
       text += " of \(unit.text(total)) (\(min(100, state.completed * 100 / total)) %)"
     }
@@ -190,7 +190,7 @@ public final class ProgressDisplay: Sendable {
 
   /// `label [=====>    ]  42 % 41.3 MB/98.4 MB 10.1 MB/s 0:06`, never wider than the terminal.
   func bar(_ completed: Int, of total: Int?, elapsed: Double, width: Int) -> String {
-    bar(State(completed: completed, total: total, lastDrawn: 0), elapsed: elapsed, width: width)
+    bar(State(label: state.withLock { $0.label }, completed: completed, total: total, lastDrawn: 0), elapsed: elapsed, width: width)
   }
 
   private func bar(_ state: State, elapsed: Double, width: Int) -> String {
@@ -206,14 +206,14 @@ public final class ProgressDisplay: Sendable {
     facts += "  " + unit.rateText(rate)
     if let left = secondsLeft(state, rate: rate) { facts += "  " + TextFormat.duration(seconds: left) }
     // The last column stays free: some terminals wrap when it is written.
-    let room = width - 1 - DisplayWidth.of(label) - facts.count - 4
+    let room = width - 1 - DisplayWidth.of(state.label) - facts.count - 4
     guard let total = state.total, total > 0, room >= 8 else {
-      return String((label + "  " + facts).prefix(max(0, width - 1)))
+      return String((state.label + "  " + facts).prefix(max(0, width - 1)))
     }
     let cells = min(room, 40)
     let fraction = min(1, max(0, Double(state.completed) / Double(total)))
     let filled = Int((fraction * Double(cells)).rounded(.down))
-    return label + " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: cells - filled) + "] "
+    return state.label + " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: cells - filled) + "] "
       + facts
   }
 

@@ -8,6 +8,8 @@ public struct Linear: Module {
   public var weight: Parameter
   /// [outputs]
   public var bias: Parameter?
+  /// What is learnt beside the weight; nil for most layers.
+  public var adapter: LowRankAdapter?
 
   public init(_ inputs: Int, _ outputs: Int, usesBias: Bool = false, role: Parameter.Role = .matrix) {
     weight = Parameter([outputs, inputs], role)
@@ -22,6 +24,11 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    let result = product(x)
+    return adapter.map { result + $0(x) } ?? result
+  }
+
+  private func product(_ x: Tensor) -> Tensor {
     if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
     // Rounding to int8 or bfloat16 has no gradient.
@@ -33,12 +40,13 @@ public struct Linear: Module {
   /// The cross-entropy of this layer's outputs for x [R, inputs], summed over the rows with their weights: a scalar. The
   /// outputs are never stored whole.
   public func crossEntropy(_ x: Tensor, _ targets: PredictionTargets) -> Tensor {
-    if bias != nil { return self(x).crossEntropy(targets) }
+    if bias != nil || adapter != nil { return self(x).crossEntropy(targets) }
     return x.crossEntropy(head: weight.trained ?? weight.matrix.0.dequantized(), targets)
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("weight", &weight)
     visitor.visit("bias", &bias)
+    visitor.visit("adapter", &adapter)
   }
 }

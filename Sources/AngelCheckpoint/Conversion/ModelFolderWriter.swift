@@ -33,18 +33,18 @@ public struct ModelFolderWriter: ~Copyable {
     try AtomicFile.copy(source, to: target, report: report)
   }
 
-  /// Writes the tensors as one safetensors file, or as shards of at most `shardBytes` with an index.
+  /// Writes the tensors as one safetensors file called `stem`, or as shards of at most `shardBytes` with an index.
   ///
   /// `body` is called for each tensor in the order of the files, with a function that takes its bytes.
   public func writeTensors(
-    _ tensors: [TensorSource], shardBytes: Int,
+    _ tensors: [TensorSource], shardBytes: Int, named stem: String = "model",
     _ body: (TensorSource, (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
     let shards = Self.shards(of: tensors, limit: shardBytes)
     let byName = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
     var index = JSONObject()
     for (number, shard) in shards.enumerated() {
-      let name = shards.count == 1 ? "model.safetensors" : Self.name(of: number + 1, count: shards.count)
+      let name = shards.count == 1 ? stem + ".safetensors" : Self.name(of: number + 1, count: shards.count, stem)
       let entries = shard.map { SafetensorsWriter.Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape) }
       var writer = try SafetensorsWriter(
         path: FilePath.join(temporaryPath, name), tensors: entries, metadata: ["format": "pt"])
@@ -59,7 +59,7 @@ public struct ModelFolderWriter: ~Copyable {
     let total = tensors.reduce(0) { $0 + $1.byteCount }
     try write(
       ["metadata": ["total_size": .integer(total)], "weight_map": .object(index)],
-      as: "model.safetensors.index.json")
+      as: stem + ".safetensors.index.json")
   }
 
   /// Gives the folder its name, replacing what stood there.
@@ -91,11 +91,11 @@ public struct ModelFolderWriter: ~Copyable {
     return shards
   }
 
-  private static func name(of number: Int, count: Int) -> String {
+  private static func name(of number: Int, count: Int, _ stem: String) -> String {
     func digits(_ number: Int) -> String {
       let text = String(number)
       return String(repeating: "0", count: max(0, 5 - text.count)) + text
     }
-    return "model-\(digits(number))-of-\(digits(count)).safetensors"
+    return "\(stem)-\(digits(number))-of-\(digits(count)).safetensors"
   }
 }

@@ -77,10 +77,10 @@ struct OpenFile: ~Copyable {
   func unlock() { _ = flock(descriptor, LOCK_UN) }
 }
 
-/// The few things the store does to files and folders by path.
-enum FileOperations {
+/// The few things that are done to files and folders by path.
+public enum FileOperations {
   /// Makes a folder and those above it.
-  static func makeFolder(_ path: String) throws(StoreError) {
+  public static func makeFolder(_ path: String) throws(StoreError) {
     if FilePath.kind(path) == .folder { return }
     let parent = FilePath.split(path).folder
     if parent != path { try makeFolder(parent) }
@@ -94,7 +94,7 @@ enum FileOperations {
   }
 
   /// Removes a file, or a folder with all it holds; symbolic links are removed, not followed.
-  static func remove(_ path: String) throws(StoreError) {
+  public static func remove(_ path: String) throws(StoreError) {
     var status = stat()
     guard lstat(path, &status) == 0 else {
       if errno == ENOENT { return }

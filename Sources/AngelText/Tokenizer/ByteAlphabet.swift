@@ -17,6 +17,25 @@ enum ByteAlphabet {
     return table
   }()
 
+  /// `bytes` in the alphabet.
+  static func spelling(of bytes: [UInt8]) -> String {
+    var text = ""
+    for byte in bytes {
+      let scalar = letters[Int(byte)]
+      text.unicodeScalars.append(scalar)
+    }
+    return text
+  }
+
+  /// The alphabet character of each byte.
+  private static let letters: [Unicode.Scalar] = {
+    var table = [Unicode.Scalar](repeating: " ", count: 256)
+    for (scalar, byte) in bytes.enumerated() where byte >= 0 {
+      if let letter = Unicode.Scalar(UInt32(scalar)) { table[Int(byte)] = letter }
+    }
+    return table
+  }()
+
   private static func isVisible(_ byte: Int) -> Bool {
     (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
   }

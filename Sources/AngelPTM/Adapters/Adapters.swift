@@ -1,0 +1,71 @@
+public import AngelCheckpoint
+import AngelCore
+public import AngelModels
+public import AngelNN
+public import AngelTensor
+
+/// Puts low-rank adapters into a model, and takes them out again.
+public enum Adapters {
+  /// Gives every targeted layer of a frozen `model` an adapter whose A is random and whose B is zero.
+  ///
+  /// - Returns: the adapted layers' paths. Throws when a target names no layer.
+  public static func attach(
+    _ configuration: LoRAConfiguration, to model: inout some LanguageModel, names: NameTable, seed: UInt64,
+    on backend: any Backend
+  ) throws -> [String] {
+    let targets = try targets(configuration, in: model, names: names).map(\.path)
+    model.visitLinearLayers { path, linear in
+      guard let place = targets.firstIndex(of: path) else { return }
+      let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.rank)
+      let adapter = LowRankAdapter(inputs, outputs, rank: rank, scale: configuration.scale)
+      // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
+      adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
+      adapter.up.value = .trained(
+        Tensor([Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend))
+      linear.adapter = adapter
+    }
+    return targets
+  }
+
+  /// The paths and shapes of the layers that a configuration names; throws when a target names none.
+  static func targets(
+    _ configuration: LoRAConfiguration, in model: some LanguageModel, names: NameTable
+  ) throws -> [(path: String, shape: Shape)] {
+    var adapted: [(path: String, shape: Shape)] = []
+    var unused = Set(configuration.targets)
+    var copy = model
+    copy.visitLinearLayers { path, linear in
+      guard let target = target(of: path, in: configuration.targets, names) else { return }
+      unused.remove(target)
+      adapted.append((path, linear.weight.shape))
+    }
+    guard let first = unused.sorted().first else { return adapted }
+    throw PTMError.recipe("lora.targets names \(quoted(first)), but no linear layer of the model is called so")
+  }
+
+  /// Adds every adapter to its layer's weight, in float32, and removes it.
+  public static func merge(into model: inout some Module) {
+    model.visitLinearLayers { _, linear in
+      guard let adapter = linear.adapter else { return }
+      let weight = linear.weight.trained?.detached ?? linear.weight.matrix.0.dequantized()
+      linear.weight.value = .trained((weight + adapter.weightChange()).copied())
+      linear.adapter = nil
+    }
+  }
+
+  /// The target that names the layer at `path`.
+  private static func target(of path: String, in targets: [String], _ names: NameTable) -> String? {
+    let name = names.tensor(forParameter: path + ".weight", in: .huggingFace)?.name ?? ""
+    let layer = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+    return targets.first { target in
+      layer == target || layer.hasSuffix("." + target) || path == target || path.hasSuffix("." + target)
+    }
+  }
+
+  private static func uniform(_ shape: Shape, seed: UInt64, stream: UInt64, on backend: any Backend) -> Tensor {
+    let generator = PhiloxGenerator(seed: seed, stream: stream &+ 1 << 32)
+    let limit = 1 / Float(shape[1]).squareRoot()
+    let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
+    return Tensor(values, shape: shape, on: backend)
+  }
+}

@@ -1,0 +1,124 @@
+public import AngelCheckpoint
+public import AngelCore
+public import AngelModels
+import AngelNN
+import AngelTensor
+public import AngelText
+
+/// Writes a trained model as a Hugging Face folder that other programs, and angel, load.
+public struct ModelFolder {
+  /// Where tokenizer, chat template and token roles come from.
+  public enum Origin {
+    /// The files of the model that training began from.
+    case checkpoint(Checkpoint)
+    /// A model that was made here.
+    case tokenizer(TokenizerDescription)
+  }
+
+  private let origin: Origin
+  private let dtype: DType
+
+  /// - Parameter dtype: of matrices: float32, float16 or bfloat16. Vectors have the same.
+  public init(_ origin: Origin, dtype: DType = .float32) {
+    self.origin = origin
+    self.dtype = dtype
+  }
+
+  /// Writes `model` to the folder at `path`, whole or not at all.
+  public func write(_ model: any LanguageModel, to path: String) throws {
+    guard let model = model as? any ConvertibleLanguageModel else {
+      throw PTMError.recipe("models of this family cannot be written as a folder yet")
+    }
+    try write(convertible: model, to: path)
+  }
+
+  private func write<Model: ConvertibleLanguageModel>(convertible model: Model, to path: String) throws {
+    let writer = try ModelFolderWriter(path: path)
+    for document in try documents(model) { try writer.write(document.json, as: document.name) }
+    if case .checkpoint(let checkpoint) = origin, checkpoint.layout == .huggingFace {
+      try writer.copySmallFiles(of: checkpoint)
+    }
+    let stored = try Self.stored(model)
+    let sources = stored.map { TensorSource(name: $0.key, dtype: dtype, shape: $0.value.shape, pieces: []) }
+    try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 5_000_000_000) { source, write in
+      guard let tensor = stored[source.name] else { return }
+      try tensor.values().cast(to: dtype).withHostBytes(write)
+    }
+    try writer.finish()
+  }
+
+  private func documents<Model: ConvertibleLanguageModel>(
+    _ model: Model
+  ) throws -> [(name: String, json: JSONValue)] {
+    var fields = try Model.huggingFaceFields(of: model.configuration)
+    fields["torch_dtype"] = .string(dtype == .bfloat16 ? "bfloat16" : dtype == .float16 ? "float16" : "float32")
+    switch origin {
+    case .checkpoint(let checkpoint):
+      if checkpoint.layout == .huggingFace {
+        for member in checkpoint.configuration.members where fields[member.key] == nil {
+          fields[member.key] = member.value
+        }
+        return [("config.json", .object(fields))]
+      }
+      for field in try HuggingFaceFiles.tokenFields(of: checkpoint).members { fields[field.key] = field.value }
+      return [("config.json", .object(fields))]
+        + (try HuggingFaceFiles.tokenizer(of: checkpoint, contextLength: model.configuration.contextLength))
+    case .tokenizer(let description):
+      if let end = description.endToken { fields["eos_token_id"] = .integer(Int(end)) }
+      return [
+        ("config.json", .object(fields)), ("tokenizer.json", try description.tokenizerJSON()),
+        (
+          "tokenizer_config.json",
+          [
+            "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false,
+            "model_max_length": .integer(model.configuration.contextLength),
+          ]
+        ),
+      ]
+    }
+  }
+
+  /// A tensor of a file: the parameters that share it, in order, and how the file holds them.
+  private struct Stored {
+    var parts: [(share: Int, parameter: Parameter)]
+    var form: StoredForm
+
+    /// The shape in the file.
+    var shape: Shape {
+      var sizes = parts[0].parameter.shape.array
+      if parts.count > 1 { sizes[0] = parts.reduce(0) { $0 + $1.parameter.shape[0] } }
+      return Shape(form.isTransposed ? sizes.reversed() : sizes)
+    }
+
+    /// The values as the file holds them, in float32.
+    func values() -> Tensor {
+      let tensors = parts.sorted { $0.share < $1.share }.map { part -> Tensor in
+        let parameter = part.parameter
+        if case .matrix(let matrix, _) = parameter.value { return matrix.dequantized() }
+        return parameter.vectorOrTrained.detached
+      }
+      var result = tensors[0]
+      if tensors.count > 1 { result = Tensor.stacked(tensors).reshaped([-1] + tensors[0].shape.array.dropFirst()) }
+      if form.isTransposed { result = result.permuted(1, 0) }
+      return form.offset == 0 ? result : result - Double(form.offset)
+    }
+  }
+
+  private static func stored<Model: ConvertibleLanguageModel>(_ model: Model) throws -> [String: Stored] {
+    let names = Model.names(for: model.configuration)
+    var result: [String: Stored] = [:]
+    for (path, parameter) in model.parameterShapes() {
+      guard let place = names.tensor(forParameter: path, in: .huggingFace) else {
+        throw PTMError.recipe(
+          "the parameter '\(path)' has no name in Hugging Face files; merge or export adapters first")
+      }
+      result[place.name, default: Stored(parts: [], form: place.form)].parts.append((place.form.share, parameter))
+    }
+    return result
+  }
+}
+
+extension Parameter {
+  /// The dense values, trained or constant.
+  fileprivate var vectorOrTrained: Tensor { trained ?? vector }
+}

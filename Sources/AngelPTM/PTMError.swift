@@ -1,0 +1,21 @@
+public import AngelCore
+
+/// Why training cannot begin or go on.
+public enum PTMError: DescribedError, Equatable {
+  /// The recipe asks for something that does not fit together.
+  case recipe(String)
+  /// A checkpoint cannot be used.
+  case checkpoint(path: String, reason: String)
+  /// Numbers stopped being numbers.
+  case notFinite(step: Int, what: String, skipped: Int)
+
+  public var description: String {
+    switch self {
+    case .recipe(let text): text
+    case .checkpoint(let path, let reason): "'\(path)': \(reason)"
+    case .notFinite(let step, let what, let skipped):
+      "step \(step): \(what) is not finite, for the \(skipped)th time in a row; lower optimizer.learning_rate, lengthen "
+        + "schedule.warmup, or look at the data of this step"
+    }
+  }
+}

@@ -1,0 +1,127 @@
+public import AngelCore
+
+/// Everything a run is told: the recipe's groups, each with its defaults.
+public struct TrainingRecipe: Configurable, Hashable {
+  /// What is trained for.
+  public enum Stage: String, ConfigurationChoice {
+    /// The next token of plain text.
+    case pretrain
+    /// The answers of conversations.
+    case sft
+  }
+
+  /// What products are computed in.
+  public enum Precision: String, ConfigurationChoice { case f32, bf16 }
+
+  public var stage = Stage.sft
+  /// A model of the store, a folder or a file to begin from.
+  public var model: String?
+  /// A new model to begin with.
+  public var architecture: ArchitectureConfiguration?
+  /// The tokenizer of a new model: that of a model, `byte` or `character`.
+  public var tokenizer: String?
+  public var data = DataConfiguration()
+  /// Tokens read by the longest sequence.
+  public var sequenceLength = 512
+  /// Sequences of that length in a batch; packed batches have as many rows.
+  public var batchSize = 4
+  public var precision = Precision.bf16
+  public var optimizer = OptimizerConfiguration()
+  public var learningRate = LearningRateSchedule()
+  public var training = TrainingSchedule()
+  public var lora: LoRAConfiguration?
+  public var output = OutputConfiguration()
+  public var seed = 0
+
+  public init() {}
+
+  public static let fields: [ConfigurationField<Self>] = [
+    .value("stage", \.stage, "pretrain: the next token of text; sft: the answers of conversations"),
+    .value("model", \.model, "what to begin from: a name in the store, a folder or a file"),
+    .group("architecture", \.architecture, "a new model to begin with"),
+    .value("tokenizer", \.tokenizer, "of a new model: a model's name, byte or character"),
+    .group("data", \.data, "what is learnt from"),
+    .value("sequence_length", \.sequenceLength, in: 1...1_048_576, "tokens read by the longest sequence"),
+    .value("batch_size", \.batchSize, in: 1...65_536, "sequences of that length in a batch"),
+    .value("precision", \.precision, "f32 or bf16: what products are computed in; weights are kept in f32"),
+    .group("optimizer", \.optimizer, "how parameters change"),
+    .group("schedule", \.learningRate, "how the learning rate goes"),
+    .group("training", \.training, "how long, and how a step is made"),
+    .group("lora", \.lora, "train adapters beside a frozen model"),
+    .group("output", \.output, "what is written, and when"),
+    .value("seed", \.seed, in: 0...Int.max, "of first values, order and samples"),
+  ]
+
+  public func problems() -> [String] {
+    var problems: [String] = []
+    switch (model, architecture) {
+    case (nil, nil): problems.append("neither model nor architecture is given: name a model, or describe a new one")
+    case (.some, .some): problems.append("both model and architecture are given: a run begins from one of them")
+    default: break
+    }
+    if architecture != nil, tokenizer == nil {
+      problems.append("tokenizer is missing: a new model needs one (a model's name, byte or character)")
+    }
+    if model != nil, tokenizer != nil { problems.append("tokenizer is given, but a model brings its own") }
+    if lora != nil, model == nil { problems.append("lora is given, but adapters need a model to stand beside") }
+    if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }
+    problems += architecture?.problems() ?? []
+    problems += data.problems()
+    return problems
+  }
+
+  /// What a continued run must not change: everything but how long it goes and what it writes.
+  public var continuationDigestText: String {
+    guard case .object(var object) = json else { return "" }
+    for key in ["output", "training"] { object[key] = nil }
+    object["accumulation"] = .integer(training.accumulation)
+    return JSONValue.object(object).encoded()
+  }
+}
+
+/// What a run writes, and when.
+public struct OutputConfiguration: Configurable, Hashable {
+  /// The run's folder.
+  public var folder = "runs/latest"
+  /// Steps between checkpoints; nothing: only at the end.
+  public var saveEvery: Int?
+  /// Checkpoints that are kept.
+  public var keep = 2
+  /// Steps between validations; nothing: only at the end.
+  public var validateEvery: Int?
+  /// Batches of a validation, at most.
+  public var validationBatches = 20
+  /// Prompts that are continued at each validation.
+  public var samples: [String] = []
+  /// Tokens of such a continuation.
+  public var sampleTokens = 64
+  /// The type of the model that is written at the end.
+  public var type = WeightType.float32
+
+  /// Types of weights in files.
+  public enum WeightType: String, ConfigurationChoice {
+    case float32, bfloat16, float16
+
+    public var dtype: DType {
+      switch self {
+      case .float32: .float32
+      case .bfloat16: .bfloat16
+      case .float16: .float16
+      }
+    }
+  }
+
+  public init() {}
+
+  public static let fields: [ConfigurationField<Self>] = [
+    .value("folder", \.folder, "the run's folder"),
+    .value("save_every", \.saveEvery, in: 1...1_000_000_000, "steps between checkpoints; null: only at the end"),
+    .value("keep", \.keep, in: 1...1000, "checkpoints that are kept"),
+    .value(
+      "validate_every", \.validateEvery, in: 1...1_000_000_000, "steps between validations; null: only at the end"),
+    .value("validation_batches", \.validationBatches, in: 1...1_000_000, "batches of a validation, at most"),
+    .value("samples", \.samples, "prompts that are continued at each validation"),
+    .value("sample_tokens", \.sampleTokens, in: 1...100_000, "tokens of such a continuation"),
+    .value("type", \.type, "float32, bfloat16 or float16: of the model written at the end"),
+  ]
+}

@@ -1,0 +1,58 @@
+import AngelCore
+import Glibc
+
+/// What a run writes as it goes: metrics, TensorBoard events and curves.
+final class RunWriter {
+  private let folder: String
+  private let name: String
+  private let metrics: MetricsFile
+  private let events: TensorBoardFile
+
+  init(folder: String, step: Int, name: String) throws {
+    self.folder = folder
+    self.name = name
+    metrics = try MetricsFile(folder: folder, keepingStepsTo: step)
+    events = try TensorBoardFile(folder: FilePath.join(folder, "tensorboard"), now: Int(Self.now))
+  }
+
+  func write(_ record: StepRecord) throws {
+    try metrics.append(record.json)
+    try events.write(
+      step: record.step, seconds: Self.now,
+      [
+        ("train/loss", record.loss), ("train/gradient_norm", record.gradientNorm),
+        ("train/learning_rate", record.learningRate), ("train/tokens_per_second", record.tokensPerSecond),
+      ])
+  }
+
+  func write(step: Int, validationLoss: Double) throws {
+    try metrics.append(["step": .integer(step), "validation_loss": .number(validationLoss)])
+    try events.write(step: step, seconds: Self.now, [("validation/loss", validationLoss)])
+  }
+
+  /// Draws the curves of everything written so far.
+  func plot() throws {
+    let lines = try MetricsFile.lines(metrics.path)
+    func points(_ key: String) -> [(x: Double, y: Double)] {
+      lines.compactMap { line in
+        guard let x = line["step"]?.double, let y = line[key]?.double else { return nil }
+        return (x, y)
+      }
+    }
+    let plot = CurvePlot(
+      title: "\(name): loss by step",
+      series: [
+        .init(name: "training", color: "#4269d0", points: points("loss")),
+        .init(name: "validation", color: "#ff725c", points: points("validation_loss"), hasDots: true),
+      ])
+    let file = try AtomicFile(path: FilePath.join(folder, "curves.svg"))
+    try file.write(plot.svg.utf8)
+    try file.commit()
+  }
+
+  private static var now: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}

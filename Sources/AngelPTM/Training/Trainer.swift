@@ -1,0 +1,140 @@
+import AngelCore
+public import AngelData
+public import AngelModels
+public import AngelNN
+public import AngelTensor
+
+/// Takes a model through its steps: batch, loss, gradients, clipping, update.
+///
+/// A step is a function of the parameters, the optimizer's states and the step's number, so a run that is stopped and taken
+/// up again from a checkpoint has the bits of one that was not.
+public final class Trainer {
+  public let model: any LanguageModel
+  public let source: any BatchSource
+  public let schedule: TrainingSchedule
+  /// Steps taken.
+  public internal(set) var step = 0
+  /// Steps of the whole run.
+  public let stepCount: Int
+  let optimizer: any Optimizer
+  let parameters: [(path: String, parameter: Parameter)]
+  private let optimizerConfiguration: OptimizerConfiguration
+  private let learningRate: LearningRateSchedule
+  private let backend: any Backend
+  private let matrixParameterCount: Int
+  private var skippedInARow = 0
+  /// Steps that were left out since the run began.
+  public internal(set) var skippedSteps = 0
+
+  /// - Parameter model: its trained parameters are those that get gradients; at least one.
+  public init(
+    _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, on backend: any Backend
+  ) throws {
+    self.model = model
+    self.source = source
+    self.schedule = schedule
+    self.learningRate = learningRate
+    self.backend = backend
+    optimizerConfiguration = optimizer
+    self.optimizer = optimizer.makeOptimizer(on: backend)
+    stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
+    parameters = model.trainedParameters
+    guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    matrixParameterCount = model.parameterShapes().reduce(0) {
+      $0 + ($1.parameter.shape.rank > 1 && !$1.path.hasPrefix("embedding") ? $1.parameter.shape.elementCount : 0)
+    }
+  }
+
+  /// Takes one step and says what it did. Throws when too many steps in a row had to be left out.
+  public func takeStep() throws -> StepRecord {
+    let clock = ContinuousClock()
+    let begin = clock.now
+    let batches = try (0..<schedule.accumulation).map { try source.batch(step * schedule.accumulation + $0) }
+    let weight = batches.reduce(0) { $0 + $1.weightSum }
+    guard weight > 0 else {
+      throw PTMError.recipe("step \(step + 1): no token of its batch is trained; look at the rows' answers and weights")
+    }
+    let (loss, gradients) = try gradients(of: batches, weight: weight)
+    let norm = try GradientNorm.of(gradients.map(\.gradient))
+    let rate = optimizerConfiguration.learningRate * learningRate.ratio(at: step, of: stepCount)
+    let isFinite = loss.isFinite && norm.isFinite
+    if isFinite { update(gradients, norm: norm, rate: rate) }
+    try backend.synchronize()
+    step += 1
+    let tokens = batches.reduce(0) { $0 + $1.rowCount }
+    let elapsed = (clock.now - begin) / .seconds(1)
+    let record = StepRecord(
+      step: step, loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
+      trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
+      gigaflops: 6 * Double(matrixParameterCount) * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: !isFinite)
+    try count(record)
+    return record
+  }
+
+  /// The mean loss of a batch with the parameters of now.
+  public func loss(of batch: TokenBatch) throws -> Double {
+    let loss = loss(of: batch, weight: batch.weightSum).detached
+    return Double(try loss.read(as: Float.self)[0])
+  }
+
+  private func loss(of batch: TokenBatch, weight: Double) -> Tensor {
+    let lengths = zip(batch.bounds, batch.bounds.dropFirst()).map { $1 - $0 }
+    var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
+    context.recomputesLayers = schedule.recompute
+    let hidden = model(Tensor(batch.inputs, on: backend), context)
+    let share = Float(1 / weight)
+    return model.crossEntropy(
+      of: hidden,
+      PredictionTargets(
+        tokens: Tensor(batch.targets, on: backend), weights: Tensor(batch.weights.map { $0 * share }, on: backend)))
+  }
+
+  /// The loss of all batches together, divided by the weight of them all, and its gradients.
+  private func gradients(
+    of batches: [TokenBatch], weight: Double
+  ) throws -> (loss: Double, gradients: [(path: String, parameter: Parameter, gradient: Tensor)]) {
+    var total = 0.0
+    var sums: [ObjectIdentifier: Tensor] = [:]
+    for batch in batches {
+      let loss = loss(of: batch, weight: weight)
+      total += Double(try loss.detached.read(as: Float.self)[0])
+      let gradients = try loss.backward()
+      for (_, parameter) in parameters {
+        guard let gradient = gradients[parameter] else { continue }
+        let key = ObjectIdentifier(parameter)
+        sums[key] = sums.removeValue(forKey: key).map { $0 + gradient } ?? gradient
+      }
+    }
+    let named = parameters.compactMap { path, parameter in
+      sums[ObjectIdentifier(parameter)].map { (path, parameter, $0) }
+    }
+    return (total, named)
+  }
+
+  private func update(
+    _ gradients: [(path: String, parameter: Parameter, gradient: Tensor)], norm: Double, rate: Double
+  ) {
+    let limit = optimizerConfiguration.clip ?? .infinity
+    let scale = norm > limit ? limit / (norm + 1e-6) : 1
+    for (path, parameter, gradient) in gradients {
+      optimizer.update(
+        parameter, path: path, gradient: gradient, gradientScale: Float(scale), learningRate: Float(rate),
+        step: step + 1 - skippedSteps)
+    }
+  }
+
+  private func count(_ record: StepRecord) throws {
+    guard record.isSkipped else {
+      skippedInARow = 0
+      return
+    }
+    skippedInARow += 1
+    skippedSteps += 1
+    guard skippedInARow < schedule.skipLimit else {
+      throw PTMError.notFinite(
+        step: record.step, what: record.loss.isFinite ? "the norm of the gradients" : "the loss", skipped: skippedInARow
+      )
+    }
+  }
+}

@@ -1,0 +1,30 @@
+public import AngelCore
+
+/// How long to train and how each step is made.
+public struct TrainingSchedule: Configurable, Hashable {
+  /// Optimizer steps; nothing: as many as `epochs` take.
+  public var steps: Int?
+  /// Passes over the data, where `steps` does not say.
+  public var epochs = 1.0
+  /// Batches whose gradients make one step.
+  public var accumulation = 1
+  /// Steps in a row that may be left out because a number is not finite, before the run stops.
+  public var skipLimit = 5
+  /// Whether layers are computed again in the backward pass rather than kept.
+  public var recompute = false
+
+  public init() {}
+
+  public static let fields: [ConfigurationField<Self>] = [
+    .value("steps", \.steps, in: 1...1_000_000_000, "optimizer steps; null: as many as epochs take"),
+    .value("epochs", \.epochs, in: 1e-6...1e6, "passes over the data, where steps does not say"),
+    .value("accumulation", \.accumulation, in: 1...1_000_000, "batches whose gradients make one step"),
+    .value("skip_limit", \.skipLimit, in: 1...1000, "steps in a row that may be skipped before the run stops"),
+    .value("recompute", \.recompute, "compute layers again in the backward pass, to save memory"),
+  ]
+
+  /// Steps of the whole run.
+  public func stepCount(batchesPerEpoch: Int) -> Int {
+    steps ?? max(1, Int((epochs * Double(batchesPerEpoch) / Double(accumulation)).rounded(.up)))
+  }
+}

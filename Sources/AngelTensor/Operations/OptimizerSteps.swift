@@ -1,0 +1,133 @@
+public import AngelCore
+public import AngelMemory
+import CAngelKernels
+
+/// State that an optimizer keeps beside a parameter and changes in place: zero at first, of the parameter's shape.
+public final class OptimizerState: Sendable {
+  /// The values, at the same address for as long as this object lives.
+  public let tensor: Tensor
+
+  public init(_ shape: Shape, on backend: any Backend) {
+    let specification = TensorSpecification(shape, .float32)
+    tensor = Tensor(uninitialized: specification, on: backend, kind: .optimizerStates)
+    // Pages may have held something before.
+    let zeros = [UInt8](repeating: 0, count: Swift.min(specification.byteCount, 1 << 20))
+    for offset in stride(from: 0, to: specification.byteCount, by: 1 << 20) {
+      let count = Swift.min(zeros.count, specification.byteCount - offset)
+      zeros.withUnsafeBytes {
+        backend.write(UnsafeRawBufferPointer(rebasing: $0[..<count]), to: tensor.storage.allocation, at: offset)
+      }
+    }
+  }
+
+  /// Replaces all values with bytes of float32, as a checkpoint holds them.
+  public func restore(_ bytes: UnsafeRawBufferPointer) { tensor.overwrite(with: bytes) }
+}
+
+/// The numbers of one AdamW step (adamw.h).
+public struct AdamWStep: Sendable {
+  /// Multiplies every gradient first: 1, or what clipping leaves.
+  public var gradientScale: Float = 1
+  public var learningRate: Float
+  public var weightDecay: Float
+  public var beta1: Float
+  public var beta2: Float
+  public var epsilon: Float
+  /// Steps taken, this one included.
+  public var count: Int
+
+  public init(learningRate: Float, weightDecay: Float, beta1: Float, beta2: Float, epsilon: Float, count: Int) {
+    self.learningRate = learningRate
+    self.weightDecay = weightDecay
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.count = count
+  }
+
+  /// Changes `parameter` and both moments in place.
+  public func apply(to parameter: Tensor, gradient: Tensor, first: OptimizerState, second: OptimizerState) {
+    var correction1 = 1.0, correction2 = 1.0
+    for _ in 0..<count {
+      correction1 *= Double(beta1)
+      correction2 *= Double(beta2)
+    }
+    let arguments = angel_adamw_arguments(
+      parameter: parameter.address, low: nil, gradient: gradient.floats, first: first.tensor.mutableFloats,
+      second: second.tensor.mutableFloats, count: Int64(parameter.shape.elementCount), gradient_scale: gradientScale,
+      learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon,
+      correction1: Float(1 - correction1), correction2: Float(1 - correction2))
+    parameter.launchOptimizer(ANGEL_FAMILY_adamw, arguments, bytes: 7 * parameter.specification.byteCount)
+    withExtendedLifetime((parameter, gradient, first, second)) {}
+  }
+}
+
+/// The numbers of one step of gradient descent (sgd.h).
+public struct SGDStep: Sendable {
+  /// Multiplies every gradient first.
+  public var gradientScale: Float = 1
+  public var learningRate: Float
+  public var weightDecay: Float
+  public var momentum: Float
+
+  public init(learningRate: Float, weightDecay: Float, momentum: Float) {
+    self.learningRate = learningRate
+    self.weightDecay = weightDecay
+    self.momentum = momentum
+  }
+
+  /// Changes `parameter` and, with momentum, `velocity` in place.
+  public func apply(to parameter: Tensor, gradient: Tensor, velocity: OptimizerState?) {
+    let arguments = angel_sgd_arguments(
+      parameter: parameter.address, low: nil, gradient: gradient.floats, velocity: velocity?.tensor.mutableFloats,
+      count: Int64(parameter.shape.elementCount), gradient_scale: gradientScale, learning_rate: learningRate,
+      weight_decay: weightDecay, momentum: momentum)
+    parameter.launchOptimizer(ANGEL_FAMILY_sgd, arguments, bytes: 5 * parameter.specification.byteCount)
+    withExtendedLifetime((parameter, gradient, velocity)) {}
+  }
+}
+
+extension Tensor {
+  fileprivate func launchOptimizer<Arguments>(_ family: angel_family, _ arguments: Arguments, bytes: Int) {
+    guard let kernel = backend.kernel(family, KernelDTypes(.float32)) else {
+      preconditionFailure("\(family.name): no kernel on \(backend.device)")
+    }
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: bytes)) }
+  }
+
+  /// Sums of squares of blocks of these float32 values, [blocks] float64; their sum in ascending order is the square of the
+  /// norm, whatever the number of threads (square_sum.h).
+  public func squareSums() -> Tensor {
+    precondition(dtype == .float32, "square_sum: \(specification)")
+    let count = shape.elementCount
+    let blocks = (count + Int(ANGEL_SQUARE_BLOCK) - 1) / Int(ANGEL_SQUARE_BLOCK)
+    let output = Tensor(uninitialized: TensorSpecification([blocks], .float64), on: backend, kind: .workspace)
+    guard let kernel = backend.kernel(ANGEL_FAMILY_square_sum, KernelDTypes(.float32)) else {
+      preconditionFailure("square_sum: no kernel on \(backend.device)")
+    }
+    let arguments = angel_square_sum_arguments(
+      input: floats, output: output.address.assumingMemoryBound(to: Double.self), count: Int64(count))
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: specification.byteCount)) }
+    withExtendedLifetime(self) {}
+    return output
+  }
+
+  /// Replaces all values in place: for optimizers and checkpoints, which alone may.
+  public func overwrite(with bytes: UnsafeRawBufferPointer) {
+    precondition(bytes.count == specification.byteCount, "overwrite: \(bytes.count) bytes for \(specification)")
+    backend.write(bytes, to: storage.allocation, at: byteOffset)
+  }
+
+  /// Calls `body` with the bytes of these values on the host, once every launch before has run.
+  public func withHostBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try backend.synchronize()
+    if device == .cpu {
+      return try withExtendedLifetime(self) {
+        try body(UnsafeRawBufferPointer(start: address, count: specification.byteCount))
+      }
+    }
+    var bytes = [UInt8](repeating: 0, count: specification.byteCount)
+    try bytes.withUnsafeMutableBytes { try backend.read(storage.allocation, at: byteOffset, into: $0) }
+    return try bytes.withUnsafeBytes(body)
+  }
+}

@@ -1,0 +1,73 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelModels
+import AngelPTM
+import AngelText
+
+/// `angel train RECIPE`: pretraining, fine-tuning, adapters.
+enum TrainCommand: Command {
+  static let name = "train"
+  static let summary = "train a model as a recipe says"
+  static let details = """
+    A recipe is a YAML file; key.path=value arguments are laid over it, and `angel train RECIPE --dry-run` shows every
+    setting, the memory by kind and the steps, and stops. The run's folder (output.folder) gets resolved.yaml,
+    metrics.jsonl, curves.svg, tensorboard/, checkpoints/ and at last model/ or adapter/. Ctrl-C saves and stops with 130;
+    --resume goes on from the last checkpoint, bit for bit as if the run had not stopped. With --json: one object a line.
+    """
+  static let positionals = [
+    Positional(name: "RECIPE", kind: .file, help: "a YAML file; see Recipes/ for examples"),
+    Positional(name: "KEY=VALUE", isRequired: false, repeats: true, help: "settings laid over the recipe"),
+  ]
+  static let resume = Option<Bool>.flag("resume", help: "go on from the last checkpoint in the run's folder")
+  static let dryRun = Option<Bool>.flag("dry-run", help: "show settings, data, memory and steps, and stop")
+  static let options = [resume.declaration, dryRun.declaration, SessionOptions.memory.declaration]
+  static let examples = [
+    "train Recipes/shakespeare.yaml", "train Recipes/sft.yaml optimizer.learning_rate=1e-4 --dry-run",
+    "train Recipes/sft.yaml --resume",
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    let path = try arguments.required(0, "RECIPE", name)
+    let node = try arguments.positionals.dropFirst().reduce(try RecipeParser.parse(path: path)) {
+      try $0.overlaid(with: $1)
+    }
+    let recipe = try TrainingRecipe(recipe: node)
+    try context.interruption.deferred {
+      let backend = try context.makeBackend(arguments)
+      let view = TrainingView(recipe, context)
+      let run = try TrainingRun(
+        recipe,
+        TrainingRun.Surroundings(
+          backend: backend, progress: context.progress, interruption: context.interruption,
+          openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
+          report: view.show))
+      guard !arguments[dryRun] else { return try view.showPlan(run) }
+      do { try run.execute(resumes: arguments[resume]) } catch {
+        view.end()
+        throw error
+      }
+    }
+  }
+
+  /// A greedy continuation by an engine of its own.
+  private static func sample(
+    _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: String, _ tokens: Int,
+    on backend: CPUBackend
+  ) throws -> String {
+    var options = EngineOptions()
+    options.cacheDType = .float32
+    let promptTokens = try encoding.tokenizer.encode(prompt, addingSpecialTokens: true, parsingSpecialTokens: true)
+    options.contextLength = min(model.contextLimit, promptTokens.count + tokens + 1)
+    let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
+    let generator = TextGenerator(engine, tokenizer: encoding.tokenizer, endTokens: encoding.endTokens)
+    var sampling = SamplingParameters.greedy
+    sampling.maxTokens = min(tokens, max(1, model.contextLimit - promptTokens.count - 1))
+    return try generator.generate(from: promptTokens, in: engine.makeSequence(), sampling: sampling) { _ in }.text
+  }
+}
+
+extension LanguageModel {
+  fileprivate var contextLimit: Int { configuration.contextLength }
+}
