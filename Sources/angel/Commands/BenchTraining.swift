@@ -1,0 +1,185 @@
+import AngelCPU
+import AngelCore
+import AngelData
+import AngelModels
+import AngelNN
+import AngelPTM
+import AngelTensor
+
+/// `angel bench training`: whole steps (forward, loss, backward, clipping, AdamW) of a model with random weights on random
+/// tokens, and a product of two matrices timed between them.
+enum BenchTraining {
+  /// Sizes that other engines are measured with too (Benchmarks/training).
+  enum Model: String, CaseIterable, Sendable {
+    case gpt2 = "gpt2-124m"
+    case llama15M = "llama-15m"
+    case smolLM2 = "smollm2-135m"
+
+    /// The sizes, and the sequences and tokens that rows are usually measured with.
+    var sizes: (batch: Int, sequence: Int) {
+      switch self {
+      case .gpt2: (4, 256)
+      case .llama15M: (16, 256)
+      case .smolLM2: (2, 512)
+      }
+    }
+
+    func make() -> any LanguageModel {
+      var architecture = ArchitectureConfiguration()
+      switch self {
+      case .gpt2:
+        architecture.family = .gpt2
+        (architecture.layers, architecture.width, architecture.heads) = (12, 768, 12)
+        return architecture.makeModel(vocabularySize: 50_257, sequenceLength: 1024)
+      case .llama15M:
+        (architecture.layers, architecture.width, architecture.heads, architecture.inner) = (6, 288, 6, 768)
+        return architecture.makeModel(vocabularySize: 32_000, sequenceLength: 1024)
+      case .smolLM2: return LlamaModel(.smolLM2_135M)
+      }
+    }
+  }
+
+  static let model = Option<Model>.choice("model", default: .gpt2, help: "training: the sizes of the model")
+  static let sequence = Option<Int?>.integer("sequence", in: 1...1 << 20, help: "training: tokens of a sequence")
+  static let sequences = Option<Int?>.integer("sequences", in: 1...1 << 16, help: "training: sequences of a batch")
+  static let steps = Option<Int>.integer("steps", default: 6, in: 1...100_000, help: "training: steps, the first warms up")
+  static let lora = Option.flag("lora", help: "training: adapters of rank 16 beside frozen weights")
+  static let recompute = Option.flag("recompute", help: "training: compute layers again in the backward pass")
+  static let options = [
+    model.declaration, sequence.declaration, sequences.declaration, steps.declaration, lora.declaration,
+    recompute.declaration,
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    let backend = try context.makeBackend(arguments)
+    let kind = arguments[model]
+    let source = RandomTokens(
+      vocabularySize: 32_000, length: arguments[sequence] ?? kind.sizes.sequence,
+      batchSize: arguments[sequences] ?? kind.sizes.batch)
+    var recipe = TrainingRecipe()
+    recipe.precision = context.precision == .f32 ? .f32 : .bf16
+    recipe.training.steps = arguments[steps] + 1
+    recipe.training.recompute = arguments[recompute]
+    if arguments[lora] { recipe.lora = LoRAConfiguration() }
+    let trainer = try trainer(kind, source, recipe, on: backend)
+    let gemm = GEMMProbe(recipe.precision, on: backend)
+    var rows: [Row] = []
+    for _ in 0...arguments[steps] {
+      try context.interruption.check()
+      let cpu = BenchCommand.cpuSeconds()
+      let record = try trainer.takeStep()
+      let cpuSeconds = BenchCommand.cpuSeconds() - cpu
+      rows.append(Row(record: record, cpuSeconds: cpuSeconds, gemmGigaflops: try gemm.measure()))
+    }
+    try show(kind, rows, source, recipe, backend, context)
+  }
+
+  /// One step and the product timed after it.
+  private struct Row {
+    let record: StepRecord
+    let cpuSeconds: Double
+    let gemmGigaflops: Double
+  }
+
+  private static func trainer(
+    _ kind: Model, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
+  ) throws -> Trainer {
+    try trainer(kind.make(), source, recipe, on: backend)
+  }
+
+  private static func trainer(
+    _ model: some LanguageModel, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
+  ) throws -> Trainer {
+    var model = model
+    InitialValues.fill(
+      model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
+    if let lora = recipe.lora {
+      model = model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
+      _ = try Adapters.attach(
+        lora, to: &model, names: type(of: model).names(for: model.configuration), seed: 0, on: backend)
+    }
+    return try Trainer(
+      model, source: source, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: recipe.training,
+      on: backend)
+  }
+
+  private static func show(
+    _ kind: Model, _ rows: [Row], _ source: RandomTokens, _ recipe: TrainingRecipe, _ backend: CPUBackend,
+    _ context: CommandContext
+  ) throws {
+    let counted = rows.dropFirst()
+    let seconds = counted.map(\.record.seconds).median
+    let cpu = counted.map(\.cpuSeconds).median
+    let gigaflops = counted.map(\.record.gigaflops).median
+    let gemm = counted.map(\.gemmGigaflops).median
+    let tokens = Double(source.rowLimit)
+    if context.printsJSON {
+      return try context.print([
+        "model": .string(kind.rawValue), "batch": .integer(source.batchSize), "sequence": .integer(source.length),
+        "precision": .string(recipe.precision.rawValue), "lora": .bool(recipe.lora != nil),
+        "threads": .integer(backend.threadCount), "tokens_per_second": .number(tokens / seconds),
+        "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds), "gflops": .number(gigaflops),
+        "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
+        "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "loss": .array(rows.map { .number($0.record.loss) }),
+      ])
+    }
+    let line =
+      "\(kind.rawValue) \(recipe.precision.rawValue)\(recipe.lora == nil ? "" : " LoRA") \(source.batchSize)x\(source.length): "
+      + "\(TextFormat.fixed(tokens / seconds, digits: 0)) tokens/s, "
+      + "\(TextFormat.fixed(tokens / cpu, digits: 0)) per CPU-s, \(TextFormat.fixed(gigaflops, digits: 0)) GFLOP/s, "
+      + "\(TextFormat.fixed(100 * gigaflops / gemm, digits: 0)) % of the product timed between the steps "
+      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes()))"
+    try context.output.line(line)
+  }
+}
+
+/// Batches of random tokens, every one of them trained.
+struct RandomTokens: BatchSource {
+  let vocabularySize: Int
+  let length: Int
+  let batchSize: Int
+
+  var rowLimit: Int { length * batchSize }
+  var batchesPerEpoch: Int { 1 }
+  var trainedTokensPerEpoch: Int { rowLimit }
+
+  func batch(_ index: Int) throws -> TokenBatch {
+    var batch = TokenBatch()
+    let generator = PhiloxGenerator(seed: UInt64(index), stream: 7)
+    for sequence in 0..<batchSize {
+      let tokens = (0...length).map {
+        Int32(generator.word(at: UInt64(sequence * (length + 1) + $0)) % UInt32(vocabularySize))
+      }
+      batch.append(TokenSample(tokens))
+    }
+    return batch
+  }
+}
+
+/// A product of two 1536 x 1536 matrices, by which a step's arithmetic is judged.
+private struct GEMMProbe {
+  private let left: Tensor
+  private let right: Tensor
+  private static let size = 1536
+
+  init(_ precision: TrainingRecipe.Precision, on backend: CPUBackend) {
+    let values = (0..<Self.size * Self.size).map { Float($0 % 97) * 0.01 - 0.48 }
+    let dtype: DType = precision == .bf16 ? .bfloat16 : .float32
+    left = Tensor(values, shape: [Self.size, Self.size], on: backend, kind: .workspace).cast(to: dtype)
+    right = left
+  }
+
+  /// 10^9 operations a second, the better of two products.
+  func measure() throws -> Double {
+    let clock = ContinuousClock()
+    var best = 0.0
+    for _ in 0..<2 {
+      let begin = clock.now
+      let product = left.matmul(right, bias: nil)
+      try product.backend.synchronize()
+      let operations = 2 * Double(Self.size * Self.size) * Double(Self.size)
+      best = max(best, operations / 1e9 / (clock.now - begin).seconds)
+    }
+    return best
+  }
+}

@@ -1,0 +1,71 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelMemory
+import AngelPTM
+import AngelTesting
+
+/// A tiny run in a temporary folder, and what happened in it.
+final class TinyRun {
+  let folder: TemporaryFolder
+  private(set) var losses: [Double] = []
+  private(set) var validations: [Double] = []
+  private(set) var samples: [String] = []
+  private(set) var finishedPath: String?
+
+  static let text = (0..<40).map { "line \($0): to be or not to be, that is question number \($0 * 7 % 13)\n" }.joined()
+
+  init(_ folder: TemporaryFolder) { self.folder = folder }
+
+  /// The recipe of a small character model.
+  func recipe(_ changes: [String] = []) throws -> TrainingRecipe {
+    let data = try folder.write(Self.text.utf8, to: "data.txt")
+    let text = """
+      stage: pretrain
+      tokenizer: character
+      precision: f32
+      architecture: {family: llama, layers: 2, width: 32, heads: 2, inner: 64}
+      data: {train: [\(data)], validation_ratio: 0.1}
+      sequence_length: 32
+      batch_size: 4
+      optimizer: {learning_rate: 0.01}
+      schedule: {warmup: 2}
+      training: {steps: 10}
+      output: {folder: \(folder("run")), validate_every: 5}
+      seed: 3
+      """
+    let node = try changes.reduce(
+      try RecipeParser.parse(Array(text.utf8)) { .file(path: "r.yaml", line: $0, column: $1) }
+    ) { try $0.overlaid(with: $1) }
+    return try TrainingRecipe(recipe: node)
+  }
+
+  /// Runs `recipe`; `stopsAfter` interrupts it once that many steps are done.
+  func execute(
+    _ recipe: TrainingRecipe, resumes: Bool = false, threads: Int = 1, stopsAfter: Int? = nil,
+    openModel: @escaping (String) throws -> Checkpoint = { try Checkpoint.open($0) }
+  ) throws {
+    let interruption = Interruption()
+    let run = try TrainingRun(
+      recipe,
+      TrainingRun.Surroundings(
+        backend: try CPUBackend(pool: PagePool(budget: 1 << 30), threadCount: threads), progress: .silent,
+        interruption: interruption, openModel: openModel,
+        sample: { _, _, prompt, _ in prompt + "…" },
+        report: { event in
+          switch event {
+          case .step(let record, _):
+            self.losses.append(record.loss)
+            if record.step == stopsAfter { interruption.request() }
+          case .validation(_, let loss): self.validations.append(loss)
+          case .sample(_, _, let text): self.samples.append(text)
+          case .finished(let path): self.finishedPath = path
+          case .plan, .resumed, .checkpoint: break
+          }
+        }))
+    try run.execute(resumes: resumes)
+  }
+
+  /// The bytes of the weights that the run wrote at its end.
+  func weights() throws -> [UInt8] { try TemporaryFolder.read(folder("run/model/model.safetensors")) }
+}
