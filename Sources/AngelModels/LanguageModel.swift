@@ -25,6 +25,27 @@ public protocol LanguageModel: Module {
   func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor
   /// The scores of every vocabulary entry: [R, width] → [R, vocabulary].
   func logits(of hidden: Tensor) -> Tensor
+  /// The cross-entropy of the logits of these hidden states [R, width], summed over the rows with their weights: a scalar.
+  func crossEntropy(of hidden: Tensor, _ targets: PredictionTargets) -> Tensor
+}
+
+extension LanguageModel {
+  public func crossEntropy(of hidden: Tensor, _ targets: PredictionTargets) -> Tensor {
+    logits(of: hidden).crossEntropy(targets)
+  }
+}
+
+/// A language model whose logits are the outputs of one layer: in training they are never stored whole.
+public protocol LinearHeadModel: LanguageModel {
+  var outputHead: Linear { get }
+}
+
+extension LinearHeadModel {
+  public func logits(of hidden: Tensor) -> Tensor { outputHead(hidden) }
+
+  public func crossEntropy(of hidden: Tensor, _ targets: PredictionTargets) -> Tensor {
+    outputHead.crossEntropy(hidden, targets)
+  }
 }
 
 /// What the engine needs to know of any language model.

@@ -57,7 +57,9 @@ extension RotaryScaling {
     let base = try nested.float("rope_theta", default: fields.float("rope_theta", default: 10_000))
     let alpha = try nested.positive("alpha")
     guard size > 2 else { throw nested.wrong("alpha", nested["alpha"] ?? .null, "heads wider than 2") }
-    return (base * powf(alpha, Float(size) / Float(size - 2)), .none)
+    let stretched = base * powf(alpha, Float(size) / Float(size - 2))
+    guard stretched.isFinite else { throw nested.wrong("alpha", nested["alpha"] ?? .null, "a base below 3e38") }
+    return (stretched, .none)
   }
 
   private static func yarn(_ fields: ConfigurationFields, originalLength: Int, implied: Float) throws -> YaRN {

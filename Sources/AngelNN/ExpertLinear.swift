@@ -15,10 +15,13 @@ struct ExpertLinear {
   }
 
   /// The rows of `x` [R, inputs] as this layer takes them, grouped by expert: [R * K, inputs].
-  func grouped(_ x: Tensor, _ order: ExpertOrder) -> Tensor { (takesInt8 ? x.quantizedRows() : x).rows(order.rows) }
+  func grouped(_ x: Tensor, _ order: ExpertOrder) -> Tensor { taken(x).rows(order.rows) }
 
   /// Grouped rows [R * K, inputs] → [R * K, outputs].
   func callAsFunction(_ x: Tensor, _ order: ExpertOrder) -> Tensor {
-    (takesInt8 && x.dtype == .float32 ? x.quantizedRows() : x).matmul(matrices, order)
+    (x.dtype == .float32 ? taken(x) : x).matmul(matrices, order)
   }
+
+  /// Rounding to int8 has no gradient.
+  private func taken(_ x: Tensor) -> Tensor { takesInt8 && !x.isTrainable ? x.quantizedRows() : x }
 }

@@ -14,6 +14,9 @@ public struct ForwardContext: Sendable {
   /// Tokens known of the sequence when the step began, this step's included; rotary scalings that depend on the length
   /// use it, so that the chunks of one prompt agree.
   public let sequenceLength: Int
+  /// Whether training keeps only the input of each layer and runs the layer again for its gradients: a third more
+  /// arithmetic for a fraction of the memory.
+  public var recomputesLayers = false
 
   /// A step of sequences whose earlier tokens are in `cache`.
   public init(cache: PagedCache, sequenceLength: Int) {
@@ -33,6 +36,11 @@ public struct ForwardContext: Sendable {
     case .cache(let cache): cache.rowPositions
     case .rows(let segments): segments.positions
     }
+  }
+
+  /// Runs one layer of a model on its input.
+  public func layer(_ x: Tensor, _ run: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
+    recomputesLayers ? x.recomputed(by: run) : run(x)
   }
 
   /// Attends with `queries` [R, heads, headSize] over everything the rows may see of their own sequence, this step's keys

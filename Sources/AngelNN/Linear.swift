@@ -1,7 +1,8 @@
 import AngelCore
 public import AngelTensor
 
-/// y = x Wᵀ + b. How the weight is held (packed, quantised, later sharded or adapted) is this layer's business alone.
+/// y = x Wᵀ + b. How the weight is held (packed, quantised, trained, later sharded or adapted) is this layer's business
+/// alone.
 public struct Linear: Module {
   /// [outputs, inputs]
   public var weight: Parameter
@@ -21,9 +22,19 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
-    let input = arithmetic == .fast && matrix.dtype.isQuantized ? x.quantizedRows() : x
+    // Rounding to int8 has no gradient.
+    let roundsInput = arithmetic == .fast && matrix.dtype.isQuantized && !x.isTrainable
+    let input = roundsInput ? x.quantizedRows() : x
     return input.matmul(matrix, bias: bias?.vector)
+  }
+
+  /// The cross-entropy of this layer's outputs for x [R, inputs], summed over the rows with their weights: a scalar. The
+  /// outputs are never stored whole.
+  public func crossEntropy(_ x: Tensor, _ targets: PredictionTargets) -> Tensor {
+    if bias != nil { return self(x).crossEntropy(targets) }
+    return x.crossEntropy(head: weight.trained ?? weight.matrix.0.dequantized(), targets)
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

@@ -2,13 +2,13 @@ public import AngelCore
 public import AngelTensor
 import Synchronization
 
-/// A trained array with an identity: what is loaded, saved, and later optimised.
+/// A trained array with an identity: what is loaded, saved and optimised.
 ///
-/// The value may be replaced, never changed in place; each replacement bumps `version`.
+/// Its value is replaced (`value`) or, by an optimizer alone, changed in place (`update`); both bump `version`.
 public final class Parameter: Sendable {
   /// What the array is used for, which decides how it is held.
   public enum Role: Sendable {
-    /// The weight of a linear layer or an embedding, [outputs, inputs]: held in packed panels of the file's dtype.
+    /// The weight of a linear layer or an embedding, [outputs, inputs]: a constant is held in packed panels.
     case matrix
     /// A small matrix whose values are never rounded and whose products are always in float32: the router of experts.
     case exactMatrix
@@ -19,21 +19,28 @@ public final class Parameter: Sendable {
   /// How the value is held now.
   public enum Value: Sendable {
     case absent
+    /// A constant vector.
     case vector(Tensor)
+    /// A constant matrix, with the arithmetic its products use.
     case matrix(PackedMatrix, Arithmetic)
+    /// Float32 values in row-major order that gradients are taken by.
+    case trained(Tensor)
   }
 
   public let shape: Shape
   public let role: Role
+  /// What gradients by this parameter are found under.
+  package let leaf: GradientNode
   private let state = Mutex<(value: Value, version: Int)>((.absent, 0))
 
   /// A parameter without a value yet.
   public init(_ shape: Shape, _ role: Role) {
     self.shape = shape
     self.role = role
+    leaf = GradientNode(leaf: TensorSpecification(shape, .float32))
   }
 
-  /// How often the value has been set.
+  /// How often the value has been set or changed.
   public var version: Int { state.withLock { $0.version } }
 
   /// The value; setting it checks the shape.
@@ -42,8 +49,10 @@ public final class Parameter: Sendable {
     set {
       switch newValue {
       case .absent: break
-      case .vector(let tensor):
-        precondition(tensor.shape == shape, "a parameter of shape \(shape) was given \(tensor.specification)")
+      case .vector(let tensor), .trained(let tensor):
+        precondition(
+          tensor.specification == TensorSpecification(shape, .float32),
+          "a parameter of shape \(shape) was given \(tensor.specification)")
       case .matrix(let matrix, _):
         precondition(
           shape.rank == 2 && matrix.columns == shape[0] && matrix.depth == shape[1],
@@ -53,10 +62,19 @@ public final class Parameter: Sendable {
     }
   }
 
-  /// The tensor of a loaded vector.
+  /// The trained values as something gradients are taken by, nil when the parameter is a constant.
+  public var trained: Tensor? {
+    guard case .trained(let tensor) = value else { return nil }
+    return tensor.detached.leaf(leaf)
+  }
+
+  /// The tensor of a vector, trained or loaded.
   public var vector: Tensor {
-    guard case .vector(let tensor) = value else { preconditionFailure("a vector parameter \(shape) has no value") }
-    return tensor
+    switch value {
+    case .vector(let tensor): return tensor
+    case .trained(let tensor): return tensor.detached.leaf(leaf)
+    case .absent, .matrix: preconditionFailure("a vector parameter \(shape) has no value")
+    }
   }
 
   /// The packed panels of a loaded matrix, with the arithmetic its products use.
@@ -65,6 +83,17 @@ public final class Parameter: Sendable {
       preconditionFailure("a matrix parameter \(shape) has no value")
     }
     return (matrix, arithmetic)
+  }
+
+  /// Changes trained values in place: for optimizers, after the backward pass and before the next forward pass. A graph that
+  /// was built before can no longer run backward.
+  public func update(_ change: (Tensor) throws -> Void) rethrows {
+    guard case .trained(let tensor) = value else {
+      preconditionFailure("a constant parameter \(shape) cannot be updated")
+    }
+    leaf.change()
+    state.withLock { $0.version += 1 }
+    try change(tensor)
   }
 }
 
@@ -76,4 +105,9 @@ public enum Arithmetic: String, CaseIterable, Sendable {
   case bf16
   /// Weights exactly as stored, everything in float32.
   case f32
+}
+
+extension Gradients {
+  /// The gradient by a parameter, of its shape in float32; nil where the result does not depend on it.
+  public subscript(parameter: Parameter) -> Tensor? { self[parameter.leaf] }
 }

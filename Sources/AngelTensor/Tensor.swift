@@ -12,12 +12,17 @@ public struct Tensor: Sendable {
   public let dtype: DType
   package let storage: Storage
   package let byteOffset: Int
+  /// The place in the graph of gradients; nil for a constant.
+  package let gradientNode: GradientNode?
 
-  package init(shape: Shape, dtype: DType, storage: Storage, byteOffset: Int = 0) {
+  package init(
+    shape: Shape, dtype: DType, storage: Storage, byteOffset: Int = 0, gradientNode: GradientNode? = nil
+  ) {
     self.shape = shape
     self.dtype = dtype
     self.storage = storage
     self.byteOffset = byteOffset
+    self.gradientNode = gradientNode
   }
 
   /// A tensor whose bytes the next launch fills.
@@ -56,6 +61,10 @@ public struct Tensor: Sendable {
     let reshaped = Shape(sizes)
     precondition(reshaped.elementCount == shape.elementCount, "reshaped: \(shape) has not the elements of \(reshaped)")
     return Tensor(shape: reshaped, dtype: dtype, storage: storage, byteOffset: byteOffset)
+      .recorded(from: [self]) { _ in
+        let original = shape.array
+        return { [$0.reshaped(original)] }
+      }
   }
 
   /// Entries `range` of the outermost axis, sharing storage.
@@ -65,8 +74,10 @@ public struct Tensor: Sendable {
     var sizes = shape
     sizes[0] = range.count
     let entryBytes = shape[0] == 0 ? 0 : specification.byteCount / shape[0]
+    let count = shape[0]
     return Tensor(
-      shape: sizes, dtype: dtype, storage: storage, byteOffset: byteOffset + range.lowerBound * entryBytes)
+      shape: sizes, dtype: dtype, storage: storage, byteOffset: byteOffset + range.lowerBound * entryBytes
+    ).recorded(from: [self]) { _ in { [$0.embedded(in: count, at: range.lowerBound)] } }
   }
 }
 

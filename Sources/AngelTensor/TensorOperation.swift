@@ -21,6 +21,11 @@ package protocol TensorOperation: Sendable {
   func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work
   /// The definition in other operations, or nil for a primitive.
   func composed(_ inputs: [Tensor]) -> Tensor?
+  /// From the gradient of the result to those of the inputs, in other operations; called only when one is wanted.
+  ///
+  /// `inputs` and `output` are constants. The function should capture as few of them as it can: captured tensors stay in
+  /// memory until the backward pass. The default traps: an operation without a gradient cannot be trained through.
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction
 }
 
 extension TensorOperation {
@@ -32,7 +37,22 @@ extension TensorOperation {
 
   package func composed(_ inputs: [Tensor]) -> Tensor? { nil }
 
-  /// Runs the operation: its kernel where the backend has one, else its composed form.
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    preconditionFailure("\(Self.family.name) has no gradient: its inputs must be constants, not trainable")
+  }
+
+  /// The gradient through the composed form, run again in the backward pass: for operations that are rarely trained
+  /// through, at the price of the composed form's time and memory.
+  package func gradientOfComposed(_ inputs: [Tensor], wanted: [Bool]) -> BackwardFunction {
+    { gradient in
+      let leaves = zip(wanted, inputs).map { $0 ? $1.asLeaf() : $1 }
+      guard let result = composed(leaves) else { preconditionFailure("\(Self.family.name) has no composed form") }
+      let gradients = result.gradients(weightedBy: gradient)
+      return zip(wanted, leaves).map { $0 ? gradients[$1] : nil }
+    }
+  }
+
+  /// Runs the operation: its kernel where the backend has one, else its composed form, through which gradients then flow.
   package func callAsFunction(_ inputs: Tensor...) -> Tensor {
     let backend = inputs[0].backend
     let specifications = inputs.map(\.specification)
@@ -52,6 +72,6 @@ extension TensorOperation {
     }
     // The argument struct holds addresses only: the inputs must outlive the launch.
     withExtendedLifetime(inputs) {}
-    return tensor
+    return tensor.recorded(from: inputs) { gradient(inputs.map(\.detached), tensor, wanted: $0) }
   }
 }

@@ -43,11 +43,12 @@ let testedParts: [Int32] = [1, 2, 3, 7]
 /// them. `body` gets a function that runs the kernel on given arguments.
 func everyVariant<Result: Equatable, Arguments>(
   _ family: angel_family, _ first: angel_dtype, _ second: angel_dtype = ANGEL_NO_DTYPE,
-  location: SourceLocation = #_sourceLocation, _ body: ((Arguments) -> Void) -> Result
+  _ third: angel_dtype = ANGEL_NO_DTYPE, location: SourceLocation = #_sourceLocation,
+  _ body: ((Arguments) -> Void) -> Result
 ) -> Result {
-  let reference = body { launch(angel_kernel_lookup(family, first, second, ANGEL_NO_DTYPE), $0) }
+  let reference = body { launch(angel_kernel_lookup(family, first, second, third), $0) }
   for set in supportedSets {
-    let kernel = angel_kernel_lookup_for(set, family, first, second, ANGEL_NO_DTYPE)
+    let kernel = angel_kernel_lookup_for(set, family, first, second, third)
     #expect(kernel != nil, sourceLocation: location)
     for parts in testedParts {
       let result = body { launch(kernel, $0, parts: parts) }

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCore
 import AngelTensor
+import AngelTesting
 import Testing
 
 @Suite("add_rmsnorm")

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCore
 import AngelTensor
+import AngelTesting
 import CAngelKernels
 import Testing
 
@@ -257,15 +258,4 @@ extension CPUBackend {
   func random(_ shape: Shape, seed: UInt64, scale: Float = 1) -> Tensor {
     Tensor(Tensor.values(shape, seed: seed, scale: scale), shape: shape, on: self)
   }
-}
-
-/// The norm of the difference over the norm of the reference.
-func normalizedError(_ got: [Double], _ want: [Double]) -> Double {
-  guard got.count == want.count else { return .infinity }
-  var (difference, norm) = (0.0, 0.0)
-  for (a, b) in zip(got, want) {
-    difference += (a - b) * (a - b)
-    norm += b * b
-  }
-  return (difference / max(norm, 1e-300)).squareRoot()
 }

@@ -1,4 +1,5 @@
 import AngelCore
+import AngelTesting
 import FoundationEssentials
 import Testing
 

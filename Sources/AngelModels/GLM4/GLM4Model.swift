@@ -75,7 +75,7 @@ struct GLM4Block: Module {
 }
 
 /// The dense GLM-4-0414 models (arXiv:2406.12793), 9B and 32B.
-public struct GLM4Model: LanguageModel {
+public struct GLM4Model: LinearHeadModel {
   public let configuration: GLM4Configuration
   var embedding: Embedding
   var blocks: [GLM4Block]
@@ -96,11 +96,11 @@ public struct GLM4Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

@@ -71,7 +71,7 @@ struct GPT2Block: Module {
 }
 
 /// GPT-2 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", §2.3): learned positions.
-public struct GPT2Model: LanguageModel {
+public struct GPT2Model: LinearHeadModel {
   public let configuration: GPT2Configuration
   var embedding: Embedding
   var positions: Embedding
@@ -91,11 +91,11 @@ public struct GPT2Model: LanguageModel {
 
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     var x = embedding(tokens) + positions(context.positions)  // [R, D]
-    for block in blocks { x = block(x, context) }
+    for block in blocks { x = context.layer(x) { block($0, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

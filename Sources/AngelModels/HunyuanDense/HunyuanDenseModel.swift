@@ -76,7 +76,7 @@ struct HunyuanDenseBlock: Module {
 
 /// The dense Hunyuan models of the first generation, 0.5B to 7B: the shape of Hunyuan-Large (arXiv:2411.02265, §2) without
 /// experts and without keys and values shared between layers.
-public struct HunyuanDenseModel: LanguageModel {
+public struct HunyuanDenseModel: LinearHeadModel {
   public let configuration: HunyuanDenseConfiguration
   var embedding: Embedding
   var blocks: [HunyuanDenseBlock]
@@ -98,11 +98,11 @@ public struct HunyuanDenseModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

@@ -75,7 +75,7 @@ struct HunyuanMoEBlock: Module {
 }
 
 /// The first Hunyuan models with experts (Tencent Hunyuan-A13B, technical report of 2025).
-public struct HunyuanMoEModel: LanguageModel {
+public struct HunyuanMoEModel: LinearHeadModel {
   public let configuration: HunyuanMoEConfiguration
   var embedding: Embedding
   var blocks: [HunyuanMoEBlock]
@@ -97,11 +97,11 @@ public struct HunyuanMoEModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

@@ -69,7 +69,7 @@ struct LlamaBlock: Module {
 }
 
 /// Llama and everything shaped like it (arXiv:2302.13971): SmolLM2, TinyLlama, Llama 2 and 3.
-public struct LlamaModel: LanguageModel {
+public struct LlamaModel: LinearHeadModel {
   public let configuration: LlamaConfiguration
   var embedding: Embedding
   var blocks: [LlamaBlock]
@@ -91,11 +91,11 @@ public struct LlamaModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

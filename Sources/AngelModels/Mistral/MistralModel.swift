@@ -70,7 +70,7 @@ struct MistralBlock: Module {
 }
 
 /// Mistral (arXiv:2310.06825) and its successors of the same shape.
-public struct MistralModel: LanguageModel {
+public struct MistralModel: LinearHeadModel {
   public let configuration: MistralConfiguration
   var embedding: Embedding
   var blocks: [MistralBlock]
@@ -92,11 +92,11 @@ public struct MistralModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

@@ -75,7 +75,7 @@ struct Olmo2Block: Module {
 }
 
 /// OLMo 2 (arXiv:2501.00656), 1B to 32B.
-public struct Olmo2Model: LanguageModel {
+public struct Olmo2Model: LinearHeadModel {
   public let configuration: Olmo2Configuration
   var embedding: Embedding
   var blocks: [Olmo2Block]
@@ -97,11 +97,11 @@ public struct Olmo2Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

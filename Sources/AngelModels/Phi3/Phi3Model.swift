@@ -70,7 +70,7 @@ struct Phi3Block: Module {
 }
 
 /// Phi-3, Phi-3.5 and Phi-4 (arXiv:2404.14219, arXiv:2412.08905, arXiv:2503.01743), dense.
-public struct Phi3Model: LanguageModel {
+public struct Phi3Model: LinearHeadModel {
   public let configuration: Phi3Configuration
   var embedding: Embedding
   var blocks: [Phi3Block]
@@ -91,11 +91,11 @@ public struct Phi3Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

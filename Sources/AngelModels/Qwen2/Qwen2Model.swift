@@ -71,7 +71,7 @@ struct Qwen2Block: Module {
 }
 
 /// The dense Qwen2 and Qwen2.5 models (arXiv:2407.10671, arXiv:2412.15115), 0.5B to 72B.
-public struct Qwen2Model: LanguageModel {
+public struct Qwen2Model: LinearHeadModel {
   public let configuration: Qwen2Configuration
   var embedding: Embedding
   var blocks: [Qwen2Block]
@@ -93,11 +93,11 @@ public struct Qwen2Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

@@ -74,7 +74,7 @@ struct Qwen3Block: Module {
 }
 
 /// The dense Qwen3 models (arXiv:2505.09388), 0.6B to 32B.
-public struct Qwen3Model: LanguageModel {
+public struct Qwen3Model: LinearHeadModel {
   public let configuration: Qwen3Configuration
   var embedding: Embedding
   var blocks: [Qwen3Block]
@@ -96,11 +96,11 @@ public struct Qwen3Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

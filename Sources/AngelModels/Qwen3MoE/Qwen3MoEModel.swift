@@ -102,7 +102,7 @@ struct Qwen3MoEBlock: Module {
 }
 
 /// The Qwen3 models with experts (arXiv:2505.09388), 30B-A3B and 235B-A22B.
-public struct Qwen3MoEModel: LanguageModel {
+public struct Qwen3MoEModel: LinearHeadModel {
   public let configuration: Qwen3MoEConfiguration
   var embedding: Embedding
   var blocks: [Qwen3MoEBlock]
@@ -124,11 +124,11 @@ public struct Qwen3MoEModel: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

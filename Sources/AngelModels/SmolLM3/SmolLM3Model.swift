@@ -75,7 +75,7 @@ struct SmolLM3Block: Module {
 }
 
 /// SmolLM3 (Hugging Face 2025): Llama with a layer in four that does not rotate.
-public struct SmolLM3Model: LanguageModel {
+public struct SmolLM3Model: LinearHeadModel {
   public let configuration: SmolLM3Configuration
   var embedding: Embedding
   var blocks: [SmolLM3Block]
@@ -97,11 +97,11 @@ public struct SmolLM3Model: LanguageModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = block(x, rotation: rotation, context) }
+    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 
-  public func logits(of hidden: Tensor) -> Tensor { (head ?? Linear(tiedTo: embedding.weight))(hidden) }
+  public var outputHead: Linear { head ?? Linear(tiedTo: embedding.weight) }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("embedding", &embedding)

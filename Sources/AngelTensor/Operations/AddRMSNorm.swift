@@ -33,7 +33,13 @@ package struct AddRMSNormalization: Sendable {
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 4 * specification.byteCount)) }
     // The argument struct holds addresses only: the inputs must outlive the launch.
     withExtendedLifetime((x, update, weight)) {}
-    return (sum, normalized)
+    // One kernel, two places in the graph: the gradients are those of the sum and of the norm.
+    let recordedSum = sum.recorded(from: [x, update]) { _ in { [$0, $0] } }
+    let norm = RMSNormalization(epsilon: epsilon)
+    let recordedNorm = normalized.recorded(from: [recordedSum, weight]) {
+      norm.gradient([sum, weight.detached], normalized, wanted: $0)
+    }
+    return (recordedSum, recordedNorm)
   }
 
   /// The definition in other operations.

@@ -8,6 +8,8 @@ private struct Copying: TensorOperation {
   let output: TensorSpecification
   /// Strides of the source in elements, one for each axis of the output.
   let strides: [Int]
+  /// From the gradient of the copy to that of the source.
+  let reversed: @Sendable (Tensor) -> Tensor
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification { output }
 
@@ -24,20 +26,54 @@ private struct Copying: TensorOperation {
     }
     return arguments
   }
+
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let reversed = reversed
+    return { [reversed($0)] }
+  }
+}
+
+extension Copying {
+  /// Copies into part of a tensor that is not published yet.
+  fileprivate func launch(_ source: Tensor, into target: Tensor) {
+    let backend = source.backend
+    guard let kernel = backend.kernel(Self.family, KernelDTypes(source.dtype, target.dtype)) else {
+      preconditionFailure("copy: no kernel on \(backend.device) for \(source.dtype.name)")
+    }
+    withUnsafeBytes(of: arguments([source], target)) {
+      backend.launch(kernel, $0, work: Work(bytes: 2 * target.specification.byteCount))
+    }
+    withExtendedLifetime((source, target)) {}
+  }
 }
 
 extension Tensor {
   /// The same values in another plain dtype; floats become integers by truncation toward zero.
   public func cast(to dtype: DType) -> Tensor {
-    guard dtype != self.dtype else { return self }
-    return Copying(output: TensorSpecification(shape, dtype), strides: contiguousStrides)(self)
+    let original = self.dtype
+    guard dtype != original else { return self }
+    // Integers have no gradient.
+    let source = dtype.isFloatingPoint ? self : detached
+    return Copying(output: TensorSpecification(shape, dtype), strides: contiguousStrides) { $0.cast(to: original) }(
+      source)
+  }
+
+  /// The same values in memory of their own.
+  package func copied(to kind: MemoryKind = .activations) -> Tensor {
+    let target = Tensor(uninitialized: specification, on: backend, kind: kind)
+    Copying(output: specification, strides: contiguousStrides) { $0 }.launch(self, into: target)
+    return target.recorded(from: [self]) { _ in { [$0] } }
   }
 
   /// The axes in another order: axis `i` of the result is axis `order[i]` of this tensor.
-  public func permuted(_ order: Int...) -> Tensor {
+  public func permuted(_ order: Int...) -> Tensor { permuted(order) }
+
+  private func permuted(_ order: [Int]) -> Tensor {
     precondition(order.sorted() == Array(0..<shape.rank), "permuted: \(order) is no order of \(shape.rank) axes")
     let output = TensorSpecification(Shape(order.map { shape[$0] }), dtype)
-    return Copying(output: output, strides: order.map { contiguousStrides[$0] })(self)
+    return Copying(output: output, strides: order.map { contiguousStrides[$0] }) { gradient in
+      gradient.permuted(order.indices.map { axis in order.firstIndex(of: axis) ?? axis })
+    }(self)
   }
 
   /// Every value repeated along axes of size 1 (or missing ones) until the tensor has `shape`.
@@ -47,7 +83,24 @@ extension Tensor {
     let strides = (0..<target.rank).map { axis in
       axis < missing || shape[axis - missing] == 1 ? 0 : contiguousStrides[axis - missing]
     }
-    return Copying(output: TensorSpecification(target, dtype), strides: strides)(self)
+    let original = shape
+    return Copying(output: TensorSpecification(target, dtype), strides: strides) { $0.summed(to: original) }(self)
+  }
+
+  /// This tensor as entries `start`... of an outermost axis with `count` entries, the others zero: the gradient of
+  /// `prefix`.
+  package func embedded(in count: Int, at start: Int) -> Tensor {
+    let (entries, rest) = (shape[0], Array(shape.array.dropFirst()))
+    precondition(start >= 0 && start + entries <= count, "embedded: \(entries) entries at \(start) of \(count)")
+    let result = Tensor(uninitialized: TensorSpecification(Shape([count] + rest), dtype), on: backend)
+    let zero = constant(0)
+    for (range, isZero) in [(0..<start, true), (start..<(start + entries), false), ((start + entries)..<count, true)]
+    where !range.isEmpty {
+      let target = result.prefix(range)
+      let strides = isZero ? [Int](repeating: 0, count: shape.rank) : contiguousStrides
+      Copying(output: target.specification, strides: strides) { $0 }.launch(isZero ? zero : self, into: target)
+    }
+    return result.recorded(from: [self]) { _ in { [$0.prefix(start..<(start + entries))] } }
   }
 
   /// Tensors of equal shape and dtype, one after the other along a new outermost axis.
@@ -57,32 +110,17 @@ extension Tensor {
     precondition(parts.allSatisfy { $0.specification == entry }, "stacked: \(parts.map(\.specification)) differ")
     let result = Tensor(
       uninitialized: TensorSpecification(Shape([parts.count] + entry.shape.array), entry.dtype), on: backend)
-    let copying = Copying(output: entry, strides: parts[0].contiguousStrides)
-    guard let kernel = backend.kernel(Copying.family, KernelDTypes(entry.dtype, entry.dtype)) else {
-      preconditionFailure("copy: no kernel on \(backend.device) for \(entry.dtype.name)")
-    }
+    let copying = Copying(output: entry, strides: parts[0].contiguousStrides) { $0 }
     for (index, part) in parts.enumerated() {
-      let target = result.prefix(index..<(index + 1)).reshaped(entry.shape.array)
-      withUnsafeBytes(of: copying.arguments([part], target)) {
-        backend.launch(kernel, $0, work: Work(bytes: 2 * entry.byteCount))
+      copying.launch(part, into: result.prefix(index..<(index + 1)).reshaped(entry.shape.array))
+    }
+    return result.recorded(from: parts) { wanted in
+      { gradient in
+        wanted.enumerated().map { index, isWanted in
+          isWanted ? gradient.prefix(index..<(index + 1)).reshaped(entry.shape.array) : nil
+        }
       }
     }
-    withExtendedLifetime(parts) {}
-    return result
-  }
-
-  /// The same values in memory of another kind.
-  package func copied(to kind: MemoryKind) -> Tensor {
-    let target = Tensor(uninitialized: specification, on: backend, kind: kind)
-    let copying = Copying(output: specification, strides: contiguousStrides)
-    guard let kernel = backend.kernel(Copying.family, KernelDTypes(dtype, dtype)) else {
-      preconditionFailure("copy: no kernel on \(backend.device) for \(dtype.name)")
-    }
-    withUnsafeBytes(of: copying.arguments([self], target)) {
-      backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount))
-    }
-    withExtendedLifetime(self) {}
-    return target
   }
 
   private var contiguousStrides: [Int] {

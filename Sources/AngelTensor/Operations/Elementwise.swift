@@ -2,7 +2,7 @@ import AngelCore
 import CAngelKernels
 
 /// Elementwise functions of two tensors, broadcasting sizes of 1 (primitives.h).
-private struct Binary<Family: ElementwiseFamily>: TensorOperation {
+private struct Binary<Family: BinaryFamily>: TensorOperation {
   static var family: angel_family { Family.family }
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification {
@@ -24,10 +24,19 @@ private struct Binary<Family: ElementwiseFamily>: TensorOperation {
     withEightAxes(&arguments.right_strides) { inputs[1].shape.fillStrides($0, broadcastTo: output.shape) }
     return arguments
   }
+
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let shapes = inputs.map(\.shape)
+    let (left, right) = (
+      wanted[0] ? Family.leftGradient(inputs[0], inputs[1]) : nil,
+      wanted[1] ? Family.rightGradient(inputs[0], inputs[1]) : nil
+    )
+    return { [left?($0).summed(to: shapes[0]), right?($0).summed(to: shapes[1])] }
+  }
 }
 
 /// Elementwise functions of one tensor (primitives.h).
-private struct Unary<Family: ElementwiseFamily>: TensorOperation {
+private struct Unary<Family: UnaryFamily>: TensorOperation {
   static var family: angel_family { Family.family }
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification { inputs[0] }
@@ -36,23 +45,12 @@ private struct Unary<Family: ElementwiseFamily>: TensorOperation {
     angel_unary_arguments(
       input: UnsafeRawPointer(inputs[0].address), output: output.address, count: Int64(output.shape.elementCount))
   }
-}
 
-private protocol ElementwiseFamily: Sendable { static var family: angel_family { get } }
-private enum Add: ElementwiseFamily { static let family = ANGEL_FAMILY_add }
-private enum Subtract: ElementwiseFamily { static let family = ANGEL_FAMILY_subtract }
-private enum Multiply: ElementwiseFamily { static let family = ANGEL_FAMILY_multiply }
-private enum Divide: ElementwiseFamily { static let family = ANGEL_FAMILY_divide }
-private enum Maximum: ElementwiseFamily { static let family = ANGEL_FAMILY_maximum }
-private enum Minimum: ElementwiseFamily { static let family = ANGEL_FAMILY_minimum }
-private enum Negate: ElementwiseFamily { static let family = ANGEL_FAMILY_negate }
-private enum Exponential: ElementwiseFamily { static let family = ANGEL_FAMILY_exp }
-private enum Logarithm: ElementwiseFamily { static let family = ANGEL_FAMILY_log }
-private enum SquareRoot: ElementwiseFamily { static let family = ANGEL_FAMILY_sqrt }
-private enum Sine: ElementwiseFamily { static let family = ANGEL_FAMILY_sin }
-private enum Cosine: ElementwiseFamily { static let family = ANGEL_FAMILY_cos }
-private enum HyperbolicTangent: ElementwiseFamily { static let family = ANGEL_FAMILY_tanh }
-private enum ErrorFunction: ElementwiseFamily { static let family = ANGEL_FAMILY_erf }
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let gradient = Family.gradient(inputs[0], output)
+    return { [gradient($0)] }
+  }
+}
 
 extension Tensor {
   /// Elementwise sum; axes of size 1 are broadcast.
@@ -75,6 +73,9 @@ extension Tensor {
   public static func * (left: Double, right: Tensor) -> Tensor { right.constant(left) * right }
   public static func / (left: Double, right: Tensor) -> Tensor { right.constant(left) / right }
 
+  /// 1 where this tensor is at least `other`, 0 elsewhere and where either is NaN; axes of size 1 are broadcast.
+  public func isAtLeast(_ other: Tensor) -> Tensor { Binary<AtLeast>()(self, other) }
+
   /// A scalar of this tensor's dtype and device.
   public func constant(_ value: Double) -> Tensor {
     switch dtype {
@@ -82,6 +83,18 @@ extension Tensor {
     case .float32: Tensor([Float(value)], shape: [], on: backend)
     default: preconditionFailure("constant: \(dtype.name) tensors take no part in arithmetic; cast to f32 or f64 first")
     }
+  }
+
+  /// This tensor times a scalar, in this tensor's own memory: only for a tensor that nobody else can see.
+  func scaledInPlace(by factor: Tensor) -> Tensor {
+    let operation = Binary<Multiply>()
+    precondition(factor.shape.elementCount == 1 && factor.dtype == dtype, "scaled: by \(factor.specification)")
+    guard let kernel = backend.kernel(Multiply.family, KernelDTypes(dtype)) else { return self * factor }
+    withUnsafeBytes(of: operation.arguments([self, factor], self)) {
+      backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount))
+    }
+    withExtendedLifetime(factor) {}
+    return self
   }
 
   /// This tensor times itself.

@@ -88,6 +88,11 @@ package struct ExpertProduct: TensorOperation {
     }
     return sum
   }
+
+  /// The weights are constants.
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    gradientOfComposed(inputs, wanted: wanted)
+  }
 }
 
 /// What each row's experts made of it, weighted and summed (expert_sum.h). Inputs: grouped rows, weights, places.
@@ -116,6 +121,10 @@ package struct ExpertSum: TensorOperation {
     let (rows, count, width) = (weights.shape[0], weights.shape[1], x.shape[1])
     let perSlot = x.rows(places.reshaped(-1)).reshaped(rows, count, width) * weights.reshaped(rows, count, 1)
     return perSlot.sum(over: 1).reshaped(rows, width)
+  }
+
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    gradientOfComposed(inputs, wanted: wanted)
   }
 }
 

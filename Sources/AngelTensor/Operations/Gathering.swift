@@ -18,6 +18,36 @@ private struct Gathering: TensorOperation {
       indices: inputs[1].address.assumingMemoryBound(to: Int32.self), output: output.address,
       rows: Int64(output.shape[0]), count: Int64(inputs[0].shape[0]), width: Int64(output.shape[1]))
   }
+
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let (indices, count) = (inputs[1], inputs[0].shape[0])
+    return { [$0.scattered(to: indices, count: count), nil] }
+  }
+}
+
+/// Rows summed into a table by index, rows of one index in ascending order (primitives.h).
+private struct ScatterAdding: TensorOperation {
+  static var family: angel_family { ANGEL_FAMILY_scatter_add }
+  let count: Int
+
+  func result(of inputs: [TensorSpecification]) -> TensorSpecification {
+    let (rows, indices) = (inputs[0], inputs[1])
+    precondition(
+      rows.shape.rank == 2 && indices == TensorSpecification([rows.shape[0]], .int32),
+      "scatter_add: rows \(rows) and indices \(indices)")
+    return TensorSpecification([count, rows.shape[1]], rows.dtype)
+  }
+
+  func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_scatter_add_arguments {
+    angel_scatter_add_arguments(
+      rows: UnsafeRawPointer(inputs[0].address), indices: inputs[1].int32s, output: output.address,
+      row_count: Int64(inputs[0].shape[0]), count: Int64(count), width: Int64(output.shape[1]))
+  }
+
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let indices = inputs[1]
+    return { [$0.rows(indices), nil] }
+  }
 }
 
 extension Tensor {
@@ -28,4 +58,8 @@ extension Tensor {
     let bytes = Tensor(shape: [shape[0], rowBytes], dtype: .uint8, storage: storage, byteOffset: byteOffset)
     return Tensor(shape: [indices.shape[0], shape[1]], dtype: .int8Rows, storage: Gathering()(bytes, indices).storage)
   }
+
+  /// A table [count, W] whose row `i` is the sum of those rows of this [R, W] tensor that have index `i` ([R] int32, each
+  /// below `count`), zero where there are none.
+  public func scattered(to indices: Tensor, count: Int) -> Tensor { ScatterAdding(count: count)(self, indices) }
 }

@@ -64,10 +64,15 @@ public struct PackedMatrix: Sendable {
   /// The same matrix with its values rounded to another dense dtype (f32, f16 or bf16), packed anew.
   package func converted(to dtype: DType) -> PackedMatrix {
     guard dtype != self.dtype else { return self }
-    let rows = dequantized().cast(to: dtype)
+    return PackedMatrix(dequantized(), as: dtype)
+  }
+
+  /// The values of a [columns, depth] tensor rounded to a dense dtype (f32, f16 or bf16).
+  package init(_ values: Tensor, as dtype: DType) {
+    let rows = values.detached.cast(to: dtype)
     let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
-    return withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
+    self = withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: dtype, columns: rows.shape[0], depth: rows.shape[1], on: rows.backend)
     }
   }
 
@@ -135,11 +140,22 @@ private struct PackedProduct: TensorOperation {
     let result = product.reshaped(-1, matrix.columns)
     return bias.map { result + $0 } ?? result
   }
+
+  /// The weight is a constant: dx = dy W.
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let matrix = matrix
+    return { gradient in
+      let weight = matrix.dequantized().reshaped(1, matrix.columns, matrix.depth)
+      return [gradient.reshaped(1, -1, matrix.columns).matmul(weight).reshaped(-1, matrix.depth)]
+    }
+  }
 }
 
 extension Tensor {
   /// x Wᵀ + bias for x [R, depth] (float32 or int8 rows): [R, columns] float32.
   package func matmul(_ matrix: PackedMatrix, bias: Tensor? = nil) -> Tensor {
-    PackedProduct(matrix: matrix, bias: bias)(self)
+    // A trainable bias is an input of its own.
+    if let bias, bias.isTrainable { return PackedProduct(matrix: matrix, bias: nil)(self) + bias }
+    return PackedProduct(matrix: matrix, bias: bias)(self)
   }
 }

@@ -1,4 +1,4 @@
-import AngelCore
+package import AngelCore
 import CAngelKernels
 
 /// Sum or maximum over one axis (primitives.h).
@@ -8,6 +8,11 @@ private struct Reduction: TensorOperation {
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification { reduced(inputs[0], axis) }
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_reduce_arguments { reduction(inputs[0], output, axis) }
+
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let shape = inputs[0].shape
+    return { [$0.broadcast(to: shape)] }
+  }
 }
 
 private struct MaximumReduction: TensorOperation {
@@ -16,6 +21,15 @@ private struct MaximumReduction: TensorOperation {
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification { reduced(inputs[0], axis) }
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_reduce_arguments { reduction(inputs[0], output, axis) }
+
+  /// Equal maxima share the gradient.
+  func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let x = inputs[0]
+    return {
+      let isMaximum = x.isAtLeast(output)
+      return [isMaximum * ($0 / isMaximum.sum(over: axis))]
+    }
+  }
 }
 
 /// The specification with `axis` reduced to size 1.
@@ -36,6 +50,24 @@ private func reduction(_ input: Tensor, _ output: Tensor, _ axis: Int) -> angel_
 extension Tensor {
   /// The sum over `axis`, which stays with size 1.
   public func sum(over axis: Int) -> Tensor { Reduction(axis: shape.normalized(axis))(self) }
+
+  /// The sum over the axes along which a tensor of `shape` would be broadcast to this one: the gradient of that.
+  package func summed(to shape: Shape) -> Tensor {
+    guard shape != self.shape else { return self }
+    let missing = self.shape.rank - shape.rank
+    var result = self
+    for axis in 0..<self.shape.rank where result.shape[axis] != 1 && (axis < missing || shape[axis - missing] == 1) {
+      result = result.sum(over: axis)
+    }
+    return result.reshaped(shape.array)
+  }
+
+  /// The sum of all elements, a scalar: over the last axis first.
+  public func sum() -> Tensor {
+    var result = self
+    for axis in (0..<shape.rank).reversed() { result = result.sum(over: axis) }
+    return result.reshaped([])
+  }
 
   /// The maximum over `axis`, which stays with size 1.
   public func max(over axis: Int) -> Tensor { MaximumReduction(axis: shape.normalized(axis))(self) }

@@ -36,6 +36,16 @@ package struct Rotation: TensorOperation {
     let turned = Tensor.stacked([first * cosine - second * sine, second * cosine + first * sine])
     return turned.permuted(1, 2, 0, 3).reshaped(rows, heads, 2 * half)
   }
+
+  /// The rotation by the opposite angles.
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    precondition(!wanted[1], "rotary: angles are constants")
+    let table = inputs[1]
+    return { gradient in
+      let signs = Tensor([1.0, -1.0], shape: [1, 2, 1], on: table.backend).cast(to: table.dtype)
+      return [gradient.rotated(by: table * signs), nil]
+    }
+  }
 }
 
 extension Rotation {

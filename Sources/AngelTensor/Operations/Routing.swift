@@ -36,7 +36,16 @@ extension Tensor {
       probabilities: floats, experts: experts.mutableInt32s, weights: weights.mutableFloats, rows: Int64(shape[0]),
       choices: Int64(shape[1]), count: Int64(count), normalizes: normalizing ? 1 : 0)
     launch(ANGEL_FAMILY_route, arguments, Work(bytes: specification.byteCount * 4))
-    return Routing(experts: experts, weights: weights)
+    guard isTrainable else { return Routing(experts: experts, weights: weights) }
+    return Routing(experts: experts, weights: probabilities(of: experts, normalizing: normalizing))
+  }
+
+  /// The weights in other operations, for training: which experts are best has no gradient, how probable they are has.
+  private func probabilities(of experts: Tensor, normalizing: Bool) -> Tensor {
+    let starts = Tensor((0..<shape[0]).map { Double($0 * shape[1]) }, shape: [shape[0], 1], on: backend)
+    let places = (experts.cast(to: .float64) + starts).cast(to: .int32).reshaped(-1)
+    let chosen = reshaped(-1, 1).rows(places).reshaped(experts.shape.array)
+    return normalizing ? chosen / chosen.sum(over: 1) : chosen
   }
 
   /// Launches a primitive that is looked up by this tensor's dtype; this tensor outlives it.

@@ -1,9 +1,12 @@
 import AngelCore
 package import CAngelKernels
 
-/// Softmax attention inside each of several sequences laid end to end, over dense keys and values
-/// (arXiv:2205.14135, segment_attention.h).
-package struct SegmentAttention: TensorOperation {
+/// Softmax attention inside each of several sequences laid end to end, over dense keys and values (arXiv:2205.14135,
+/// segment_attention.h).
+///
+/// Nothing of size R x R is stored: what training keeps is the result and a logarithm for each row and head, from which the
+/// backward pass makes the probabilities again. So it states the parts of a `TensorOperation` itself.
+package struct SegmentAttention: Sendable {
   package static var family: angel_family { ANGEL_FAMILY_segment_attention }
   package let segments: Segments
   package let shape: AttentionShape
@@ -15,34 +18,59 @@ package struct SegmentAttention: TensorOperation {
     self.isCausal = isCausal
   }
 
-  package func result(of inputs: [TensorSpecification]) -> TensorSpecification {
-    let (queries, keys, values) = (inputs[0], inputs[1], inputs[2])
-    precondition(
-      queries.shape.rank == 3 && keys.shape.rank == 3 && keys == values && queries.dtype == keys.dtype
-        && queries.shape[0] == segments.rowCount && keys.shape[0] == segments.rowCount
-        && queries.shape[1] % keys.shape[1] == 0 && queries.shape[2] == keys.shape[2],
-      "segment_attention: queries \(queries), keys \(keys), values \(values), \(segments.rowCount) rows")
-    return queries
-  }
-
-  package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_segment_attention_arguments {
-    angel_segment_attention_arguments(
-      queries: inputs[0].floats, keys: inputs[1].floats, values: inputs[2].floats,
-      bounds: segments.boundaries.int32s, output: output.mutableFloats, logsumexp: nil,
-      rows: Int64(segments.rowCount), segments: Int64(segments.bounds.count - 1), heads: Int64(output.shape[1]),
-      kv_heads: Int64(inputs[1].shape[1]), head_size: Int64(output.shape[2]), scale: shape.scale,
-      softcap: shape.softCap, window: Int32(clamping: shape.window), causal: isCausal ? 1 : 0)
-  }
-
-  package func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
-    let pairs = zip(segments.bounds, segments.bounds.dropFirst()).reduce(0) { sum, bounds in
-      let count = bounds.1 - bounds.0
-      return sum + count * Swift.min(count, shape.window > 0 ? shape.window : count)
+  /// Runs the kernel where the backend has one, else the composed form, through which gradients then flow.
+  package func callAsFunction(_ queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
+    check(queries.specification, keys.specification, values.specification)
+    let backend = queries.backend
+    guard let kernel = backend.kernel(Self.family, KernelDTypes(queries.dtype)) else {
+      return composed(queries, keys: keys, values: values)
     }
-    return Work(bytes: 4 * output.byteCount, multiplyAdds: pairs * output.shape[1] * output.shape[2])
+    let inputs = [queries, keys, values]
+    let output = Tensor(uninitialized: queries.specification, on: backend)
+    let logSums = inputs.contains(where: \.isTrainable) ? rowNumbers(like: queries) : nil
+    let arguments = angel_segment_attention_arguments(
+      queries: queries.floats, keys: keys.floats, values: values.floats, output: output.mutableFloats,
+      logsumexp: logSums?.mutableFloats, shape: kernelShape(queries, keys))
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 2)) }
+    // The argument struct holds addresses only: the inputs must outlive the launch.
+    withExtendedLifetime((inputs, segments)) {}
+    guard let logSums else { return output }
+    let saved = inputs.map(\.detached)
+    return output.recorded(from: inputs) { wanted in
+      { gradient in
+        let results = gradients(saved, output, logSums: logSums, gradient)
+        return zip(wanted, results).map { $0 ? $1 : nil }
+      }
+    }
   }
 
-  package func composed(_ inputs: [Tensor]) -> Tensor? {
+  /// The gradients by queries, keys and values.
+  private func gradients(_ saved: [Tensor], _ output: Tensor, logSums: Tensor, _ gradient: Tensor) -> [Tensor] {
+    let (queries, keys, values, backend) = (saved[0], saved[1], saved[2], output.backend)
+    guard let kernel = backend.kernel(ANGEL_FAMILY_segment_attention_backward, KernelDTypes(output.dtype)) else {
+      return composedGradients(saved, gradient)
+    }
+    let results = saved.map { Tensor(uninitialized: $0.specification, on: backend) }
+    let arguments = angel_segment_attention_backward_arguments(
+      queries: queries.floats, keys: keys.floats, values: values.floats, output: output.floats,
+      logsumexp: logSums.floats, gradient: gradient.floats, query_gradient: results[0].mutableFloats,
+      key_gradient: results[1].mutableFloats, value_gradient: results[2].mutableFloats,
+      shape: kernelShape(queries, keys))
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 7)) }
+    withExtendedLifetime((saved, output, logSums, gradient, segments)) {}
+    return results
+  }
+
+  /// The same through the composed form, run again.
+  private func composedGradients(_ saved: [Tensor], _ gradient: Tensor) -> [Tensor] {
+    let leaves = saved.map { $0.asLeaf() }
+    let result = composed(leaves[0], keys: leaves[1], values: leaves[2])
+    let gradients = result.gradients(weightedBy: gradient)
+    return leaves.map { gradients[$0] ?? $0.detached * 0 }
+  }
+
+  /// The definition in other operations.
+  package func composed(_ queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
     let rows = segments.rowCount
     var mask = [Double](repeating: -1e30, count: rows * rows)
     for (start, end) in zip(segments.bounds, segments.bounds.dropFirst()) {
@@ -50,7 +78,7 @@ package struct SegmentAttention: TensorOperation {
         for column in visible(row, start..<end) { mask[row * rows + column] = 0 }
       }
     }
-    return maskedAttention(inputs[0], keys: inputs[1], values: inputs[2], mask: mask, shape: shape)
+    return maskedAttention(queries, keys: keys, values: values, mask: mask, shape: shape)
   }
 
   /// The rows that `row` of a sequence sees.
@@ -58,6 +86,38 @@ package struct SegmentAttention: TensorOperation {
     let reach = shape.window > 0 ? shape.window : sequence.count
     let end = isCausal ? row + 1 : Swift.min(sequence.upperBound, row + reach)
     return Swift.max(sequence.lowerBound, row - reach + 1)..<end
+  }
+
+  private func check(_ queries: TensorSpecification, _ keys: TensorSpecification, _ values: TensorSpecification) {
+    precondition(
+      queries.shape.rank == 3 && keys.shape.rank == 3 && keys == values && queries.dtype == keys.dtype
+        && queries.shape[0] == segments.rowCount && keys.shape[0] == segments.rowCount
+        && queries.shape[1] % keys.shape[1] == 0 && queries.shape[2] == keys.shape[2]
+        && queries.shape[2] <= Int(ANGEL_SEGMENT_HEAD_LIMIT),
+      "segment_attention: queries \(queries), keys \(keys), values \(values), \(segments.rowCount) rows")
+  }
+
+  /// One number for each row and head.
+  private func rowNumbers(like queries: Tensor) -> Tensor {
+    Tensor(
+      uninitialized: TensorSpecification([queries.shape[0], queries.shape[1]], queries.dtype), on: queries.backend)
+  }
+
+  private func kernelShape(_ queries: Tensor, _ keys: Tensor) -> angel_segment_attention_shape {
+    angel_segment_attention_shape(
+      bounds: segments.boundaries.int32s, rows: Int64(segments.rowCount), segments: Int64(segments.bounds.count - 1),
+      heads: Int64(queries.shape[1]), kv_heads: Int64(keys.shape[1]), head_size: Int64(queries.shape[2]),
+      scale: shape.scale, softcap: shape.softCap, window: Int32(clamping: shape.window), causal: isCausal ? 1 : 0)
+  }
+
+  private func work(_ queries: Tensor, products: Int) -> Work {
+    let pairs = zip(segments.bounds, segments.bounds.dropFirst()).reduce(0) { sum, bounds in
+      let count = bounds.1 - bounds.0
+      return sum + count * Swift.min(count, shape.window > 0 ? shape.window : count) / 2
+    }
+    return Work(
+      bytes: products * queries.specification.byteCount,
+      multiplyAdds: products * pairs * queries.shape[1] * queries.shape[2])
   }
 }
 
@@ -92,5 +152,5 @@ package func maskedAttention(
 public func segmentAttention(
   _ queries: Tensor, keys: Tensor, values: Tensor, segments: Segments, shape: AttentionShape, isCausal: Bool = true
 ) -> Tensor {
-  SegmentAttention(segments: segments, shape: shape, isCausal: isCausal)(queries, keys, values)
+  SegmentAttention(segments: segments, shape: shape, isCausal: isCausal)(queries, keys: keys, values: values)
 }

@@ -23,6 +23,11 @@ package struct SoftCap: TensorOperation {
   }
 
   package func composed(_ inputs: [Tensor]) -> Tensor? { tanh(inputs[0] / Double(cap)) * Double(cap) }
+
+  /// dx = dy (1 - (y / cap)²)
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    { [$0 * (1 - (output / Double(cap)).squared())] }
+  }
 }
 
 extension Tensor {

@@ -21,6 +21,11 @@ package struct Softmax: TensorOperation {
     let shifted = exp(inputs[0] - inputs[0].max(over: -1))
     return shifted / shifted.sum(over: -1)
   }
+
+  /// dx = y (dy - sum(dy y))
+  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
+    { [output * ($0 - ($0 * output).sum(over: -1))] }
+  }
 }
 
 extension Tensor {

@@ -1,4 +1,4 @@
-// add, subtract, multiply, divide, maximum and minimum with broadcasting, float32 and float64 (primitives.h).
+// add, subtract, multiply, divide, maximum, minimum and at_least with broadcasting, float32 and float64 (primitives.h).
 #include <math.h>
 
 #include "strided.h"
@@ -11,6 +11,7 @@
 // NaN if either is: a training run must not lose one.
 #define MAXIMUM(x, y) ((x) > (y) || (x) != (x) ? (x) : (y))
 #define MINIMUM(x, y) ((x) < (y) || (x) != (x) ? (x) : (y))
+#define AT_LEAST(x, y) ((x) >= (y) ? 1 : 0)
 
 // Runs with the strides that matter (both dense, one side a scalar) are loops a compiler can vectorise.
 #define BINARY(name, type, operation)                                                                     \
@@ -52,3 +53,4 @@ BINARY_FAMILY(multiply, MULTIPLY)
 BINARY_FAMILY(divide, DIVIDE)
 BINARY_FAMILY(maximum, MAXIMUM)
 BINARY_FAMILY(minimum, MINIMUM)
+BINARY_FAMILY(at_least, AT_LEAST)

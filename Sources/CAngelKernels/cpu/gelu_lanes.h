@@ -27,6 +27,18 @@ ANGEL_INLINE f32x16 normal_mass_below(f32x16 x) {
   return x < 0.0f ? beyond : 1.0f - beyond;
 }
 
+// The derivative of gelu: the mass below x plus x times the density at x, or what stands for them in the other form.
+ANGEL_INLINE f32x16 gelu_slope(f32x16 x, angel_gelu_form form) {
+  if (form == ANGEL_GELU_ERF) {
+    const f32x16 density = 0.3989422804f * f32x16_exp(-0.5f * x * x);  // 1 / sqrt(2 pi)
+    return f32x16_fma(x, density, normal_mass_below(x));
+  }
+  const f32x16 cubic = f32x16_fma(x * x * x, f32x16_splat(0.044715f), x);
+  const f32x16 mass = 1.0f / (1.0f + f32x16_exp(-1.5957691216f * cubic));
+  const f32x16 inner = 1.5957691216f * f32x16_fma(x * x, f32x16_splat(0.134145f), f32x16_splat(1.0f));
+  return f32x16_fma(x * mass * (1.0f - mass), inner, mass);
+}
+
 ANGEL_INLINE f32x16 gelu_lanes(f32x16 x, angel_gelu_form form) {
   if (form == ANGEL_GELU_ERF) return x * normal_mass_below(x);
   const f32x16 cubic = f32x16_fma(x * x * x, f32x16_splat(0.044715f), x);

@@ -9,3 +9,12 @@ struct angel_geglu_arguments {
   int64_t count;
   angel_gelu_form form;
 };
+
+// geglu_backward: dgate = dy up gelu'(gate), dup = dy gelu(gate) (gelu.h). dtypes: (f32, none, none).
+// Each result may be any input's memory, but not both the same.
+struct angel_geglu_backward_arguments {
+  const float *gate, *up, *gradient;   // [count]
+  float *gate_gradient, *up_gradient;  // [count]
+  int64_t count;
+  angel_gelu_form form;
+};

@@ -14,3 +14,13 @@ struct angel_gelu_arguments {
   int64_t count;
   angel_gelu_form form;
 };
+
+// gelu_backward: dx = dy gelu'(x): Phi(x) + x phi(x), or in the other form, with c = 2 sqrt(2/pi) and
+// m = 1 / (1 + exp(-c (x + 0.044715 x^3))): m + x m (1 - m) c (1 + 0.134145 x^2). dtypes: (f32, none, none).
+// dx may be the memory of x or dy.
+struct angel_gelu_backward_arguments {
+  const float *input, *gradient;  // [count]
+  float *input_gradient;          // [count]
+  int64_t count;
+  angel_gelu_form form;
+};

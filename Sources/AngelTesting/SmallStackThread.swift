@@ -1,7 +1,7 @@
 import Glibc
 
 /// A thread with a stack of a chosen size, to show that recursion stays bounded.
-struct SmallStackThread {
+public struct SmallStackThread {
   private final class Body: Sendable {
     let run: @Sendable () -> Void
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -9,10 +9,12 @@ struct SmallStackThread {
 
   private var handle = pthread_t()
 
-  init(stackBytes: Int, _ run: @escaping @Sendable () -> Void) {
+  /// Starts `run` on a stack of that many bytes.
+  public init(stackBytes: Int, _ run: @escaping @Sendable () -> Void) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
-    precondition(pthread_attr_setstacksize(&attributes, stackBytes) == 0, "a stack of \(stackBytes) bytes is refused")
+    precondition(
+      pthread_attr_setstacksize(&attributes, stackBytes) == 0, "a stack of \(stackBytes) bytes is refused")
     let body = Unmanaged.passRetained(Body(run)).toOpaque()
     let status = pthread_create(
       &handle, &attributes,
@@ -26,5 +28,5 @@ struct SmallStackThread {
   }
 
   /// Waits until the body has returned.
-  func join() { pthread_join(handle, nil) }
+  public func join() { pthread_join(handle, nil) }
 }
