@@ -65,6 +65,22 @@ def qwen3_moe(**changes):
     } | changes
 
 
+def mixtral(**changes):
+    """The base Mixtral."""
+    return COMMON | {
+        "architectures": ["MixtralForCausalLM"],
+        "model_type": "mixtral",
+        "intermediate_size": 32,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "head_dim": 16,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0,
+        "sliding_window": None,
+        "tie_word_embeddings": False,
+    } | changes
+
+
 ALPHA = {"alpha": 1000.0, "beta_fast": 32, "beta_slow": 1, "factor": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0}
 
 
@@ -100,8 +116,11 @@ QWEN_VARIANTS = {
     ),
     "qwen3_moe-tiny-stacked": qwen3_moe(**SMALL | {"num_experts": 5, "num_experts_per_tok": 2}),
 }
+MIXTRAL_VARIANTS = {
+    "mixtral-tiny-stacked": mixtral(vocab_size=64, sliding_window=16, num_experts_per_tok=1, intermediate_size=24),
+}
 # Experts as transformers 5 holds them: one tensor for all, gate and up one below the other.
-STACKED = {"qwen3_moe-tiny-stacked"}
+STACKED = {"qwen3_moe-tiny-stacked", "mixtral-tiny-stacked"}
 HUNYUAN_VARIANTS = {
     "hunyuan_v1_moe-tiny-lists": hunyuan_moe(
         vocab_size=64,
@@ -145,12 +164,19 @@ class WideMoe(hunyuan.HunYuanMoEV1Moe):
 hunyuan.HunYuanMoEV1Moe = WideMoe
 
 
+def expert_count(config):
+    """How many experts a layer has, by either name."""
+    return config.get("num_experts") or config["num_local_experts"]
+
+
 def feed_forward_sizes(config, layer):
     """Inner sizes of the parts of a layer: (ordinary, experts, of how many, shared); 0 for what it has not."""
     inner = config["intermediate_size"]
     expert = per_layer(config, "moe_intermediate_size", layer) or inner
     if config["model_type"] == "hunyuan_v1_moe":
         return 0, expert, config["num_experts"], inner * per_layer(config, "num_shared_expert", layer)
+    if config["model_type"] == "mixtral":
+        return 0, inner, config["num_local_experts"], 0
     is_sparse = layer not in config["mlp_only_layers"] and (layer + 1) % config["decoder_sparse_step"] == 0
     return (0, expert, config["num_experts"], 0) if is_sparse else (inner, 0, 0, 0)
 
@@ -160,7 +186,7 @@ def random_weights(config, seed):
     random = np.random.Generator(np.random.PCG64(seed))
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     head = config["head_dim"]
-    is_hunyuan = config["model_type"] == "hunyuan_v1_moe"
+    is_hunyuan, is_mixtral = config["model_type"] == "hunyuan_v1_moe", config["model_type"] == "mixtral"
     weights = {}
 
     def matrix(name, rows, columns, scale=1.0):
@@ -188,7 +214,7 @@ def random_weights(config, seed):
         linear(f"{prefix}.self_attn.k_proj", config["num_key_value_heads"] * head, hidden, scale=1.5)
         linear(f"{prefix}.self_attn.v_proj", config["num_key_value_heads"] * head, hidden)
         linear(f"{prefix}.self_attn.o_proj", hidden, heads * head)
-        for kind in ("query", "key") if is_hunyuan else ("q", "k"):
+        for kind in () if is_mixtral else ("query", "key") if is_hunyuan else ("q", "k"):
             norm = f"{kind}_layernorm" if is_hunyuan else f"{kind}_norm"
             vector(f"{prefix}.self_attn.{norm}.weight", head, 1.0, 0.3)
         vector(f"{prefix}.post_attention_layernorm.weight", hidden, 1.0, 0.2)
@@ -206,11 +232,33 @@ def random_weights(config, seed):
         matrix("lm_head", config["vocab_size"], hidden, scale=2.0)
     if "lm_head.weight" in weights and config["vocab_size"] == len(tiny_tokenizer.tokens()):
         tiny_models.quieten_unprintable(weights["lm_head.weight"])
+    if is_mixtral:
+        weights = {release_name(name): value for name, value in weights.items()}
     return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights.items()}
+
+
+MIXTRAL_NAMES = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
+
+
+def release_name(name):
+    """Mixtral's release calls the block and the parts of its experts by names of its own."""
+    if ".experts." in name:
+        for ours, theirs in MIXTRAL_NAMES.items():
+            name = name.replace(ours, theirs)
+    return name.replace(".mlp.", ".block_sparse_moe.")
+
+
+def common_name(name):
+    """The inverse of `release_name`."""
+    if ".experts." in name:
+        for ours, theirs in MIXTRAL_NAMES.items():
+            name = name.replace(theirs, ours)
+    return name.replace(".block_sparse_moe.", ".mlp.")
 
 
 def stacked(weights):
     """The same weights with all experts of a layer in one tensor."""
+    weights = {common_name(name): value for name, value in weights.items()}
     result = {name: value for name, value in weights.items() if ".experts." not in name}
     layers = sorted({name.split(".experts.")[0] for name in weights if ".experts." in name})
     for layer in layers:
@@ -274,31 +322,41 @@ def gguf_tensors(weights):
 
 def write_gguf(path, config, weights, quantization):
     """Writes the file; returns the weights a reader gets back."""
-    is_hunyuan = config["model_type"] == "hunyuan_v1_moe"
-    writer = gguf.GGUFWriter(path, "hunyuan-moe" if is_hunyuan else "qwen3moe")
+    architecture = {"hunyuan_v1_moe": "hunyuan-moe", "qwen3_moe": "qwen3moe", "mixtral": "llama"}[config["model_type"]]
+    is_hunyuan, is_mixtral = architecture == "hunyuan-moe", architecture == "llama"
+    writer = gguf.GGUFWriter(path, architecture)
     dense = config | {"rope_theta": 10000.0 * 1000.0 ** (16 / 14)} if is_hunyuan else config
     gguf_export.add_metadata(writer, dense, quantization)
-    writer.add_expert_count(config["num_experts"])
+    writer.add_expert_count(expert_count(config))
     writer.add_expert_used_count(per_layer(config, "moe_topk", 0) or config.get("num_experts_per_tok"))
-    writer.add_expert_feed_forward_length(per_layer(config, "moe_intermediate_size", 0))
+    if is_mixtral:
+        writer.add_vocab_size(config["vocab_size"])
+        writer.add_rope_dimension_count(config["head_dim"])
+    else:
+        writer.add_expert_feed_forward_length(per_layer(config, "moe_intermediate_size", 0))
     if is_hunyuan:
         writer.add_expert_shared_count(per_layer(config, "num_shared_expert", 0))
         writer.add_expert_shared_feed_forward_length(config["intermediate_size"])
         writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
         writer.add_rope_scaling_factor(1)
     read_back = {}
-    for name, sources, value in gguf_tensors(weights):
+    heads = {"attn_q.": config["num_attention_heads"], "attn_k.": config["num_key_value_heads"]} if is_mixtral else {}
+    for name, sources, value in gguf_tensors({common_name(name): value for name, value in weights.items()}):
+        own = next((count for part, count in heads.items() if part in name), None)
+        value = gguf_export.interleave_rows(value, own) if own else value
         # The converters leave the router and vectors in float32.
         kind = Quantization.F32 if value.ndim == 1 or "ffn_gate_inp" in name else quantization
         stored = gguf.quants.quantize(np.ascontiguousarray(value), kind)
         writer.add_tensor(name, stored, raw_dtype=kind)
         values = gguf.quants.dequantize(stored, kind).astype(np.float32).reshape(value.shape)
+        values = gguf_export.separate_rows(values, own) if own else values
         read_back |= {sources[0]: values} if len(sources) == 1 else dict(zip(sources, values))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return {name: np.ascontiguousarray(value) for name, value in read_back.items()}
+    name_of = release_name if is_mixtral else str
+    return {name_of(name): np.ascontiguousarray(value) for name, value in read_back.items()}
 
 
 def gguf_case(folder, file, config, weights, quantization, seed):
@@ -341,7 +399,7 @@ def make_variants(variants, seed):
 
 def main():
     """Replaces everything under Tests/Goldens/models that this script owns."""
-    for folder in [*ROOT.glob("qwen3_moe-tiny*"), *ROOT.glob("hunyuan_v1_moe-tiny*")]:
+    for folder in [*ROOT.glob("qwen3_moe-tiny*"), *ROOT.glob("hunyuan_v1_moe-tiny*"), *ROOT.glob("mixtral-tiny*")]:
         shutil.rmtree(folder)
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -349,6 +407,8 @@ def main():
     make_variants(QWEN_VARIANTS, seed=71)
     make_base("hunyuan_v1_moe-tiny", hunyuan_moe(), seed=80)
     make_variants(HUNYUAN_VARIANTS, seed=81)
+    make_base("mixtral-tiny", mixtral(), seed=93)
+    make_variants(MIXTRAL_VARIANTS, seed=94)
 
 
 if __name__ == "__main__":

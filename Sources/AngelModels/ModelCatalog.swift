@@ -7,15 +7,21 @@ public import AngelTensor
 public enum ModelCatalog {
   /// Language models by the architecture name that checkpoints carry.
   public static let languageModels: [String: LanguageModelEntry] = [
+    "gemma2": .init(Gemma2Model.self),
     "gemma3_text": .init(Gemma3Model.self),
+    "glm4": .init(GLM4Model.self),
     "gpt2": .init(GPT2Model.self),
     "hunyuan_v1_dense": .init(HunyuanDenseModel.self),
     "hunyuan_v1_moe": .init(HunyuanMoEModel.self),
     "llama": .init(LlamaModel.self),
     "mistral": .init(MistralModel.self),
+    "mixtral": .init(MixtralModel.self),
+    "olmo2": .init(Olmo2Model.self),
+    "phi3": .init(Phi3Model.self),
     "qwen2": .init(Qwen2Model.self),
     "qwen3": .init(Qwen3Model.self),
     "qwen3_moe": .init(Qwen3MoEModel.self),
+    "smollm3": .init(SmolLM3Model.self),
   ]
 
   /// Architectures that GGUF files call by another name than Hugging Face folders.
@@ -24,20 +30,36 @@ public enum ModelCatalog {
     "qwen3moe": "qwen3_moe",
   ]
 
+  /// Text encoders by the architecture name that checkpoints carry.
+  public static let textEncoders: [String: TextEncoderEntry] = [
+    "bert": .init(BertModel.self)
+  ]
+
   /// The entry for a checkpoint's architecture.
   public static func languageModel(for checkpoint: Checkpoint) throws(ModelError) -> LanguageModelEntry {
     guard let entry = languageModels[family(of: checkpoint)] else {
+      let name = checkpoint.architecture
+      guard textEncoders[name] == nil else { throw .encodes(name, path: checkpoint.path) }
       throw .unknownArchitecture(
         checkpoint.architecture, path: checkpoint.path, known: languageModels.keys.sorted())
     }
     return entry
   }
 
-  /// The name of a checkpoint's family here. In GGUF files Mistral calls itself llama, from which only its window tells it
-  /// apart.
+  /// The encoder's entry for a checkpoint's architecture.
+  public static func textEncoder(for checkpoint: Checkpoint) throws(ModelError) -> TextEncoderEntry {
+    guard let entry = textEncoders[checkpoint.architecture] else {
+      throw .doesNotEncode(checkpoint.architecture, path: checkpoint.path, known: textEncoders.keys.sorted())
+    }
+    return entry
+  }
+
+  /// The name of a checkpoint's family here. In GGUF files Mistral and Mixtral call themselves llama, from which only a window
+  /// and experts tell them apart.
   private static func family(of checkpoint: Checkpoint) -> String {
     let name = checkpoint.architecture
     guard checkpoint.layout == .gguf else { return name }
+    if name == "llama", checkpoint.configuration["llama.expert_count"]?.integer ?? 0 > 0 { return "mixtral" }
     if name == "llama", checkpoint.configuration["llama.attention.sliding_window"] != nil { return "mistral" }
     return ggufNames[name] ?? name
   }
@@ -51,6 +73,26 @@ public struct LanguageModelEntry: Sendable {
   public let load: @Sendable (inout any LanguageModel, Checkpoint, LoadingOptions) throws -> Void
 
   init<Model: LanguageModel>(_ type: Model.Type) {
+    outline = { Model(try Model.configuration(of: $0)) }
+    load = { model, checkpoint, options in
+      guard var own = model as? Model else { preconditionFailure("\(Model.self) was given a \(Swift.type(of: model))") }
+      let loader = ParameterLoader(
+        checkpoint, names: Model.names(for: own.configuration), on: options.backend, arithmetic: options.arithmetic,
+        report: options.report)
+      try loader.load(into: &own)
+      model = own
+    }
+  }
+}
+
+/// How an encoder's family is made from a checkpoint.
+public struct TextEncoderEntry: Sendable {
+  /// Makes the encoder without values.
+  public let outline: @Sendable (Checkpoint) throws -> any TextEncoder
+  /// Fills an encoder of this family from the checkpoint.
+  public let load: @Sendable (inout any TextEncoder, Checkpoint, LoadingOptions) throws -> Void
+
+  init<Model: TextEncoder>(_ type: Model.Type) {
     outline = { Model(try Model.configuration(of: $0)) }
     load = { model, checkpoint, options in
       guard var own = model as? Model else { preconditionFailure("\(Model.self) was given a \(Swift.type(of: model))") }
@@ -82,12 +124,20 @@ public struct LoadingOptions: Sendable {
 /// Why a checkpoint's model cannot be built.
 public enum ModelError: DescribedError, Equatable {
   case unknownArchitecture(String, path: String, known: [String])
+  /// An encoder where a language model is needed.
+  case encodes(String, path: String)
+  case doesNotEncode(String, path: String, known: [String])
   case invalid(field: String, value: String, rule: String, path: String)
 
   public var description: String {
     switch self {
     case .unknownArchitecture(let name, let path, let known):
       "'\(path)' holds a model of architecture '\(name)', which is not supported; supported: "
+        + known.joined(separator: ", ")
+    case .encodes(let name, let path):
+      "'\(path)' holds an encoder (\(name)), which makes vectors of texts and writes none: use `angel embed`"
+    case .doesNotEncode(let name, let path, let known):
+      "'\(path)' holds a model of architecture '\(name)', which makes no vectors of texts; encoders: "
         + known.joined(separator: ", ")
     case .invalid(let field, let value, let rule, let path): "'\(path)': \(field) is \(value), but \(rule)"
     }

@@ -7,7 +7,7 @@ import AngelModels
 import AngelNN
 import AngelTesting
 
-/// The golden `llama-tiny` in memory, to be changed and written again.
+/// A golden folder in memory, `llama-tiny` unless another is named, to be changed and written again.
 struct TinyModel {
   struct Entry {
     var type: String
@@ -30,8 +30,8 @@ struct TinyModel {
   var configuration: JSONObject
   var tensors: [String: Entry]
 
-  init() throws {
-    let checkpoint = try Checkpoint.open(Self.goldens)
+  init(_ folder: String = goldens) throws {
+    let checkpoint = try Checkpoint.open(folder)
     configuration = checkpoint.configuration
     tensors = try checkpoint.tensors.mapValues { record in
       Entry("F32", record.shape.array, try record.withBytes { Array($0) })

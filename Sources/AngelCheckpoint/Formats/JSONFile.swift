@@ -17,23 +17,35 @@ enum JSONFile {
     FilePath.kind(path) == nil ? nil : try object(path)
   }
 
+  /// The array in the file at `path`.
+  static func array(_ path: String) throws(CheckpointError) -> [JSONValue] {
+    let value = try value(bytes(path, limit: configurationLimit), path: path)
+    guard let array = value.array else {
+      throw .damaged(path: path, format: "JSON", reason: "it holds \(value.kind), not an array")
+    }
+    return array
+  }
+
   /// Parses `bytes`, which came from `path`.
   static func object(_ bytes: some Collection<UInt8>, path: String) throws(CheckpointError) -> JSONObject {
-    let value: JSONValue
-    do {
-      value = try JSONValue(parsing: bytes, maximumDepth: 64)
-    } catch {
-      throw .damaged(path: path, format: "JSON", reason: error.reason, offset: error.offset)
-    }
+    let value = try value(bytes, path: path)
     guard let object = value.object else {
       throw .damaged(path: path, format: "JSON", reason: "it holds \(value.kind), not an object")
     }
     return object
   }
 
+  private static func value(_ bytes: some Collection<UInt8>, path: String) throws(CheckpointError) -> JSONValue {
+    do {
+      return try JSONValue(parsing: bytes, maximumDepth: 64)
+    } catch {
+      throw .damaged(path: path, format: "JSON", reason: error.reason, offset: error.offset)
+    }
+  }
+
   /// The bytes of the file at `path`.
   static func bytes(_ path: String, limit: Int) throws(CheckpointError) -> [UInt8] {
-    let file = try MappedFile(path: path)
+    let file = try accessing(try MappedFile(path: path))
     guard file.byteCount <= limit else {
       throw .unsupported(path: path, reason: "it has \(file.byteCount) bytes; \(limit) are the most")
     }

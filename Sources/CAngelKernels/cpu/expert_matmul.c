@@ -1,4 +1,7 @@
 // expert_matmul: the matmul kernel, once for every expert that has rows (expert_matmul.h).
+//
+// Measured on one thread of a shared 2-core Zen 4 VM, CPU time, 8 of 128 experts, 2048 -> 768, q4_0 and int8 rows, Gop/s:
+//   rows 1 220, 8 65, 64 157, 512 265; one product of as many rows with a single matrix: 239, 291, 327, 333.
 #include "expert_matmul.h"
 #include "matmul.h"
 #include "quantize_rows.h"

@@ -6,6 +6,7 @@ enum CommandCatalog {
     ModelsCommand.self,
     GenerateCommand.self,
     ChatCommand.self,
+    EmbedCommand.self,
     TokenizeCommand.self,
     LogitsCommand.self,
     PerplexityCommand.self,
