@@ -11,7 +11,7 @@ from golden_files import ROOT, write_json
 from transformers import AutoModelForCausalLM
 
 TARGET = ROOT.parent / "training"
-MODELS = ["llama-tiny", "llama-tiny-tied", "llama-tiny-bias", "qwen3-tiny"]
+MODELS = ["llama-tiny", "llama-tiny-tied", "llama-tiny-bias", "qwen3-tiny", "gpt2-tiny", "gemma3_text-tiny"]
 LENGTHS = [13, 30, 1, 20]
 BATCHES = 5
 STEPS = 50
@@ -74,6 +74,15 @@ def losses(model, data, make_optimizer):
     return result
 
 
+def adamw(parameters):
+    """Matrices decay, norms and biases do not."""
+    parameters = list(parameters)
+    return torch.optim.AdamW(
+        [{"params": [p for p in parameters if p.dim() == 2], "weight_decay": ADAMW["weightDecay"]},
+         {"params": [p for p in parameters if p.dim() != 2], "weight_decay": 0.0}],
+        lr=ADAMW["learningRate"], betas=(ADAMW["beta1"], ADAMW["beta2"]), eps=ADAMW["epsilon"])
+
+
 def main():
     TARGET.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(MODELS):
@@ -86,10 +95,7 @@ def main():
             "gradients": gradients(model, data[0], TARGET / f"{name}-gradients.bin"),
             "sgd": {**SGD, "losses": losses(
                 model, data, lambda p: torch.optim.SGD(p, lr=SGD["learningRate"]))},
-            "adamw": {**ADAMW, "losses": losses(
-                model, data, lambda p: torch.optim.AdamW(
-                    p, lr=ADAMW["learningRate"], betas=(ADAMW["beta1"], ADAMW["beta2"]), eps=ADAMW["epsilon"],
-                    weight_decay=ADAMW["weightDecay"]))},
+            "adamw": {**ADAMW, "losses": losses(model, data, adamw)},
         })
         print(name)
 

@@ -8,7 +8,7 @@ extension Parameter {
     case .absent: preconditionFailure("a parameter \(shape) has no value to train")
     case .trained: break
     case .vector(let tensor): value = .trained(tensor)
-    case .matrix(let matrix, _): value = .trained(matrix.dequantized())
+    case .matrix(let matrix, _): value = .trained(matrix.dequantized().copied(to: .weights))
     }
   }
 
