@@ -11,7 +11,12 @@ ARCHITECTURES = {
     "mistral": "llama",
     "qwen2": "qwen2",
     "gemma3_text": "gemma3",
+    "gemma2": "gemma2",
+    "glm4": "glm4",
     "gpt2": "gpt2",
+    "olmo2": "olmo2",
+    "phi3": "phi3",
+    "smollm3": "smollm3",
     "hunyuan_v1_dense": "hunyuan-dense",
 }
 
@@ -33,7 +38,18 @@ def files(name, config):
             (f"{name}-fields-Q8_0.gguf", Quantization.Q8_0, window | own),
             (f"{name}-global-Q4_0.gguf", Quantization.Q4_0, {}),
         ]
-    return [(f"{name}-F16.gguf", Quantization.F16, {}), (f"{name}-Q8_0.gguf", Quantization.Q8_0, {})]
+    metadata = {}
+    if family in ("gemma2", "phi3"):
+        metadata["attention.sliding_window"] = config["sliding_window"]
+    if family == "gemma2":
+        metadata |= {key: config[key] for key in ("attn_logit_softcapping", "final_logit_softcapping")}
+    if family == "glm4":
+        metadata["rope.dimension_count"] = int(config["head_dim"] * config["partial_rotary_factor"])
+    if family == "phi3":
+        rotated = int(config["partial_rotary_factor"] * config["hidden_size"]) // config["num_attention_heads"]
+        original = config["original_max_position_embeddings"]
+        metadata |= {"rope.dimension_count": rotated, "rope.scaling.original_context_length": original}
+    return [(f"{name}-F16.gguf", Quantization.F16, metadata), (f"{name}-Q8_0.gguf", Quantization.Q8_0, metadata)]
 
 
 def as_read(config, metadata):
@@ -78,8 +94,8 @@ def add_metadata(writer, config, quantization):
 
 
 def heads_to_interleave(name, config):
-    """How many heads' rows the llama converter interleaves, or None."""
-    if config["model_type"] != "mistral":
+    """How many heads' rows the converters of llama's kin interleave, or None."""
+    if config["model_type"] not in ("mistral", "smollm3"):
         return None
     if "q_proj" in name:
         return config["num_attention_heads"]

@@ -68,6 +68,77 @@ def gemma3(**changes):
     } | changes
 
 
+def gemma2(**changes):
+    """Gemma 2: local and global layers in turn, caps low enough to matter."""
+    return COMMON | {
+        "architectures": ["Gemma2ForCausalLM"],
+        "model_type": "gemma2",
+        "head_dim": 16,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "rms_norm_eps": 1e-06,
+        "sliding_window": 9,
+        "query_pre_attn_scalar": 16,
+        "attention_bias": False,
+        "attn_logit_softcapping": 2.0,
+        "final_logit_softcapping": 4.0,
+        "tie_word_embeddings": True,
+    } | changes
+
+
+def phi3(**changes):
+    """Phi-3 with a window and half of each head rotated, grouped queries."""
+    return COMMON | {
+        "architectures": ["Phi3ForCausalLM"],
+        "model_type": "phi3",
+        "original_max_position_embeddings": CONTEXT,
+        "partial_rotary_factor": 0.5,
+        "rope_scaling": None,
+        "sliding_window": 13,
+        "pad_token_id": 0,
+    } | changes
+
+
+def olmo2(**changes):
+    """OLMo 2."""
+    return COMMON | {
+        "architectures": ["Olmo2ForCausalLM"],
+        "model_type": "olmo2",
+        "rope_theta": 500000.0,
+        "attention_bias": False,
+        "pad_token_id": 0,
+    } | changes
+
+
+def smollm3(**changes):
+    """SmolLM3: the fourth layer does not rotate."""
+    return COMMON | {
+        "architectures": ["SmolLM3ForCausalLM"],
+        "model_type": "smollm3",
+        "num_hidden_layers": 4,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 50000.0,
+        "use_sliding_window": False,
+        "sliding_window": None,
+        "no_rope_layer_interval": 4,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "pad_token_id": 0,
+    } | changes
+
+
+def glm4(**changes):
+    """GLM-4-0414: half of each head rotated, in pairs."""
+    return COMMON | {
+        "architectures": ["Glm4ForCausalLM"],
+        "model_type": "glm4",
+        "head_dim": 16,
+        "partial_rotary_factor": 0.5,
+        "attention_bias": True,
+        "pad_token_id": 0,
+    } | changes
+
+
 def gpt2(**changes):
     """GPT-2."""
     return {
@@ -153,6 +224,41 @@ FAMILIES = {
         "hunyuan_v1_dense-tiny": hunyuan(),
         "hunyuan_v1_dense-tiny-plain": hunyuan(
             **SMALL, rope_scaling=None, attention_bias=True, tie_word_embeddings=False, head_dim=8
+        ),
+    },
+}
+
+FAMILIES |= {
+    "gemma2": {
+        "gemma2-tiny": gemma2(),
+        "gemma2-tiny-switches": gemma2(
+            **SMALL, query_pre_attn_scalar=24, layer_types=["full_attention", "sliding_attention"], attention_bias=True,
+            attn_logit_softcapping=None, final_logit_softcapping=None, tie_word_embeddings=False,
+        ),
+    },
+    "phi3": {
+        "phi3-tiny": phi3(),
+        "phi3-tiny-longrope": phi3(
+            **SMALL, original_max_position_embeddings=32, sliding_window=None, partial_rotary_factor=1.0,
+            rope_scaling={
+                "type": "longrope", "short_factor": [1.0, 1.1, 1.4, 2.0], "long_factor": [1.0, 1.9, 4.1, 9.0],
+            },
+        ),
+    },
+    "glm4": {
+        "glm4-tiny": glm4(),
+        "glm4-tiny-plain": glm4(**SMALL, partial_rotary_factor=1.0, attention_bias=False, tie_word_embeddings=True),
+    },
+    "olmo2": {
+        "olmo2-tiny": olmo2(),
+        "olmo2-tiny-tied": olmo2(**SMALL, attention_bias=True, tie_word_embeddings=True),
+    },
+    "smollm3": {
+        "smollm3-tiny": smollm3(),
+        "smollm3-tiny-switches": smollm3(
+            **SMALL, num_hidden_layers=2, no_rope_layers=[0, 1], use_sliding_window=True, sliding_window=9,
+            layer_types=["sliding_attention", "full_attention"], attention_bias=True, mlp_bias=True,
+            tie_word_embeddings=False,
         ),
     },
 }

@@ -53,6 +53,9 @@ public struct Environment: Sendable {
   /// The SmolLM2-135M-Instruct Q4_1 file that tests measure against, where it is not in the store (`$ANGEL_SMOLLM2`).
   public var smolLM2Path: String? { nonEmpty("ANGEL_SMOLLM2") }
 
+  /// The Gemma 3 270M Q4_K_M file, likewise (`$ANGEL_GEMMA3`).
+  public var gemma3Path: String? { nonEmpty("ANGEL_GEMMA3") }
+
   /// `NAME=value` lines for a child process: these variables with `additions` over them.
   public func childEntries(adding additions: [String: String]) -> [String] {
     variables.merging(additions) { $1 }.map { "\($0)=\($1)" }.sorted()

@@ -7,16 +7,21 @@ public import AngelTensor
 public enum ModelCatalog {
   /// Language models by the architecture name that checkpoints carry.
   public static let languageModels: [String: LanguageModelEntry] = [
+    "gemma2": .init(Gemma2Model.self),
     "gemma3_text": .init(Gemma3Model.self),
+    "glm4": .init(GLM4Model.self),
     "gpt2": .init(GPT2Model.self),
     "hunyuan_v1_dense": .init(HunyuanDenseModel.self),
     "hunyuan_v1_moe": .init(HunyuanMoEModel.self),
     "llama": .init(LlamaModel.self),
     "mistral": .init(MistralModel.self),
     "mixtral": .init(MixtralModel.self),
+    "olmo2": .init(Olmo2Model.self),
+    "phi3": .init(Phi3Model.self),
     "qwen2": .init(Qwen2Model.self),
     "qwen3": .init(Qwen3Model.self),
     "qwen3_moe": .init(Qwen3MoEModel.self),
+    "smollm3": .init(SmolLM3Model.self),
   ]
 
   /// Architectures that GGUF files call by another name than Hugging Face folders.

@@ -5,13 +5,13 @@ import Glibc
 
 extension RotaryScaling {
   /// Base and scaling from a Hugging Face configuration: `rope_theta` with `rope_scaling`, or the newer `rope_parameters`.
-  static func huggingFace(_ fields: ConfigurationFields, size: Int, contextLength: Int) throws
-    -> (base: Float, scaling: RotaryScaling)
-  {
+  static func huggingFace(
+    _ fields: ConfigurationFields, size: Int, contextLength: Int, defaultBase: Float = 10_000
+  ) throws -> (base: Float, scaling: RotaryScaling) {
     let nested = try fields.fields("rope_parameters") ?? fields.fields("rope_scaling")
     let base =
       try nested?["rope_theta"] != nil
-      ? nested?.float("rope_theta") ?? 10_000 : fields.float("rope_theta", default: 10_000)
+      ? nested?.float("rope_theta") ?? defaultBase : fields.float("rope_theta", default: defaultBase)
     guard let nested else { return (base, .none) }
     return (base, try scaling(nested, beside: fields, size: size, contextLength: contextLength))
   }
@@ -37,7 +37,8 @@ extension RotaryScaling {
           factor: try nested.positive("factor"), lowFrequencyFactor: try nested.positive("low_freq_factor"),
           highFrequencyFactor: try nested.positive("high_freq_factor"), originalLength: original))
     case "yarn": return .yarn(try yarn(nested, originalLength: original, implied: implied))
-    case "longrope":
+    // The name in Phi-3's first files.
+    case "longrope", "su":
       return .longRope(try longRope(nested, originalLength: original, implied: implied, pairs: size / 2))
     default:
       throw nested.wrong("rope_type", .string(type), "default, linear, dynamic, llama3, yarn or longrope")

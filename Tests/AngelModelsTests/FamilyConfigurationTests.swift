@@ -48,6 +48,12 @@ struct FamilyConfigurationTests {
     .init("hunyuan_v1_dense", "rope_scaling", ["type": "dynamic", "alpha": -1], "'alpha' is -1"),
     .init("mistral", "sliding_window", 0, "'sliding_window' is 0"),
     .init("mistral", "hidden_act", "gelu", "'hidden_act' is \"gelu\""),
+    .init("gemma2", "attn_logit_softcapping", -1, "'attn_logit_softcapping' is -1"),
+    .init("olmo2", "num_attention_heads", 3, "the number of key-value heads is 2, but it must divide 3"),
+    .init("phi3", "partial_rotary_factor", 2, "'partial_rotary_factor' is 2"),
+    .init("phi3", "partial_rotary_factor", 0.4, "the head size is 3"),
+    .init("phi3", "rope_scaling", ["type": "yarn", "factor": 2], "null or longrope"),
+    .init("smollm3", "no_rope_layers", [1, 0], "4 whole numbers from 0 to 1"),
     .init("qwen2", "max_window_layers", "all", "'max_window_layers' is \"all\""),
   ]
 

@@ -60,6 +60,8 @@ struct OperationTests {
     try expectEqual(RotationTable(scaling: 1.25), [frequencies, positions], tolerance: 1e-6)
     let table = frequencies.rotationTable(at: positions)
     try expectEqual(Rotation(), [backend.random([rows, heads, size], seed: 6), table], tolerance: 1e-6)
+    // Heads of which only the beginning turns.
+    try expectEqual(Rotation(), [backend.random([rows, heads, size + 3], seed: 6), table], tolerance: 1e-6)
   }
 
   @Test("packed products of dense weights", arguments: [(1, 1, 1), (3, 17, 100), (32, 576, 192)])

@@ -8,21 +8,26 @@ extension Checkpoint {
     let expected = place.form.fileShape(of: shape)
     guard let entry = place.entry else {
       guard whole.shape == expected else { throw misshapen(whole, expected: "\(expected)") }
-      return place.form.isTransposed ? whole : part(place.form.share, of: place.form.shareCount, whole, shape)
+      guard !place.form.isTransposed, expected != shape else { return whole }
+      return try rows(from: place.form.firstRow(of: shape), of: expected[0], whole, shape)
     }
     guard whole.shape.rank == shape.rank + 1, Shape(Array(whole.shape.array.dropFirst())) == expected,
-      entry < whole.shape[0], whole.byteRange.count % (whole.shape[0] * place.form.shareCount) == 0
+      entry < whole.shape[0]
     else { throw misshapen(whole, expected: "entries of \(expected), \(entry + 1) or more") }
-    return part(
-      entry * place.form.shareCount + place.form.share, of: whole.shape[0] * place.form.shareCount, whole, shape)
+    return try rows(
+      from: entry * expected[0] + place.form.firstRow(of: shape), of: whole.shape[0] * expected[0], whole, shape)
   }
 
-  /// Part `index` of `count` equal ones along the outermost axis.
-  private func part(_ index: Int, of count: Int, _ whole: TensorRecord, _ shape: Shape) -> TensorRecord {
-    let byteCount = whole.byteRange.count / count
-    let start = whole.byteRange.lowerBound + index * byteCount
+  /// The rows of a parameter of `shape` from `first` on, of `total`.
+  private func rows(
+    from first: Int, of total: Int, _ whole: TensorRecord, _ shape: Shape
+  ) throws(CheckpointError) -> TensorRecord {
+    guard total > 0, whole.byteRange.count % total == 0 else { throw misshapen(whole, expected: "\(total) rows") }
+    let rowBytes = whole.byteRange.count / total
+    let start = whole.byteRange.lowerBound + first * rowBytes
     return TensorRecord(
-      name: whole.name, dtype: whole.dtype, shape: shape, file: whole.file, byteRange: start..<(start + byteCount))
+      name: whole.name, dtype: whole.dtype, shape: shape, file: whole.file,
+      byteRange: start..<(start + shape[0] * rowBytes))
   }
 
   private func misshapen(_ record: TensorRecord, expected: String) -> CheckpointError {

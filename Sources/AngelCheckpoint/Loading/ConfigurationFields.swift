@@ -23,6 +23,9 @@ public struct ConfigurationFields {
     return value
   }
 
+  /// Whether the file has the key and says null.
+  public func isNull(_ key: String) -> Bool { object[prefix + key]?.isNull ?? false }
+
   /// A whole number in `range`, or `fallback` when the key is absent.
   public func integer(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, default fallback: Int? = nil)
     throws(CheckpointError) -> Int
@@ -68,8 +71,8 @@ public struct ConfigurationFields {
   public func integerOrNull(_ key: String, in range: ClosedRange<Int> = 1...1 << 31, default fallback: Int?)
     throws(CheckpointError) -> Int?
   {
-    guard let value = object[prefix + key] else { return fallback }
-    return value.isNull ? nil : try integer(key, in: range)
+    if isNull(key) { return nil }
+    return self[key] == nil ? fallback : try integer(key, in: range)
   }
 
   /// A truth value, or `fallback` when the key is absent.

@@ -5,16 +5,19 @@ public enum RowOrder: Hashable, Sendable {
   case identity
   /// The GGUF converter of the llama family interleaves each head's two halves for its pairwise rotation; row `i` of half
   /// `h` is file row `2i + h` of that head.
-  case interleavedHalves(headSize: Int)
+  /// Where only the first `rotated` rows of a head are, the others keep their places.
+  case interleavedHalves(headSize: Int, rotated: Int? = nil)
 
   /// The file row of each model row, nil for the identity.
   func sourceRows(count: Int) -> [Int32]? {
     switch self {
     case .identity: nil
-    case .interleavedHalves(let headSize):
+    case .interleavedHalves(let headSize, let rotated):
       (0..<count).map { row in
         let (head, inside) = (row / headSize, row % headSize)
-        let (half, index) = (inside / (headSize / 2), inside % (headSize / 2))
+        let pairs = (rotated ?? headSize) / 2
+        guard inside < 2 * pairs else { return Int32(row) }
+        let (half, index) = (inside / pairs, inside % pairs)
         return Int32(head * headSize + 2 * index + half)
       }
     }
@@ -32,6 +35,8 @@ public struct NameTable: Sendable {
     public let path: String
     public let huggingFace: String
     public let gguf: String
+    /// How Hugging Face files order the rows.
+    public let huggingFaceRows: RowOrder
     /// How the GGUF file orders the rows.
     public let ggufRows: RowOrder
     /// Another name for it in Hugging Face files, that of a stack.
@@ -42,12 +47,14 @@ public struct NameTable: Sendable {
     public let ggufForm: StoredForm
 
     public init(
-      _ path: String, huggingFace: String, gguf: String, ggufRows: RowOrder = .identity, huggingFaceStack: Stack? = nil,
-      huggingFaceForm: StoredForm = .plain, ggufForm: StoredForm = .plain
+      _ path: String, huggingFace: String, gguf: String, huggingFaceRows: RowOrder = .identity,
+      ggufRows: RowOrder = .identity, huggingFaceStack: Stack? = nil, huggingFaceForm: StoredForm = .plain,
+      ggufForm: StoredForm = .plain
     ) {
       self.path = path
       self.huggingFace = huggingFace
       self.gguf = gguf
+      self.huggingFaceRows = huggingFaceRows
       self.ggufRows = ggufRows
       self.huggingFaceStack = huggingFaceStack
       self.huggingFaceForm = huggingFaceForm
@@ -96,7 +103,8 @@ public struct NameTable: Sendable {
       let stack = entry.huggingFaceStack.map {
         Self.place($0.name, indices, .identity, .share($0.share, of: $0.shareCount))
       }
-      return [Self.place(entry.huggingFace, indices, .identity, entry.huggingFaceForm)] + (stack.map { [$0] } ?? [])
+      return [Self.place(entry.huggingFace, indices, entry.huggingFaceRows, entry.huggingFaceForm)]
+        + (stack.map { [$0] } ?? [])
     }
   }
 

@@ -127,7 +127,7 @@ public struct ParameterLoader {
     let stored = try record.withBytes {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
     }
-    let first = form.share * shape[0]
+    let first = form.firstRow(of: shape)
     let rows = stored.permuted(1, 0).prefix(first..<(first + shape[0]))
     let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
     return withExtendedLifetime(rows) {

@@ -5,6 +5,10 @@ public struct StoredForm: Hashable, Sendable {
   /// Which of `shareCount` equal parts along the outputs it is, as fused projections hold query, key and value.
   public var share = 0
   public var shareCount = 1
+  /// Where its rows begin in a tensor of `rowTotal` rows whose parts are not equal.
+  public var firstRow = 0
+  /// Nil where parts are equal.
+  public var rowTotal: Int?
   /// Whether the file holds [inputs, outputs], as the layers of the first GPTs do.
   public var isTransposed = false
   /// Added to every value of the file: 1 for norms that are kept less one.
@@ -21,10 +25,16 @@ public struct StoredForm: Hashable, Sendable {
     StoredForm(share: share, shareCount: count, isTransposed: isTransposed)
   }
 
+  /// The rows from `start` on, as many as the parameter has, of `total`.
+  public static func rows(from start: Int, of total: Int) -> StoredForm { StoredForm(firstRow: start, rowTotal: total) }
+
+  /// Where the rows of a parameter of `shape` begin.
+  func firstRow(of shape: Shape) -> Int { rowTotal == nil ? share * (shape.array.first ?? 1) : firstRow }
+
   /// The shape of the file's tensor for a parameter of `shape`.
   func fileShape(of shape: Shape) -> Shape {
     var sizes = shape.array
-    if let first = sizes.first { sizes[0] = first * shareCount }
+    if let first = sizes.first { sizes[0] = rowTotal ?? first * shareCount }
     return Shape(isTransposed ? sizes.reversed() : sizes)
   }
 }

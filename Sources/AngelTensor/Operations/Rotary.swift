@@ -25,7 +25,7 @@ package struct Rotation: TensorOperation {
   package func composed(_ inputs: [Tensor]) -> Tensor? {
     let (x, table) = (inputs[0], inputs[1])
     let (rows, heads, half) = (x.shape[0], x.shape[1], table.shape[2])
-    precondition(x.shape[2] == 2 * half, "rotary: the composed form rotates whole heads, not \(2 * half) of \(x)")
+    if x.shape[2] > 2 * half { return composedPartial(x, table) }
     // [R, 2, half] -> cosines and sines [R, 1, half], broadcast over heads.
     let angles = table.permuted(1, 0, 2)
     let cosine = angles.prefix(0..<1).reshaped(rows, 1, half)
@@ -45,6 +45,20 @@ package struct Rotation: TensorOperation {
       let signs = Tensor([1.0, -1.0], shape: [1, 2, 1], on: table.backend).cast(to: table.dtype)
       return [gradient.rotated(by: table * signs), nil]
     }
+  }
+}
+
+extension Rotation {
+  /// The first elements of each head rotated, the others as they are.
+  private func composedPartial(_ x: Tensor, _ table: Tensor) -> Tensor? {
+    let (rows, heads, rotated) = (x.shape[0], x.shape[1], 2 * table.shape[2])
+    let elements = x.permuted(2, 0, 1)  // [K, R, H]
+    let turned = composed([elements.prefix(0..<rotated).permuted(1, 2, 0), table])?.permuted(2, 0, 1)
+    func element(_ index: Int) -> Tensor {
+      let source = index < rotated ? turned ?? elements : elements
+      return source.prefix(index..<(index + 1)).reshaped(rows, heads)
+    }
+    return Tensor.stacked((0..<x.shape[2]).map(element)).permuted(1, 2, 0)
   }
 }
 
