@@ -38,8 +38,6 @@ class Angel:
 
     def sample(self, test, subject, repetitions, environment=None):
         if test.kind == "ready":
-            if subject.shape:
-                return None
             finished = run([self.program, "generate", subject.path, "--tokens", 1, "--max-tokens", 1, "--threads",
                             self.threads], environment)
             return {"value": finished.wall, "cpu": finished.cpu, "peak_bytes": finished.peak_bytes}
@@ -54,7 +52,8 @@ class Angel:
         return json.loads(run(command + ["--threads", self.threads, "--json"]).output)
 
     def perplexity(self, path, text, precision):
-        command = [self.program, "perplexity", path, text, "--context", 512, "--precision", precision]
+        # 257: llama-perplexity scores the predictions of the second half of each window.
+        command = [self.program, "perplexity", path, text, "--context", 512, "--unscored", 257, "--precision", precision]
         return json.loads(run(command + ["--threads", self.threads, "--json"]).output)["perplexity"]
 
 
@@ -80,7 +79,7 @@ class LlamaCpp:
         seconds = statistics.median(result["samples_ns"]) * 1e-9
         return {"value": test.tokens / seconds, "peak_bytes": finished.peak_bytes}
 
-    def perplexity(self, path, text):
+    def perplexity(self, path, text, precision):
         program = self.bench.with_name("llama-perplexity")
         if not program.exists():
             return None

@@ -118,16 +118,18 @@ def shown(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
+def line(cells, widths):
+    """One line of a table: the first columns of text to the left, the others to the right."""
+    parts = [cell.ljust(width) if column < 3 else cell.rjust(width)
+             for column, (cell, width) in enumerate(zip(cells, widths))]
+    return "  ".join(parts).rstrip()
+
+
 def table(headings, rows):
-    """Aligned lines: the first columns of text to the left, the others to the right."""
+    """Aligned lines, each column as wide as its widest cell."""
     cells = [headings] + rows
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
-    lines = []
-    for row in cells:
-        parts = [
-            cell.ljust(widths[column]) if column < 3 else cell.rjust(widths[column]) for column, cell in enumerate(row)]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+    return "\n".join(line(row, widths) for row in cells)
 
 
 def machine(threads):

@@ -11,6 +11,8 @@ public enum DType: UInt8, CaseIterable, Sendable, Hashable {
   case uint8 = 6
   /// Activations in int8: per row `K` quants, then one float32 scale per 32, then one int32 sum per 16.
   case int8Rows = 7
+  /// Activations in bfloat16: rows padded with zeros to whole lines of 64 bytes.
+  case bfloat16Rows = 8
   // GGUF block formats, in the layout llama.cpp documents in `ggml-common.h`.
   case q4_0 = 16
   case q4_1 = 17
@@ -34,6 +36,7 @@ extension DType {
     case .int32: "i32"
     case .uint8: "u8"
     case .int8Rows: "int8_rows"
+    case .bfloat16Rows: "bf16_rows"
     case .q4_0: "q4_0"
     case .q4_1: "q4_1"
     case .q5_0: "q5_0"
@@ -48,7 +51,7 @@ extension DType {
   /// Elements in one block: 1 for plain types.
   public var blockElements: Int {
     switch self {
-    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8: 1
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .bfloat16Rows: 1
     case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
     case .q4_K, .q5_K, .q6_K: 256
     }
@@ -59,7 +62,7 @@ extension DType {
     switch self {
     case .float64, .int64: 8
     case .float32, .int32: 4
-    case .float16, .bfloat16: 2
+    case .float16, .bfloat16, .bfloat16Rows: 2
     case .uint8: 1
     case .int8Rows: 32 + 4 + 8
     case .q4_0: 18

@@ -24,9 +24,9 @@ public struct Linear: Module {
   public func callAsFunction(_ x: Tensor) -> Tensor {
     if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
-    // Rounding to int8 has no gradient.
-    let roundsInput = arithmetic == .fast && matrix.dtype.isQuantized && !x.isTrainable
-    let input = roundsInput ? x.quantizedRows() : x
+    let rows = arithmetic.inputDType(for: matrix.dtype)
+    // Rounding has no gradient.
+    let input = rows == .float32 || x.isTrainable ? x : x.quantizedRows(rows)
     return input.matmul(matrix, bias: bias?.vector)
   }
 

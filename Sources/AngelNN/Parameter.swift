@@ -99,9 +99,10 @@ public final class Parameter: Sendable {
 
 /// How products with a weight are computed (`--precision`).
 public enum Arithmetic: String, CaseIterable, Sendable {
-  /// The quickest for the weights: int8 activations against quantised weights, float32 activations against dense ones.
+  /// The quickest for the weights: int8 activations against quantised weights, bfloat16 activations against bfloat16
+  /// weights, float32 activations against others. Weights stay as they are.
   case fast
-  /// Weights rounded to bfloat16, float32 accumulation.
+  /// Weights and activations rounded to bfloat16, float32 accumulation.
   case bf16
   /// Weights exactly as stored, everything in float32.
   case f32
@@ -110,4 +111,14 @@ public enum Arithmetic: String, CaseIterable, Sendable {
 extension Gradients {
   /// The gradient by a parameter, of its shape in float32; nil where the result does not depend on it.
   public subscript(parameter: Parameter) -> Tensor? { self[parameter.leaf] }
+}
+
+extension Arithmetic {
+  /// What activations are turned into before a product with a weight of this dtype.
+  public func inputDType(for weight: DType) -> DType {
+    switch self {
+    case .f32: .float32
+    case .fast, .bf16: weight.isQuantized ? .int8Rows : weight == .bfloat16 ? .bfloat16Rows : .float32
+    }
+  }
 }

@@ -1,4 +1,4 @@
-import AngelCore
+package import AngelCore
 package import AngelMemory
 import Synchronization
 
@@ -8,8 +8,8 @@ import Synchronization
 package final class Storage: Sendable {
   package let backend: any Backend
   package let allocation: Allocation
-  /// The int8 form of these activations, made once when several linear layers read the same tensor.
-  private let quantizedRows = Mutex<Tensor?>(nil)
+  /// The int8 or bfloat16 form of these activations, made once when several linear layers read the same tensor.
+  private let quantizedRows = Mutex<[DType: Tensor]>([:])
 
   package init(byteCount: Int, kind: MemoryKind, on backend: any Backend) {
     self.backend = backend
@@ -18,11 +18,11 @@ package final class Storage: Sendable {
 
   deinit { backend.release(allocation) }
 
-  /// The remembered int8 form, or the one `make` gives.
-  package func quantizedRows(orMake make: () -> Tensor) -> Tensor {
-    if let known = quantizedRows.withLock({ $0 }) { return known }
+  /// The remembered form, or the one `make` gives.
+  package func quantizedRows(_ dtype: DType, orMake make: () -> Tensor) -> Tensor {
+    if let known = quantizedRows.withLock({ $0[dtype] }) { return known }
     let made = make()
-    quantizedRows.withLock { $0 = made }
+    quantizedRows.withLock { $0[dtype] = made }
     return made
   }
 }

@@ -91,11 +91,11 @@ public struct TensorSpecification: Hashable, Sendable, CustomStringConvertible {
     self.dtype = dtype
   }
 
-  /// Bytes of the elements; int8 rows are padded to 64 bytes each (`quantize_rows.h`).
+  /// Bytes of the elements; int8 and bfloat16 rows are padded to 64 bytes each (`quantize_rows.h`).
   public var byteCount: Int {
-    guard dtype == .int8Rows else { return dtype.byteCount(of: shape.elementCount) }
+    guard dtype == .int8Rows || dtype == .bfloat16Rows else { return dtype.byteCount(of: shape.elementCount) }
     let depth = shape[-1]
-    return depth == 0 ? 0 : shape.elementCount / depth * QuantizeRows.rowBytes(depth: depth)
+    return depth == 0 ? 0 : shape.elementCount / depth * QuantizeRows.rowBytes(dtype, depth: depth)
   }
 
   public var description: String { "\(dtype.name)\(shape)" }

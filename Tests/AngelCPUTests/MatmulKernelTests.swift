@@ -37,6 +37,27 @@ private func depths(_ dtype: DType) -> [Int] {
     #expect(weight.embedded(Array(0..<18)) == full.flatMap { source.values[Int($0)] })
   }
 
+  @Test("Every instruction set packs the same bytes, padding included", arguments: Reference.weightDTypes)
+  func packsAlike(_ dtype: DType) {
+    for (columns, depth) in [(16, depths(dtype)[0]), (37, depths(dtype)[1])] {
+      var random = TestRandom(state: 3)
+      let source = Reference.randomBytes(dtype, count: columns * depth, using: &random)
+      let byteCount = Int(angel_packed_bytes(angel_dtype(dtype), Int64(columns), Int64(depth)))
+      let packed = everyVariant(ANGEL_FAMILY_pack, angel_dtype(dtype)) {
+        (run: (angel_pack_arguments) -> Void) in
+        TestMemory.scope { memory in
+          let target = memory.room(byteCount, of: UInt8(0xA5))
+          run(
+            angel_pack_arguments(
+              source: memory.copy(source), target: target, row_order: nil, columns: Int64(columns),
+              depth: Int64(depth)))
+          return array(target, byteCount)
+        }
+      }
+      #expect(packed.contains { $0 != 0xA5 })
+    }
+  }
+
   @Test("Sizes that cannot be packed are refused")
   func refuses() {
     #expect(angel_packed_bytes(ANGEL_Q4_0, 16, 33) == -1)
@@ -202,7 +223,8 @@ private func depths(_ dtype: DType) -> [Int] {
   func dtypeNumbers() {
     let pairs: [(DType, angel_dtype)] = [
       (.float64, ANGEL_F64), (.float32, ANGEL_F32), (.float16, ANGEL_F16), (.bfloat16, ANGEL_BF16), (.int64, ANGEL_I64),
-      (.int32, ANGEL_I32), (.uint8, ANGEL_U8), (.int8Rows, ANGEL_INT8_ROWS), (.q4_0, ANGEL_Q4_0), (.q4_1, ANGEL_Q4_1),
+      (.int32, ANGEL_I32), (.uint8, ANGEL_U8), (.int8Rows, ANGEL_INT8_ROWS), (.bfloat16Rows, ANGEL_BF16_ROWS),
+      (.q4_0, ANGEL_Q4_0), (.q4_1, ANGEL_Q4_1),
       (.q5_0, ANGEL_Q5_0), (.q5_1, ANGEL_Q5_1), (.q8_0, ANGEL_Q8_0), (.q4_K, ANGEL_Q4_K), (.q5_K, ANGEL_Q5_K),
       (.q6_K, ANGEL_Q6_K),
     ]

@@ -45,6 +45,11 @@ struct PackedWeight {
   init(_ dtype: DType, columns: Int, depth: Int, seed: UInt64 = 1, parts: Int32 = 1, rowOrder: [Int32]? = nil) {
     var random = TestRandom(state: seed)
     let source = BlockReference.randomBytes(dtype, count: columns * depth, using: &random)
+    self.init(dtype, source: source, columns: columns, depth: depth, parts: parts, rowOrder: rowOrder)
+  }
+
+  /// The rows of `source` as a file stores them.
+  init(_ dtype: DType, source: [UInt8], columns: Int, depth: Int, parts: Int32 = 1, rowOrder: [Int32]? = nil) {
     let rowBytes = dtype.byteCount(of: depth)
     self.dtype = dtype
     self.columns = columns

@@ -55,6 +55,8 @@ struct BadInputTests {
     try refuse(["perplexity", model, empty], .failure, "empty.txt", "longer text")
     try refuse(["perplexity", model, folder("none.txt")], .failure, "none.txt")
     try refuse(["perplexity", model, folder.path], .failure, "not a regular file")
+    let short = try folder.write("A few words.".utf8, to: "short.txt")
+    try refuse(["perplexity", model, short, "--unscored", "400"], .failure, "--unscored 400")
   }
 
   @Test("option values and combinations that make no sense are usage errors")

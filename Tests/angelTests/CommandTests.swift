@@ -74,21 +74,25 @@ struct CommandTests {
     let text = String(repeating: "Is the tiny model 42 there? ", count: 6)
     let file = try folder.write(text.utf8, to: "text")
     let tokens = try #require(try json("tokenize", model, input: text)["tokens"]?.array?.compactMap(\.integer))
-    var (sum, scored) = (0.0, 0)
+    /// Negative log-likelihoods by position in the window.
+    var losses: [(position: Int, loss: Double)] = []
     for start in stride(from: 0, through: tokens.count - 16, by: 16) {
       let window = Array(tokens[start..<(start + 16)])
       let rows = try #require(
         json("logits", model, "--all", "--tokens", window.map(String.init).joined(separator: ","))["logits"]?.array)
       for position in 1..<16 {
         let row = try #require(rows[position - 1].array).map { $0.double ?? .nan }
-        sum += log(row.reduce(0) { $0 + exp($1) }) - row[window[position]]
-        scored += 1
+        losses.append((position, log(row.reduce(0) { $0 + exp($1) }) - row[window[position]]))
       }
     }
-    let result = try json("perplexity", model, file, "--context", "16")
-    #expect(result["tokens"]?.integer == scored && scored < tokens.count - tokens.count / 16)
-    #expect(abs((result["perplexity"]?.double ?? 0) / exp(sum / Double(scored)) - 1) < 1e-5)
-    #expect((result["seconds"]?.double ?? 0) > 0)
+    for unscored in [1, 9] {
+      let scored = losses.filter { $0.position >= unscored }.map(\.loss)
+      let result = try json("perplexity", model, file, "--context", "16", "--unscored", "\(unscored)")
+      #expect(result["tokens"]?.integer == scored.count)
+      #expect(abs((result["perplexity"]?.double ?? 0) / exp(scored.reduce(0, +) / Double(scored.count)) - 1) < 1e-5)
+      #expect((result["seconds"]?.double ?? 0) > 0)
+    }
+    #expect(losses.count < tokens.count - tokens.count / 16)
     #expect(try json("perplexity", model, file, "--context", "16", "--windows", "2")["tokens"] == 30)
     // A text shorter than a window is scored whole.
     let all = try json("perplexity", model, file, "--context", "200")

@@ -68,7 +68,7 @@ struct RandomRows {
     case .q4_K: [(0, 1 / 258), (2, 7.5 / 258)]
     case .q5_K: [(0, 1 / 527), (2, 15.5 / 527)]
     case .q6_K: [(208, 1 / 1366)]
-    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .int8Rows: []
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .int8Rows, .bfloat16Rows: []
     }
   }
 }

@@ -12,20 +12,20 @@ public struct Perplexity: Sendable {
   /// exp(mean negative log-likelihood); NaN before anything was scored.
   public var value: Double { exp(negativeLogLikelihood / Double(tokenCount)) }
 
-  /// Scores one window in a fresh sequence; its first token is unscored, as nothing precedes it.
+  /// Scores one window in a fresh sequence, all but its first `unscored` tokens: one at least, as nothing precedes it.
   ///
   /// Throws what the engine throws, and `EngineError.damagedLogits`; a window that fails is not counted.
-  public mutating func score(_ window: [Int32], with engine: InferenceEngine) throws {
+  public mutating func score(_ window: [Int32], unscored: Int = 1, with engine: InferenceEngine) throws {
     var position = 0
     var sum = 0.0
     try engine.allLogits(after: window, in: engine.makeSequence()) { logits in
       position += 1
-      guard position < window.count else { return }
+      guard position >= unscored, position < window.count else { return }
       sum -= Self.logProbability(of: Int(window[position]), in: logits)
       guard !sum.isNaN else { throw EngineError.damagedLogits(position: position - 1) }
     }
     negativeLogLikelihood += sum
-    tokenCount += max(0, window.count - 1)
+    tokenCount += max(0, window.count - max(1, unscored))
   }
 
   /// Adds what another measurement scored.

@@ -1,23 +1,30 @@
-import AngelCore
+package import AngelCore
 package import CAngelKernels
 
-/// float32 rows as int8 with one scale per 32 elements (quantize_rows.h).
+/// float32 rows in the form that products read: int8 with one scale per 32 elements, or bfloat16 (quantize_rows.h).
 package struct QuantizeRows: TensorOperation {
   package static var family: angel_family { ANGEL_FAMILY_quantize_rows }
+  /// int8Rows or bfloat16Rows.
+  let dtype: DType
 
-  package init() {}
+  package init(to dtype: DType) {
+    precondition(dtype == .int8Rows || dtype == .bfloat16Rows, "quantize_rows: \(dtype.name) is no dtype of rows")
+    self.dtype = dtype
+  }
 
   /// Bytes of one row of `depth` elements.
-  package static func rowBytes(depth: Int) -> Int { Int(angel_int8_row_bytes(Int64(depth))) }
+  package static func rowBytes(_ dtype: DType, depth: Int) -> Int {
+    Int(dtype == .int8Rows ? angel_int8_row_bytes(Int64(depth)) : angel_bf16_row_bytes(Int64(depth)))
+  }
 
   package func result(of inputs: [TensorSpecification]) -> TensorSpecification {
     precondition(
-      inputs[0].dtype == .float32 && inputs[0].shape[-1] % 32 == 0,
-      "quantize_rows: \(inputs[0]) is not f32 with rows of whole blocks of 32")
-    return TensorSpecification(inputs[0].shape, .int8Rows)
+      inputs[0].dtype == .float32 && inputs[0].shape[-1] % dtype.blockElements == 0,
+      "quantize_rows: \(inputs[0]) is not f32 with rows of whole blocks of \(dtype.blockElements)")
+    return TensorSpecification(inputs[0].shape, dtype)
   }
 
-  package func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(.float32, .int8Rows) }
+  package func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(.float32, dtype) }
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_quantize_rows_arguments {
     let depth = output.shape[-1]
@@ -28,10 +35,12 @@ package struct QuantizeRows: TensorOperation {
 }
 
 extension Tensor {
-  /// These float32 activations in int8, remembered so that layers reading the same tensor share them.
-  package func quantizedRows() -> Tensor {
+  /// These float32 activations as int8 or bfloat16 rows, remembered so that layers reading the same tensor share them.
+  package func quantizedRows(_ dtype: DType) -> Tensor {
     // A view of part of the storage has rows of its own; only the whole may be remembered.
-    guard byteOffset == 0, specification.byteCount == storage.allocation.byteCount else { return QuantizeRows()(self) }
-    return storage.quantizedRows { QuantizeRows()(self) }.reshaped(shape.array)
+    guard byteOffset == 0, specification.byteCount == storage.allocation.byteCount else {
+      return QuantizeRows(to: dtype)(self)
+    }
+    return storage.quantizedRows(dtype) { QuantizeRows(to: dtype)(self) }.reshaped(shape.array)
   }
 }

@@ -59,8 +59,22 @@ struct angel_dense_tile {
   int64_t depth;  // elements in the stretch
   float *sums;
   int64_t sums_stride;
-  int32_t rows, panels;  // panels 1, 2 or 4
+  int32_t rows, panels;  // panels 1 or 2
   int32_t is_first;      // sums start from zero
+};
+
+// Rows of bfloat16 against bfloat16 panels.
+struct angel_bf16_tile {
+  const uint8_t *input;  // first row, at the first pair of the stretch
+  int64_t row_bytes;
+  const uint8_t *weight;  // first panel, at the first pair of the stretch
+  int64_t panel_bytes;
+  int64_t pairs;  // of elements in the stretch
+  float *sums;
+  int64_t sums_stride;
+  int32_t rows, panels;
+  int32_t is_first;     // sums start from zero
+  int32_t is_streamed;  // weights come from memory, for these rows alone
 };
 
 // Packed weights that are needed after a tile, to be fetched while it computes: `bytes` of each panel.
@@ -108,6 +122,15 @@ struct angel_matmul_engine {
   int32_t stream_rows;
   void (*stream)(angel_dtype weight, const struct angel_int8_tile *tile, const uint8_t *panel);
 };
+
+// The kernel of bfloat16 rows with bfloat16 weights.
+angel_kernel angel_matmul_bf16_kernel(angel_isa isa);
+void angel_scalar_bf16(const struct angel_bf16_tile *tile);
+#if defined(ANGEL_X86)
+void angel_avx2_bf16(const struct angel_bf16_tile *tile);
+void angel_avx512_bf16(const struct angel_bf16_tile *tile);
+void angel_avx512_bf16_instruction(const struct angel_bf16_tile *tile);
+#endif
 
 extern const struct angel_matmul_engine angel_matmul_scalar;
 #if defined(ANGEL_X86)

@@ -3,6 +3,7 @@
 // conversion of the vector unit rounds half to even as `rounded` does.
 #include "quantize_rows.h"
 
+#include "bf16_rows.h"
 #include "panels.h"
 #if defined(ANGEL_X86)
 #include <immintrin.h>
@@ -127,6 +128,7 @@ ANGEL_TARGET_AVX2 static void quantize_rows_avx2(const void *arguments, int32_t 
 
 angel_kernel angel_quantize_rows_kernel(
   angel_isa isa, angel_dtype input, angel_dtype output, [[maybe_unused]] angel_dtype third) {
+  if (input == ANGEL_F32 && output == ANGEL_BF16_ROWS) return angel_bf16_rows_kernel(isa);
   if (input != ANGEL_F32 || output != ANGEL_INT8_ROWS) return NULL;
 #if defined(ANGEL_X86)
   if (isa >= ANGEL_ISA_AVX2) return quantize_rows_avx2;

@@ -5,7 +5,7 @@
 // Raw values equal AngelCore's DType (a Swift test holds the two together).
 typedef enum : uint8_t {
   ANGEL_F64 = 0, ANGEL_F32 = 1, ANGEL_F16 = 2, ANGEL_BF16 = 3, ANGEL_I64 = 4, ANGEL_I32 = 5, ANGEL_U8 = 6,
-  ANGEL_INT8_ROWS = 7,
+  ANGEL_INT8_ROWS = 7, ANGEL_BF16_ROWS = 8,
   ANGEL_Q4_0 = 16, ANGEL_Q4_1 = 17, ANGEL_Q5_0 = 18, ANGEL_Q5_1 = 19, ANGEL_Q8_0 = 20,
   ANGEL_Q4_K = 21, ANGEL_Q5_K = 22, ANGEL_Q6_K = 23,
   ANGEL_NO_DTYPE = 255,

@@ -28,8 +28,7 @@ extension BenchKernelMaker {
     guard let packedBytes = PackedMatrix.byteCount(dtype: dtype, columns: columns, depth: depth),
       packedBytes <= source.byteCount
     else { return nil }
-    // As Linear chooses.
-    let inputDType = arithmetic == .fast && dtype.isQuantized ? DType.int8Rows : .float32
+    let inputDType = arithmetic.inputDType(for: dtype)
     let inputBytes = TensorSpecification([rows, depth], inputDType).byteCount
     let work = Work(bytes: packedBytes + inputBytes + 4 * rows * columns, multiplyAdds: rows * columns * depth)
     guard

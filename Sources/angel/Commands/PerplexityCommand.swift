@@ -8,9 +8,10 @@ enum PerplexityCommand: Command {
   static let name = "perplexity"
   static let summary = "measure how well a model predicts a text"
   static let details = """
-    The text is cut into windows of --context tokens without overlap; the first token of each window is unscored and
-    an incomplete last window is dropped, unless it is the only one. The result is exp of the mean negative
-    log-likelihood of the scored tokens: the lower, the better the model predicts the text.
+    The text is cut into windows of --context tokens without overlap; the first --unscored tokens of each window are
+    context only and an incomplete last window is dropped, unless it is the only one. The result is exp of the mean
+    negative log-likelihood of the scored tokens: the lower, the better the model predicts the text. What
+    llama-perplexity prints for windows of 512 is that of --unscored 257.
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
@@ -18,10 +19,12 @@ enum PerplexityCommand: Command {
   ]
   static let window = Option<Int?>.integer(
     "context", in: 2...1 << 20, help: "tokens in a window (default: 512, or the model's context where it is shorter)")
+  static let unscored = Option<Int>.integer(
+    "unscored", default: 1, in: 1...1 << 20, help: "tokens at the start of each window that are not scored")
   static let windows = Option<Int?>.integer("windows", in: 1...1 << 40, help: "score only the first N windows")
   static let limit = Option<Int?>.integer("bytes", in: 1...1 << 40, help: "use the first N bytes of the file")
   static let options =
-    [window.declaration, windows.declaration, limit.declaration] + SessionOptions.withoutContext
+    [window.declaration, unscored.declaration, windows.declaration, limit.declaration] + SessionOptions.withoutContext
   static let examples = ["perplexity smollm2 book.txt --context 512 --precision f32"]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -36,6 +39,9 @@ enum PerplexityCommand: Command {
       let bytes = try file.withBytes(0..<min(arguments[limit] ?? file.byteCount, file.byteCount)) { Array($0) }
       let tokens = try session.tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
       let windows = try Self.windows(of: tokens, size: size, file, arguments)
+      guard let length = windows.map(\.count).min(), arguments[unscored] < length else {
+        throw PerplexityError.nothingScored(unscored: arguments[unscored], window: windows.map(\.count).min() ?? 0)
+      }
       let display = context.progress.start(
         "scoring", total: windows.reduce(0) { $0 + $1.count }, unit: .items("tokens"))
       let clock = ContinuousClock()
@@ -43,7 +49,7 @@ enum PerplexityCommand: Command {
       var perplexity = Perplexity()
       for window in windows {
         try context.interruption.check()
-        try perplexity.score(Array(window), with: session.engine)
+        try perplexity.score(Array(window), unscored: arguments[unscored], with: session.engine)
         display.advance(by: window.count)
       }
       display.finish()
@@ -73,11 +79,14 @@ enum PerplexityCommand: Command {
 /// Why a text cannot be scored.
 enum PerplexityError: DescribedError {
   case tooShort(path: String, tokens: Int)
+  case nothingScored(unscored: Int, window: Int)
 
   var description: String {
     switch self {
     case .tooShort(let path, let tokens):
       "'\(path)' has \(tokens) token\(tokens == 1 ? "" : "s"), and the first is never scored: give a longer text"
+    case .nothingScored(let unscored, let window):
+      "--unscored \(unscored) leaves nothing of a window of \(window) tokens: lower it, or raise --context"
     }
   }
 }
