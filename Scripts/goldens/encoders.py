@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoModel, AutoTokenizer
 
 from golden_files import ROOT, write_json
@@ -45,6 +46,26 @@ SENTENCES = [
     "",
     "Transformers use self-attention " * 60,
 ]
+
+
+TINY_SENTENCES = ["The cat, sitting.", "a", "Über ÄÖ?", "", "the cat " * 30]
+
+
+def tiny_tokenizer():
+    """A WordPiece tokenizer of 64 entries, the marks of BERT around a text."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    entries += [".", ",", "the", "cat", "##ing", "##at", "sit"]
+    vocabulary = {entry: index for index, entry in enumerate(entries)}
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(entries[:5])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
 
 
 def random_weights(config, seed):
@@ -113,7 +134,14 @@ def make_tiny():
     random = np.random.Generator(np.random.PCG64(91))
     texts = [[int(token) for token in random.integers(0, TINY["vocab_size"], length)] for length in LENGTHS]
     states = torch.cat([hidden_states(model, tokens) for tokens in texts]).numpy()
+    tokenizer = tiny_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    tokenizer.enable_truncation(TINY["max_position_embeddings"])
+    tokens = [tokenizer.encode(sentence).ids for sentence in TINY_SENTENCES]
     value = {
+        "sentences": TINY_SENTENCES,
+        "sentenceTokens": tokens,
+        "sentenceVectors": save_floats(folder / "sentence-vectors.bin", vectors(model, tokens)),
         "texts": texts,
         "hiddenStates": save_floats(folder / "hidden-states.bin", states),
         "vectors": save_floats(folder / "vectors.bin", vectors(model, texts)),

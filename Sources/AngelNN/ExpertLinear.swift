@@ -4,14 +4,14 @@ import AngelTensor
 /// The same linear layer of every expert, as one grouped product.
 struct ExpertLinear {
   private let matrices: ExpertMatrices
-  /// Whether the rows are multiplied in int8, as `Linear` does with quantised weights.
-  let takesInt8: Bool
+  /// What rows are turned into before they are multiplied, as `Linear` does it.
+  let rows: DType
 
   /// Layers without biases, of one shape and dtype.
   init(_ layers: [Linear]) {
     let weights = layers.map(\.weight.matrix)
     matrices = ExpertMatrices(weights.map(\.0))
-    takesInt8 = weights[0].1 == .fast && matrices.dtype.isQuantized
+    rows = weights[0].1.inputDType(for: matrices.dtype)
   }
 
   /// The rows of `x` [R, inputs] as this layer takes them, grouped by expert: [R * K, inputs].
@@ -22,6 +22,6 @@ struct ExpertLinear {
     (x.dtype == .float32 ? taken(x) : x).matmul(matrices, order)
   }
 
-  /// Rounding to int8 has no gradient.
-  private func taken(_ x: Tensor) -> Tensor { takesInt8 && !x.isTrainable ? x.quantizedRows() : x }
+  /// Rounding has no gradient.
+  private func taken(_ x: Tensor) -> Tensor { rows == .float32 || x.isTrainable ? x : x.quantizedRows(rows) }
 }

@@ -31,9 +31,9 @@ public struct Linear: Module {
   private func product(_ x: Tensor) -> Tensor {
     if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
-    // Rounding to int8 or bfloat16 has no gradient.
-    let rows = x.isTrainable ? .float32 : arithmetic.inputDType(for: matrix.dtype)
-    let input = rows == .float32 ? x : x.quantizedRows(rows)
+    let rows = arithmetic.inputDType(for: matrix.dtype)
+    // Rounding has no gradient.
+    let input = rows == .float32 || x.isTrainable ? x : x.quantizedRows(rows)
     return input.matmul(matrix, bias: bias?.vector)
   }
 

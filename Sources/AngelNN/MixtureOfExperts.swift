@@ -53,7 +53,7 @@ public struct MixtureOfExperts: Module {
       ExpertLinear(experts.map(\.gate)), ExpertLinear(experts.map(\.up)), ExpertLinear(experts.map(\.down))
     )
     let rows = gate.grouped(x, order)  // [R * K, D]
-    let rowsForUp = up.takesInt8 == gate.takesInt8 ? rows : up.grouped(x, order)
+    let rowsForUp = up.rows == gate.rows ? rows : up.grouped(x, order)
     let inner = swiGLU(gate: gate(rows, order), up: up(rowsForUp, order))  // [R * K, F]
     let chosen = down(inner, order).summed(routing, order)  // [R, D]
     return shared.map { chosen + $0(x) } ?? chosen

@@ -74,36 +74,58 @@ import Testing
 }
 
 @Suite struct ExpertProductKernelTests {
+  /// What an expert's weights are, and what rows are turned into for them.
+  static let products: [(DType, DType)] = [
+    (.float32, .float32), (.bfloat16, .float32), (.q8_0, .float32), (.bfloat16, .bfloat16Rows), (.q4_1, .int8Rows),
+    (.q8_0, .int8Rows), (.q6_K, .int8Rows),
+  ]
+
   /// Groups of several sizes, empty ones too, against the matmul kernel run on each group by itself.
-  @Test(
-    "Every group has the bits of a product of its own, whatever the others",
-    arguments: [DType.float32, .bfloat16, .q4_1, .q8_0, .q6_K], [false, true])
-  func groups(dtype: DType, isInt8: Bool) {
-    guard dtype.isQuantized || !isInt8 else { return }
+  @Test("Every group has the bits of a product of its own, whatever the others", arguments: products)
+  func groups(dtype: DType, rows: DType) {
     let (columns, depth, sizes) = (50, 256, [0, 1, 17, 0, 5, 33])
     let weights = sizes.indices.map { PackedWeight(dtype, columns: columns, depth: depth, seed: 20 + UInt64($0)) }
     let input = Activations(rows: sizes.reduce(0, +), depth: depth)
-    var (want, first): ([UInt32], Int) = ([], 0)
-    for (weight, rows) in zip(weights, sizes) where rows > 0 {
-      want += weight.product(input, bias: nil, Launch(rows: rows, firstRow: first, isInt8: isInt8))
-      first += rows
-    }
     let offsets = sizes.reduce(into: [Int32(0)]) { $0.append($0[$0.count - 1] + Int32($1)) }
-    let inputDType = isInt8 ? ANGEL_INT8_ROWS : ANGEL_F32
-    let got: [UInt32] = everyVariant(ANGEL_FAMILY_expert_matmul, inputDType, angel_dtype(dtype)) { run in
-      TestMemory.scope { memory in
-        let output = memory.room(want.count, of: Float.nan)
-        let addresses = memory.copy(weights.map { UnsafeRawPointer($0.packed.address) as UnsafeRawPointer? })
-        let values = memory.copy(input.values)
+    TestMemory.scope { memory in
+      let (values, rowBytes) = turned(input, into: rows, memory)
+      let count = input.rows * columns
+      let alone = memory.room(count, of: Float.nan)
+      let multiply = angel_kernel_lookup(ANGEL_FAMILY_matmul, angel_dtype(rows), angel_dtype(dtype), ANGEL_NO_DTYPE)
+      for (index, weight) in weights.enumerated() where sizes[index] > 0 {
+        let first = Int(offsets[index])
+        launch(
+          multiply,
+          angel_matmul_arguments(
+            input: values + first * rowBytes, weight: weight.packed.address, bias: nil, output: alone + first * columns,
+            rows: Int64(sizes[index]), depth: Int64(depth), columns: Int64(columns)))
+      }
+      let addresses = memory.copy(weights.map { UnsafeRawPointer($0.packed.address) as UnsafeRawPointer? })
+      let together: [UInt32] = everyVariant(ANGEL_FAMILY_expert_matmul, angel_dtype(rows), angel_dtype(dtype)) { run in
+        let output = memory.room(count, of: Float.nan)
         run(
           angel_expert_matmul_arguments(
-            input: isInt8 ? UnsafeRawPointer(input.quantized.address) : UnsafeRawPointer(values), weights: addresses,
-            offsets: memory.copy(offsets), output: output, choices: Int64(sizes.count), depth: Int64(depth),
-            columns: Int64(columns), input_dtype: inputDType, weight_dtype: angel_dtype(dtype)))
-        return array(output, want.count).map(\.bitPattern)
+            input: values, weights: addresses, offsets: memory.copy(offsets), output: output,
+            choices: Int64(sizes.count), depth: Int64(depth), columns: Int64(columns), input_dtype: angel_dtype(rows),
+            weight_dtype: angel_dtype(dtype)))
+        return array(output, count).map(\.bitPattern)
       }
+      #expect(together == array(alone, count).map(\.bitPattern))
     }
-    #expect(got == want)
+  }
+
+  /// The rows as a product takes them, and the bytes of one.
+  private func turned(_ input: Activations, into dtype: DType, _ memory: TestMemory) -> (UnsafeRawPointer, Int) {
+    let depth = input.depth
+    let values = memory.copy(input.values)
+    guard dtype != .float32 else { return (UnsafeRawPointer(values), depth * 4) }
+    let rowBytes =
+      dtype == .int8Rows ? Int(angel_int8_row_bytes(Int64(depth))) : Int(angel_bf16_row_bytes(Int64(depth)))
+    let target = memory.room(input.rows * rowBytes, of: UInt8(0))
+    launch(
+      angel_kernel_lookup(ANGEL_FAMILY_quantize_rows, ANGEL_F32, angel_dtype(dtype), ANGEL_NO_DTYPE),
+      angel_quantize_rows_arguments(input: values, output: target, rows: Int64(input.rows), depth: Int64(depth)))
+    return (UnsafeRawPointer(target), rowBytes)
   }
 
   @Test("A weighted sum adds its terms in order, best first", arguments: [1, 15, 16, 100])

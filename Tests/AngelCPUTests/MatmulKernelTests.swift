@@ -37,6 +37,27 @@ private func depths(_ dtype: DType) -> [Int] {
     #expect(weight.embedded(Array(0..<18)) == full.flatMap { source.values[Int($0)] })
   }
 
+  @Test("Every instruction set packs the same bytes, padding included", arguments: Reference.weightDTypes)
+  func packsAlike(_ dtype: DType) {
+    for (columns, depth) in [(16, depths(dtype)[0]), (37, depths(dtype)[1])] {
+      var random = TestRandom(state: 3)
+      let source = Reference.randomBytes(dtype, count: columns * depth, using: &random)
+      let byteCount = Int(angel_packed_bytes(angel_dtype(dtype), Int64(columns), Int64(depth)))
+      let packed = everyVariant(ANGEL_FAMILY_pack, angel_dtype(dtype)) {
+        (run: (angel_pack_arguments) -> Void) in
+        TestMemory.scope { memory in
+          let target = memory.room(byteCount, of: UInt8(0xA5))
+          run(
+            angel_pack_arguments(
+              source: memory.copy(source), target: target, row_order: nil, columns: Int64(columns),
+              depth: Int64(depth)))
+          return array(target, byteCount)
+        }
+      }
+      #expect(packed.contains { $0 != 0xA5 })
+    }
+  }
+
   @Test("Sizes that cannot be packed are refused")
   func refuses() {
     #expect(angel_packed_bytes(ANGEL_Q4_0, 16, 33) == -1)

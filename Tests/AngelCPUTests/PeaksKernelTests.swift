@@ -18,16 +18,17 @@ struct PeaksKernelTests {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
     defer { buffer.deallocate() }
     buffer.initializeMemory(as: UInt8.self, repeating: 0)
-    for parts in [1, 2, 7] as [Int32] {
+    for (parts, streams) in [(1, 1), (1, 4), (2, 1), (2, 4), (7, 1), (7, 4)] as [(Int32, Int32)] {
       for line in [0, 1, 63, 64, 300, count / 64 - 1] {
         buffer[64 * line] = 1
         var sinks = [UInt32](repeating: 7, count: Int(parts))
         sinks.withUnsafeMutableBufferPointer { sinks in
           var arguments = angel_peaks_arguments(
-            rounds: 0, bytes: UnsafeRawPointer(buffer.baseAddress), count: Int64(count), sinks: sinks.baseAddress)
+            rounds: 0, bytes: UnsafeRawPointer(buffer.baseAddress), count: Int64(count), streams: streams,
+            sinks: sinks.baseAddress)
           for part in 0..<parts { read(&arguments, part, parts) }
         }
-        #expect(sinks.reduce(0, ^) == 1, "line \(line) with \(parts) parts")
+        #expect(sinks.reduce(0, ^) == 1, "line \(line) with \(parts) parts in \(streams) streams")
         buffer[64 * line] = 0
       }
     }
@@ -39,7 +40,7 @@ struct PeaksKernelTests {
       guard let run = kernel(isa, what) else { continue }
       var sinks: [UInt32] = [7, 7]
       sinks.withUnsafeMutableBufferPointer { sinks in
-        var arguments = angel_peaks_arguments(rounds: 11, bytes: nil, count: 0, sinks: sinks.baseAddress)
+        var arguments = angel_peaks_arguments(rounds: 11, bytes: nil, count: 0, streams: 1, sinks: sinks.baseAddress)
         for part in 0..<2 as Range<Int32> { run(&arguments, part, 2) }
       }
       // All operands are zero.

@@ -7,16 +7,30 @@ extension Checkpoint {
     switch tokenizerSource {
     case .gguf(let header, let path): return try GGUFTokenizer.description(of: header, path: path)
     case .folder(let folder):
-      let path = FilePath.join(folder, "tokenizer.json")
-      guard FilePath.kind(path) != nil else {
-        throw .tokenizer(
-          path: folder, reason: "there is no tokenizer.json, the only kind of tokenizer file that is read")
-      }
-      let json = JSONValue.object(try JSONFile.object(path, limit: JSONFile.largeLimit))
-      let roles = try JSONFile.objectIfPresent(FilePath.join(folder, "tokenizer_config.json"))
-      do {
-        return try TokenizerDescription(tokenizerJSON: json, tokenizerConfiguration: roles.map(JSONValue.object))
-      } catch { throw .tokenizer(path: path, reason: error.description) }
+      let roles = try JSONFile.objectIfPresent(FilePath.join(folder, "tokenizer_config.json")).map(JSONValue.object)
+      let json = FilePath.join(folder, "tokenizer.json")
+      let pieces = FilePath.join(folder, "tokenizer.model")
+      if FilePath.kind(json) != nil { return try Self.description(json: json, roles) }
+      if FilePath.kind(pieces) != nil { return try Self.description(pieces: pieces, roles) }
+      throw .tokenizer(path: folder, reason: "there is neither a tokenizer.json nor a tokenizer.model")
+    }
+  }
+
+  private static func description(
+    json path: String, _ roles: JSONValue?
+  ) throws(CheckpointError) -> TokenizerDescription {
+    let json = JSONValue.object(try JSONFile.object(path, limit: JSONFile.largeLimit))
+    do { return try TokenizerDescription(tokenizerJSON: json, tokenizerConfiguration: roles) } catch {
+      throw .tokenizer(path: path, reason: error.description)
+    }
+  }
+
+  private static func description(
+    pieces path: String, _ roles: JSONValue?
+  ) throws(CheckpointError) -> TokenizerDescription {
+    let vocabulary = try SentencePieceFile.vocabulary(path: path)
+    do { return try TokenizerDescription(vocabulary, tokenizerConfiguration: roles) } catch {
+      throw .tokenizer(path: path, reason: error.description)
     }
   }
 

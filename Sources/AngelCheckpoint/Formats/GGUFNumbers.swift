@@ -5,7 +5,7 @@ public struct GGUFNumbers: Sendable, Hashable {
   /// The number of elements.
   public let count: Int
   /// The elements as stored: little endian, one after the other.
-  private let bytes: [UInt8]
+  let bytes: [UInt8]
 
   /// Copies `bytes`, which hold whole elements of `type`.
   init(type: GGUFType, bytes: UnsafeRawBufferPointer) {
@@ -34,13 +34,39 @@ public struct GGUFNumbers: Sendable, Hashable {
     return result
   }
 
+  /// All elements as bytes; nil when they are not of an integer type or one does not fit. Converters write kinds of tokens
+  /// as 32-bit integers, 262,144 in a Gemma: one pass over the bytes.
+  public var smallIntegers: [UInt8]? {
+    guard type == .int32 || type == .uint32 else {
+      return integers?.reduce(into: [UInt8]?([])) { result, value in
+        if let byte = UInt8(exactly: value) { result?.append(byte) } else { result = nil }
+      }
+    }
+    var isSmall = true
+    let result = [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
+      bytes.withUnsafeBytes { bytes in
+        for index in 0..<count {
+          let value = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))
+          isSmall = isSmall && value < 256
+          output.initializeElement(at: index, to: UInt8(truncatingIfNeeded: value))
+        }
+      }
+      initialized = count
+    }
+    return isSmall ? result : nil
+  }
+
   /// All elements as 32-bit floats; nil when they are not of type `float32`.
   public var floats: [Float]? {
     guard type == .float32 else { return nil }
-    return bytes.withUnsafeBytes { bytes in
-      (0..<count).map {
-        Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)))
+    return [Float](unsafeUninitializedCapacity: count) { output, initialized in
+      bytes.withUnsafeBytes { bytes in
+        for index in 0..<count {
+          let bits = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))
+          output.initializeElement(at: index, to: Float(bitPattern: bits))
+        }
       }
+      initialized = count
     }
   }
 }

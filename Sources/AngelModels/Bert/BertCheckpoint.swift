@@ -19,9 +19,10 @@ extension BertModel {
     result.tokenTypeCount = try fields.integer("type_vocab_size", in: 1...1 << 16, default: 2)
     result.normEpsilon = try fields.float("layer_norm_eps", default: 1e-12)
     try refuseUnsupported(fields)
-    guard result.hiddenSize % result.headCount == 0 else {
+    guard result.hiddenSize % result.headCount == 0, result.headSize <= 512 else {
       throw fields.wrong(
-        "num_attention_heads", .integer(result.headCount), "a divisor of the hidden size, \(result.hiddenSize)")
+        "num_attention_heads", .integer(result.headCount),
+        "a divisor of the hidden size, \(result.hiddenSize), that makes heads of at most 512")
     }
     guard result.normEpsilon >= 0 else {
       throw fields.wrong("layer_norm_eps", fields["layer_norm_eps"] ?? .null, "0 or more")

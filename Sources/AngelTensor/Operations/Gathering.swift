@@ -53,10 +53,10 @@ private struct ScatterAdding: TensorOperation {
 extension Tensor {
   /// Rows `indices` ([R] int32, each a valid row) of this [N, W] table: [R, W]. Int8 rows move with their scales.
   public func rows(_ indices: Tensor) -> Tensor {
-    guard dtype == .int8Rows else { return Gathering()(self, indices) }
-    let rowBytes = QuantizeRows.rowBytes(depth: shape[1])
+    guard dtype == .int8Rows || dtype == .bfloat16Rows else { return Gathering()(self, indices) }
+    let rowBytes = QuantizeRows.rowBytes(dtype, depth: shape[1])
     let bytes = Tensor(shape: [shape[0], rowBytes], dtype: .uint8, storage: storage, byteOffset: byteOffset)
-    return Tensor(shape: [indices.shape[0], shape[1]], dtype: .int8Rows, storage: Gathering()(bytes, indices).storage)
+    return Tensor(shape: [indices.shape[0], shape[1]], dtype: dtype, storage: Gathering()(bytes, indices).storage)
   }
 
   /// A table [count, W] whose row `i` is the sum of those rows of this [R, W] tensor that have index `i` ([R] int32, each

@@ -6,15 +6,8 @@ struct AddedTokenMatcher: Sendable {
     var token: Int32?
   }
 
-  private struct Edge: Hashable, Sendable {
-    var node: Int32
-    var byte: UInt8
-  }
-
   private let tokens: [AddedToken]
-  private var edges: [Edge: Int32] = [:]
-  /// The token that ends at each node, as an index into `tokens`.
-  private var ends: [Int32] = [-1]
+  private var trie = ByteTrie()
   private var startsToken = [Bool](repeating: false, count: 256)
 
   /// Longer spellings are refused: each place in a text may cost that many steps.
@@ -28,18 +21,7 @@ struct AddedTokenMatcher: Sendable {
     for (index, spelling) in spellings.enumerated() {
       guard let first = spelling.first else { continue }
       startsToken[Int(first)] = true
-      var node: Int32 = 0
-      for byte in spelling {
-        let edge = Edge(node: node, byte: byte)
-        if let next = edges[edge] {
-          node = next
-        } else {
-          node = Int32(ends.count)
-          edges[edge] = node
-          ends.append(-1)
-        }
-      }
-      if ends[Int(node)] < 0 { ends[Int(node)] = Int32(index) }
+      spelling.withUnsafeBufferPointer { trie.insert($0, Int32(index)) }
     }
   }
 
@@ -67,15 +49,11 @@ struct AddedTokenMatcher: Sendable {
   }
 
   private func longest(in text: ArraySlice<UInt8>, at start: Int) -> (AddedToken, end: Int)? {
-    var node: Int32 = 0
-    var found: (AddedToken, end: Int)?
-    var position = start
-    while position < text.endIndex, let next = edges[Edge(node: node, byte: text[position])] {
-      node = next
-      position += 1
-      if ends[Int(node)] >= 0 { found = (tokens[Int(ends[Int(node)])], position) }
+    text.withUnsafeBufferPointer { bytes in
+      trie.longestMatch(in: bytes, from: start - text.startIndex).map {
+        (tokens[Int($0.value)], $0.end + text.startIndex)
+      }
     }
-    return found
   }
 
   private func touchesWord(_ text: ArraySlice<UInt8>, _ range: Range<Int>) -> Bool {

@@ -40,6 +40,25 @@ enum ByteAlphabet {
     (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || (0xAE...0xFF).contains(byte)
   }
 
+  /// The spelling of each byte as two UTF-8 bytes, the first zero where one is enough.
+  private static let spellings: [(UInt8, UInt8)] = {
+    var table = [(UInt8, UInt8)](repeating: (0, 0), count: 256)
+    for (scalar, byte) in bytes.enumerated() where byte >= 0 {
+      table[Int(byte)] = scalar < 0x80 ? (0, UInt8(scalar)) : (0xC0 | UInt8(scalar >> 6), 0x80 | UInt8(scalar & 0x3F))
+    }
+    return table
+  }()
+
+  /// Appends the alphabet's spelling of `bytes`.
+  static func encode(_ bytes: UnsafeBufferPointer<UInt8>, into output: inout [UInt8]) {
+    let spellings = spellings
+    for byte in bytes {
+      let (first, second) = spellings[Int(byte)]
+      if first != 0 { output.append(first) }
+      output.append(second)
+    }
+  }
+
   /// Appends the bytes that `spelling` stands for; false, with `output` as before, if a character is not in the alphabet.
   static func decode(_ spelling: UnsafeBufferPointer<UInt8>, into output: inout [UInt8]) -> Bool {
     let start = output.count

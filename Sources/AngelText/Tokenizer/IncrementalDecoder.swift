@@ -6,17 +6,17 @@ public struct IncrementalDecoder: Sendable {
   private let skippingSpecialTokens: Bool
   /// At most three bytes between calls.
   private var pending: [UInt8] = []
+  private var state: TextDecoder.State
 
   public init(_ tokenizer: Tokenizer, skippingSpecialTokens: Bool = true) {
     self.tokenizer = tokenizer
     self.skippingSpecialTokens = skippingSpecialTokens
+    state = tokenizer.decoder.start()
   }
 
   /// The text that `token` completes; bytes that can no longer become a character are U+FFFD.
   public mutating func append(_ token: Int32) throws(TokenizerError) -> String {
-    let bytes = try tokenizer.bytes(of: token)
-    if skippingSpecialTokens && tokenizer.isSpecial(token) { return "" }
-    pending.append(contentsOf: bytes)
+    try tokenizer.append(token, to: &pending, skippingSpecialTokens: skippingSpecialTokens, &state)
     var position = 0
     var output: [UInt8] = []
     reading: while position < pending.count {

@@ -4,6 +4,9 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
   case smollm = "smollm"
   case llama3 = "llama-bpe"
   case qwen2 = "qwen2"
+  case hunyuan = "hunyuan"
+  case hunyuanDense = "hunyuan-dense"
+  case tekken = "tekken"
   case `default` = "default"
 
   /// Finds a pre-tokenizer by its GGUF name or one of the names that mean the same cuts.
@@ -29,7 +32,13 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
     case .smollm:
       [.digits(individually: true), .byteLevel(addingPrefixSpace: false, splittingWords: true)]
     case .llama3: Self.splitting(Self.llama3Expression)
-    case .qwen2: Self.splitting(Self.qwen2Expression)
+    case .qwen2, .hunyuan: Self.splitting(Self.qwen2Expression)
+    case .tekken: Self.splitting(Self.tekkenExpression)
+    case .hunyuanDense:
+      [
+        .split(.expression(#"\p{N}{1,3}"#), .isolated, inverted: false),
+        .split(.expression("[一-龥\u{3040}-\u{309F}\u{30A0}-\u{30FF}]+"), .isolated, inverted: false),
+      ] + Self.splitting(Self.hunyuanDenseExpression)
     case .default:
       // What files without a name were made for: punctuation runs, words, then digits by threes.
       [
@@ -46,10 +55,10 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
   public var normalizers: [NormalizerStep] { self == .qwen2 ? [.unicode(.nfc)] : [] }
 
   /// Whether a piece that is a whole token skips the merges.
-  public var ignoresMerges: Bool { self == .llama3 }
+  public var ignoresMerges: Bool { self == .llama3 || self == .tekken }
 
   /// What a GGUF file without `tokenizer.ggml.add_bos_token` means.
-  public var addsBeginToken: Bool { self == .llama3 }
+  public var addsBeginToken: Bool { self == .llama3 || self == .tekken }
 
   private static func splitting(_ expression: String) -> [PreTokenizerStep] {
     [
@@ -67,6 +76,12 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
   /// Qwen 2's pattern: Llama 3's with single digits.
   static let qwen2Expression =
     #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+  /// The pattern of Mistral's Tekken (`tokenizer.json` of Mistral Nemo): words cut where the case rises, single digits.
+  static let tekkenExpression =
+    #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+  /// Hunyuan's dense models share DeepSeek 3's third pattern (`tokenizer.json` of either).
+  static let hunyuanDenseExpression =
+    ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##
 }
 
 extension TokenizerDescription {

@@ -1,21 +1,56 @@
-import CUTF8Proc
-
 /// Rewrites text before it is cut, one `NormalizerStep` after the other.
 struct Normalizer: Sendable {
-  let steps: [NormalizerStep]
+  private enum Step: Sendable {
+    case plain(NormalizerStep)
+    case replaceText([UInt8], with: [UInt8])
+    case replaceMatches(SplitPattern, with: [UInt8])
+  }
+
+  private let steps: [Step]
 
   /// A text may not grow beyond this many times its size plus a page: a `replace` in a file could double it each step.
   private static let growthLimit = 64
 
-  func normalize(_ text: [UInt8]) throws(TokenizerError) -> [UInt8] {
+  var isEmpty: Bool { steps.isEmpty }
+
+  init(_ description: [NormalizerStep]) throws(TokenizerError) {
+    var steps: [Step] = []
+    for step in description {
+      switch step {
+      case .replace(.literal(let text), let content):
+        guard !text.isEmpty else { throw .invalid(field: "normalizer", reason: "it replaces an empty text") }
+        steps.append(.replaceText(Array(text.utf8), with: Array(content.utf8)))
+      case .replace(.expression(let expression), let content):
+        steps.append(.replaceMatches(try SplitPattern(.expression(expression)), with: Array(content.utf8)))
+      case .unicode, .prepend, .strip, .lowercase, .stripAccents, .bert, .characterMap: steps.append(.plain(step))
+      }
+    }
+    self.steps = steps
+  }
+
+  /// The rewritten text; `removesStart` becomes true when the first character of `text` is gone: dropped, or
+  /// replaced together with others, as the reference's alignments have it.
+  func normalize(
+    _ text: [UInt8], _ memory: MatchMemory, removesStart: inout Bool
+  ) throws(TokenizerError) -> [UInt8] {
     guard !text.isEmpty else { return text }
     let limit = text.count.multipliedReportingOverflow(by: Self.growthLimit).partialValue + 4_096
     var text = text
     for step in steps {
       switch step {
-      case .unicode(let form): text = try UnicodeNormalization.normalize(text, to: form)
-      case .prepend(let prefix): if !text.isEmpty { text = Array(prefix.utf8) + text }
-      case .replace(let pattern, let content): text = Self.replace(Array(pattern.utf8), Array(content.utf8), in: text)
+      case .plain(let step): text = try Self.apply(step, to: text, removesStart: &removesStart)
+      case .replaceText(let pattern, let content):
+        if text.starts(with: pattern), content.isEmpty || Self.hasSeveralCharacters(pattern[...]) {
+          removesStart = true
+        }
+        text = TextReplacement.replace(pattern, content, in: text, limit: limit)
+      case .replaceMatches(let pattern, let content):
+        if let start = try Self.start(of: text, matching: pattern, memory),
+          content.isEmpty || Self.hasSeveralCharacters(start)
+        {
+          removesStart = true
+        }
+        text = try TextReplacement.replace(pattern, content, in: text, limit: limit, memory)
       }
       guard text.count <= limit else {
         throw .invalid(field: "normalizer", reason: "it makes the text more than \(Self.growthLimit) times longer")
@@ -24,101 +59,45 @@ struct Normalizer: Sendable {
     return text
   }
 
-  private static func replace(_ pattern: [UInt8], _ content: [UInt8], in text: [UInt8]) -> [UInt8] {
-    guard let first = pattern.first else { return text }
-    var output: [UInt8] = []
-    var position = 0
-    while position < text.count {
-      if text[position] == first, text[position...].starts(with: pattern) {
-        output.append(contentsOf: content)
-        position += pattern.count
-      } else {
-        output.append(text[position])
-        position += 1
-      }
-    }
-    return output
-  }
-}
-
-/// Unicode normalisation (UAX #15) by utf8proc's tables, linear in the text.
-///
-/// `utf8proc_map` orders combining marks by exchanging neighbours, quadratic for a long run of them, so the marks are
-/// sorted here and only decomposition and composition are left to the library.
-enum UnicodeNormalization {
-  static func normalize(_ text: [UInt8], to form: UnicodeForm) throws(TokenizerError) -> [UInt8] {
-    if isUnchanged(text, form) { return text }
-    var scalars = try decompose(text, form)
-    order(&scalars)
-    if form == .nfc || form == .nfkc {
-      let count = scalars.withUnsafeMutableBufferPointer {
-        utf8proc_normalize_utf32(
-          $0.baseAddress, $0.count, utf8proc_option_t(UTF8PROC_COMPOSE.rawValue | UTF8PROC_STABLE.rawValue))
-      }
-      guard count >= 0 else { throw failure(form, count) }
-      scalars.removeSubrange(count...)
-    }
-    var output: [UInt8] = []
-    output.reserveCapacity(text.count)
-    for value in scalars {
-      guard let scalar = Unicode.Scalar(UInt32(bitPattern: value)) else { continue }
-      output.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-    }
-    return output
-  }
-
-  /// ASCII never changes, and composed forms leave everything below U+0300 (NFC) alone.
-  private static func isUnchanged(_ text: [UInt8], _ form: UnicodeForm) -> Bool {
-    let limit: UInt8 = form == .nfc ? 0xCC : 0x80
-    return text.allSatisfy { $0 < limit || (form == .nfc && $0 & 0xC0 == 0x80) }
-  }
-
-  private static func decompose(_ text: [UInt8], _ form: UnicodeForm) throws(TokenizerError) -> [Int32] {
-    var options = UTF8PROC_DECOMPOSE.rawValue | UTF8PROC_STABLE.rawValue
-    if form == .nfkc || form == .nfkd { options |= UTF8PROC_COMPAT.rawValue }
-    var output: [Int32] = []
-    output.reserveCapacity(text.count)
-    var buffer = [Int32](repeating: 0, count: 32)
-    var boundary: Int32 = 0
-    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-      if scalar.value < 0x80 {
-        output.append(Int32(scalar.value))
-        continue
-      }
-      let count = utf8proc_decompose_char(
-        Int32(scalar.value), &buffer, buffer.count, utf8proc_option_t(options), &boundary)
-      guard count >= 0, count <= buffer.count else { throw failure(form, count) }
-      output.append(contentsOf: buffer[..<count])
-    }
-    return output
-  }
-
-  /// Puts each run of combining marks in the order of their classes, marks of one class staying in place.
-  private static func order(_ scalars: inout [Int32]) {
-    var start = 0
-    while start < scalars.count {
-      guard combiningClass(scalars[start]) != 0 else {
-        start += 1
-        continue
-      }
-      var end = start + 1
-      while end < scalars.count, combiningClass(scalars[end]) != 0 { end += 1 }
-      if end - start > 1 {
-        // The position breaks ties, so the sort need not be stable.
-        let sorted = scalars[start..<end].enumerated().sorted {
-          (combiningClass($0.element), $0.offset) < (combiningClass($1.element), $1.offset)
-        }
-        for (offset, item) in sorted.enumerated() { scalars[start + offset] = item.element }
-      }
-      start = end
+  private static func apply(
+    _ step: NormalizerStep, to text: [UInt8], removesStart: inout Bool
+  ) throws(TokenizerError) -> [UInt8] {
+    switch step {
+    case .unicode(let form): try UnicodeNormalization.normalize(text, to: form)
+    case .prepend(let prefix): text.isEmpty ? text : Array(prefix.utf8) + text
+    case .strip(let left, let right): strip(text, left: left, right: right, removesStart: &removesStart)
+    case .lowercase: CharacterRewriting.lowercased(text)
+    case .stripAccents: CharacterRewriting.withoutMarks(text, nonspacingOnly: false, removesStart: &removesStart)
+    case .bert(let options): try options.apply(to: text, removesStart: &removesStart)
+    case .characterMap(let map): map.map(text)
+    case .replace: text
     }
   }
 
-  private static func combiningClass(_ scalar: Int32) -> UInt16 {
-    scalar < 0x300 ? 0 : UInt16(bitPattern: utf8proc_get_property(scalar).pointee.combining_class)
+  private static func strip(_ text: [UInt8], left: Bool, right: Bool, removesStart: inout Bool) -> [UInt8] {
+    let scalars = String(decoding: text, as: UTF8.self).unicodeScalars
+    var start = scalars.startIndex
+    var end = scalars.endIndex
+    while left, start < end, scalars[start].properties.isWhitespace { start = scalars.index(after: start) }
+    while right, start < end, scalars[scalars.index(before: end)].properties.isWhitespace {
+      end = scalars.index(before: end)
+    }
+    if start > scalars.startIndex { removesStart = true }
+    return Array(String(scalars[start..<end]).utf8)
   }
 
-  private static func failure(_ form: UnicodeForm, _ status: Int) -> TokenizerError {
-    .normalization(form: form.rawValue, reason: String(cString: utf8proc_errmsg(status)))
+  /// What `pattern` matches at the start of a text, if anything.
+  private static func start(
+    of text: [UInt8], matching pattern: SplitPattern, _ memory: MatchMemory
+  ) throws(TokenizerError) -> ArraySlice<UInt8>? {
+    let match = try text.withUnsafeBufferPointer { (bytes) throws(TokenizerError) in
+      try pattern.firstMatch(in: bytes, from: 0, memory)
+    }
+    guard let match, match.lowerBound == 0, !match.isEmpty else { return nil }
+    return text[match]
+  }
+
+  private static func hasSeveralCharacters(_ text: ArraySlice<UInt8>) -> Bool {
+    text.dropFirst().contains { $0 & 0xC0 != 0x80 }
   }
 }

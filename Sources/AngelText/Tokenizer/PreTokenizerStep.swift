@@ -1,12 +1,12 @@
 /// One way of cutting text into the pieces that merges never cross; steps apply in order, each to every piece so far.
 ///
-/// The cases are the Hugging Face `pre_tokenizer` types that byte-level tokenizers use.
+/// The cases are the Hugging Face `pre_tokenizer` types.
 public enum PreTokenizerStep: Sendable, Hashable {
   /// Cut where a pattern matches.
   case split(SplitRule, SplitBehavior, inverted: Bool)
   /// Cut out digits (general categories Nd, Nl, No), one by one or in runs.
   case digits(individually: Bool)
-  /// Spell bytes in the byte alphabet: always the last step. `splittingWords` first cuts with the GPT-2 pattern.
+  /// Spell bytes in the byte alphabet: always the last step if there. `splittingWords` first cuts with the GPT-2 pattern.
   case byteLevel(addingPrefixSpace: Bool, splittingWords: Bool)
   /// Keep runs of word characters and runs of other visible characters.
   case whitespace
@@ -14,6 +14,19 @@ public enum PreTokenizerStep: Sendable, Hashable {
   case whitespaceSplit
   /// Cut at punctuation: ASCII symbols and general category P.
   case punctuation(SplitBehavior)
+  /// Write spaces as a marker, put one first, and cut before each where `splitting`.
+  case metaspace(marker: String, SpacePrefix, splitting: Bool)
+  /// Cut at white space, which is dropped, and cut out each punctuation character, as BERT does.
+  case bert
+}
+
+/// Where `metaspace` puts a marker that is not in the text.
+public enum SpacePrefix: String, Sendable, Hashable, CaseIterable {
+  /// Before every stretch of text between added tokens.
+  case always
+  /// At the start of the text.
+  case first
+  case never
 }
 
 /// What a split looks for.
@@ -31,21 +44,4 @@ public enum SplitBehavior: String, Sendable, Hashable, CaseIterable {
   case mergedWithPrevious = "MergedWithPrevious"
   case mergedWithNext = "MergedWithNext"
   case contiguous = "Contiguous"
-}
-
-/// One rewriting of the text before it is cut.
-public enum NormalizerStep: Sendable, Hashable {
-  case unicode(UnicodeForm)
-  /// Put before a text that is not empty.
-  case prepend(String)
-  /// Replace each occurrence of a literal text.
-  case replace(String, with: String)
-}
-
-/// A Unicode normalisation form (UAX #15).
-public enum UnicodeForm: String, Sendable, Hashable, CaseIterable {
-  case nfc = "NFC"
-  case nfd = "NFD"
-  case nfkc = "NFKC"
-  case nfkd = "NFKD"
 }

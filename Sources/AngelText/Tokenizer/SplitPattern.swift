@@ -8,6 +8,8 @@ final class SplitPattern: @unchecked Sendable {
   // SAFETY: `code` is written by init and only read afterwards; PCRE2 code blocks are thread-safe to match with.
   private let code: OpaquePointer
   private let isJustInTime: Bool
+  /// The text of a rule that is no expression: found without the engine, which looks at the whole rest of a text.
+  private let literal: [UInt8]?
   /// The pattern as the file has it, for errors.
   let source: String
 
@@ -19,11 +21,13 @@ final class SplitPattern: @unchecked Sendable {
     switch rule {
     case .expression(let text):
       source = text
+      literal = nil
       // In Oniguruma's Ruby syntax ^ and $ always mean lines.
       options |= PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C
       pattern = try OnigurumaDialect.translate(text)
     case .literal(let text):
       source = text
+      literal = Array(text.utf8)
       options |= PCRE2_LITERAL
       pattern = text
     }
@@ -47,6 +51,7 @@ final class SplitPattern: @unchecked Sendable {
   func firstMatch(
     in text: UnsafeBufferPointer<UInt8>, from position: Int, _ memory: MatchMemory
   ) throws(TokenizerError) -> Range<Int>? {
+    if let literal { return literal.withUnsafeBufferPointer { text.firstRange(of: $0, from: position) } }
     var start = position
     while true {
       let last = start + Self.window

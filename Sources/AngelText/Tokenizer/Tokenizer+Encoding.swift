@@ -54,31 +54,33 @@ extension Tokenizer {
         output.append(token)
         continue
       }
-      guard !normalizer.steps.isEmpty || !normalizedMatcher.isEmpty else {
-        try appendPieces(of: text[span.range], to: &output, &memory)
+      let startsText = span.range.lowerBound == 0
+      guard !normalizer.isEmpty || !normalizedMatcher.isEmpty else {
+        try appendPieces(of: text[span.range], startsText: startsText, to: &output, &memory)
         continue
       }
-      let normalized = try normalizer.normalize(Array(text[span.range]))
+      var removesStart = false
+      let normalized = try normalizer.normalize(Array(text[span.range]), memory.match, removesStart: &removesStart)
       var innerSpans: [AddedTokenMatcher.Span] = []
       normalizedMatcher.find(in: normalized[...], includingSpecial: parsingSpecialTokens, into: &innerSpans)
       for inner in innerSpans {
         if let token = inner.token {
           output.append(token)
         } else {
-          try appendPieces(of: normalized[inner.range], to: &output, &memory)
+          try appendPieces(
+            of: normalized[inner.range], startsText: startsText && !removesStart && inner.range.lowerBound == 0,
+            to: &output, &memory)
         }
       }
     }
   }
 
   private func appendPieces(
-    of text: ArraySlice<UInt8>, to output: inout [Int32], _ memory: inout EncodingMemory
+    of text: ArraySlice<UInt8>, startsText: Bool, to output: inout [Int32], _ memory: inout EncodingMemory
   ) throws(TokenizerError) {
-    try preTokenizer.cut(text, into: &memory.cuts, memory.match)
+    try preTokenizer.cut(text, into: &memory.cuts, memory.match, startsText: startsText)
     memory.cuts.text.withUnsafeBufferPointer { bytes in
-      for piece in memory.cuts.pieces {
-        memory.merger.encode(UnsafeBufferPointer(rebasing: bytes[piece]), with: model, into: &output)
-      }
+      memory.encoder.encode(memory.cuts.pieces, of: bytes, with: model, into: &output)
     }
   }
 }

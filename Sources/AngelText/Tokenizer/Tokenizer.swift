@@ -1,7 +1,7 @@
 import AngelCore
 import Synchronization
 
-/// Text to token ids and back: byte-level byte-pair encoding, equal to the Hugging Face `tokenizers` library.
+/// Text to token ids and back, equal to the Hugging Face `tokenizers` library or to SentencePiece, by the file's kind.
 ///
 /// Immutable and shared: any number of threads may encode and decode at once.
 public final class Tokenizer: Sendable {
@@ -14,13 +14,13 @@ public final class Tokenizer: Sendable {
   /// The token that ends a text, where the file names one.
   public var endToken: Int32? { description.endToken }
 
-  /// The spelling and the bytes of each token, added tokens included.
+  /// The spelling of each token, added tokens included.
   let spellings: StringTable
-  let tokenBytes: StringTable
   let kinds: [TokenKind]
-  let model: BytePairModel
+  let model: PieceModel
   let normalizer: Normalizer
   let preTokenizer: PreTokenizer
+  let decoder: TextDecoder
   let rawMatcher: AddedTokenMatcher
   let normalizedMatcher: AddedTokenMatcher
   private let index: SpellingIndex
@@ -31,19 +31,55 @@ public final class Tokenizer: Sendable {
     let vocabulary = try Vocabulary(description)
     self.description = description
     spellings = vocabulary.spellings
-    tokenBytes = vocabulary.bytes
     kinds = vocabulary.kinds
     index = vocabulary.index
-    model = try BytePairModel(description, vocabulary)
+    model = try Self.model(description, vocabulary)
     preTokenizer = try PreTokenizer(description.preTokenizer)
-    let normalizer = Normalizer(steps: description.normalizers)
+    decoder = try TextDecoder(description.decoder)
+    let normalizer = try Normalizer(description.normalizers)
     self.normalizer = normalizer
     let raw = description.addedTokens.filter { !$0.isNormalized }
     rawMatcher = AddedTokenMatcher(raw, spellings: raw.map { Array($0.content.utf8) })
     let normalized = description.addedTokens.filter(\.isNormalized)
-    var contents: [[UInt8]] = []
-    for token in normalized { contents.append(try normalizer.normalize(Array(token.content.utf8))) }
-    normalizedMatcher = AddedTokenMatcher(normalized, spellings: contents)
+    normalizedMatcher = AddedTokenMatcher(normalized, spellings: try Self.normalized(normalized, normalizer))
+  }
+
+  private static func model(
+    _ description: TokenizerDescription, _ vocabulary: Vocabulary
+  ) throws(TokenizerError) -> PieceModel {
+    if description.isByteLevel {
+      guard case .bytePairs = description.model else {
+        throw .unsupported(feature: "pre-tokenizer", value: "ByteLevel", supported: ["ByteLevel with a BPE model"])
+      }
+    }
+    return switch description.model {
+    case .bytePairs(let rules):
+      .bytePairs(try BytePairModel(rules, isByteLevel: description.isByteLevel, vocabulary))
+    case .scoredPairs(let rules): .scoredPairs(try ScoredPairModel(rules, vocabulary))
+    case .unigram(let rules): .unigram(try UnigramModel(rules, vocabulary))
+    case .wordPiece(let rules):
+      .wordPiece(try WordPieceModel(rules, vocabulary, modelCount: description.tokens.count))
+    }
+  }
+
+  private static func normalized(
+    _ tokens: [AddedToken], _ normalizer: Normalizer
+  ) throws(TokenizerError) -> [[UInt8]] {
+    if normalizer.isEmpty { return tokens.map { Array($0.content.utf8) } }
+    guard !tokens.isEmpty else { return [] }
+    let memory = try makeMatchMemory()
+    var result: [[UInt8]] = []
+    var removesStart = false
+    for token in tokens {
+      memory.prepare(byteCount: token.content.utf8.count)
+      result.append(try normalizer.normalize(Array(token.content.utf8), memory, removesStart: &removesStart))
+    }
+    return result
+  }
+
+  private static func makeMatchMemory() throws(TokenizerError) -> MatchMemory {
+    guard let memory = MatchMemory() else { throw .pattern("pre-tokenizer", reason: "no memory to match with") }
+    return memory
   }
 
   /// The token spelled `name` in the file: an added token's text, or a piece in the byte alphabet.
@@ -58,10 +94,7 @@ public final class Tokenizer: Sendable {
   /// Takes working memory from the pool, or makes some.
   func takeMemory() throws(TokenizerError) -> EncodingMemory {
     if let memory = pool.withLock({ $0.popLast() }) { return memory }
-    guard let match = MatchMemory() else {
-      throw .pattern("pre-tokenizer", reason: "no memory to match with")
-    }
-    return EncodingMemory(match: match)
+    return EncodingMemory(match: try Self.makeMatchMemory())
   }
 
   /// Gives working memory back for the next encode, with what it has learnt.
@@ -74,7 +107,7 @@ public final class Tokenizer: Sendable {
 struct EncodingMemory: Sendable {
   let match: MatchMemory
   var cuts = TextCuts()
-  var merger = WordMerger()
+  var encoder = PieceEncoder()
 
   init(match: MatchMemory) { self.match = match }
 }

@@ -3,87 +3,42 @@ public import AngelCore
 extension TokenizerDescription {
   /// Reads a Hugging Face `tokenizer.json`, and the roles in `tokenizer_config.json` where there is one.
   ///
-  /// Byte-level byte-pair encodings only. A null decoder is read as ByteLevel, because that is what the pre-tokenizer
-  /// says the vocabulary is spelled in.
+  /// Models BPE, Unigram and WordPiece. A null decoder after a ByteLevel pre-tokenizer is read as ByteLevel, because that
+  /// is what the vocabulary is spelled in.
   public init(tokenizerJSON json: JSONValue, tokenizerConfiguration: JSONValue? = nil) throws(TokenizerError) {
     guard json.object != nil else { throw .invalid(field: "file", reason: "tokenizer.json is \(json.kind)") }
-    let model = try Self.model(json)
-    let vocabulary = try Self.vocabulary(model)
+    guard let model = json["model"], model.object != nil else { throw .missing(field: "model") }
+    let vocabulary = try ModelReader(model).read()
     self.init(
-      tokens: vocabulary.tokens, kinds: vocabulary.kinds, merges: try Self.merges(model),
+      tokens: vocabulary.tokens, kinds: vocabulary.kinds, model: vocabulary.model,
       normalizers: try NormalizerStep.steps(json["normalizer"] ?? .null),
       preTokenizer: try PreTokenizerStep.steps(json["pre_tokenizer"] ?? .null),
-      addedTokens: try Self.addedTokens(json["added_tokens"] ?? .array([])),
-      ignoresMerges: try model.flag("ignore_merges") ?? false)
-    fusesUnknownBytes = try model.flag("fuse_unk") ?? false
-    if let name = model["unk_token"]?.string {
-      unknownByteToken = id(of: name)
-      unknownToken = unknownByteToken
-    }
+      addedTokens: try Self.addedTokens(json["added_tokens"] ?? .array([])))
+    try resolveUnknownToken(model)
     try readPostProcessor(json["post_processor"] ?? .null)
-    try Self.checkDecoder(json["decoder"] ?? .null)
+    decoder = try DecoderStep.steps(json["decoder"] ?? .null)
+    // What the reference joins with spaces nobody wants to read where the pre-tokenizer says how it is spelled.
+    if decoder.isEmpty { decoder = isByteLevel ? [.byteLevel] : [.spaceBetween] }
     try readRoles(tokenizerConfiguration)
   }
 
-  private static func model(_ json: JSONValue) throws(TokenizerError) -> JSONValue {
-    guard let model = json["model"], model.object != nil else { throw .missing(field: "model") }
-    // Files of the first versions do not name the type; only byte-pair encodings have merges.
-    let type = model["type"]?.string ?? (model["merges"] == nil ? "none" : "BPE")
-    guard type == "BPE" else {
-      throw .unsupported(feature: "model", value: type, supported: ["BPE (byte-level)"])
-    }
-    if try model.flag("byte_fallback") ?? false {
-      throw .unsupported(feature: "model", value: "BPE with byte_fallback", supported: ["BPE (byte-level)"])
-    }
-    if let dropout = model["dropout"]?.double, dropout != 0 {
-      throw .unsupported(feature: "model dropout", value: "\(dropout)", supported: ["none"])
-    }
-    for field in ["continuing_subword_prefix", "end_of_word_suffix"] {
-      if let text = model[field]?.string, !text.isEmpty {
-        throw .unsupported(feature: "model \(field)", value: text, supported: ["none"])
+  /// Finds the token called `unk_token`, which may be an added one.
+  private mutating func resolveUnknownToken(_ json: JSONValue) throws(TokenizerError) {
+    let name = json["unk_token"]?.string
+    let token = name.flatMap { id(of: $0) }
+    switch model {
+    case .bytePairs(var rules):
+      rules.unknownToken = token
+      model = .bytePairs(rules)
+    case .wordPiece(var rules):
+      guard let token else {
+        throw .invalid(field: "model.unk_token", reason: "'\(name ?? "none")' is not in the vocabulary")
       }
+      rules.unknownToken = token
+      model = .wordPiece(rules)
+    case .scoredPairs, .unigram: break
     }
-    return model
-  }
-
-  private static func vocabulary(
-    _ model: JSONValue
-  ) throws(TokenizerError) -> (tokens: StringTable, kinds: [TokenKind]) {
-    guard let object = model["vocab"]?.object else { throw .missing(field: "model.vocab") }
-    // A few holes happen; ids far beyond the number of tokens are an error, not an allocation.
-    let limit = 4 * object.members.count + 65_536
-    var memberOfToken: [Int32] = []
-    for (index, member) in object.members.enumerated() {
-      guard let id = member.value.integer, id >= 0, id < limit else {
-        throw .invalid(field: "model.vocab", reason: "token '\(member.key)' has no id in 0..<\(limit)")
-      }
-      while memberOfToken.count <= id { memberOfToken.append(-1) }
-      guard memberOfToken[id] < 0 else {
-        throw .invalid(field: "model.vocab", reason: "token '\(member.key)' has the id \(id) of another token")
-      }
-      memberOfToken[id] = Int32(index)
-    }
-    var tokens = StringTable()
-    tokens.reserve(entries: memberOfToken.count, byteCount: 8 * memberOfToken.count)
-    for member in memberOfToken { tokens.append(member < 0 ? "".utf8 : object.members[Int(member)].key.utf8) }
-    return (tokens, memberOfToken.map { $0 < 0 ? .unused : .normal })
-  }
-
-  /// Merges as `"left right"` or, in newer files, `["left", "right"]`.
-  private static func merges(_ model: JSONValue) throws(TokenizerError) -> StringTable {
-    guard let list = model["merges"]?.array else { throw .missing(field: "model.merges") }
-    var merges = StringTable()
-    merges.reserve(entries: list.count, byteCount: 12 * list.count)
-    for (rank, merge) in list.enumerated() {
-      if let text = merge.string {
-        merges.append(text.utf8)
-      } else if let pair = merge.array, pair.count == 2, let left = pair[0].string, let right = pair[1].string {
-        merges.append("\(left) \(right)".utf8)
-      } else {
-        throw .invalid(field: "merge \(rank)", reason: "it is neither a text nor a pair of texts")
-      }
-    }
-    return merges
+    unknownToken = model.unknownToken
   }
 
   private static func addedTokens(_ json: JSONValue) throws(TokenizerError) -> [AddedToken] {
@@ -91,17 +46,27 @@ extension TokenizerDescription {
     guard let list = json.array else { throw .invalid(field: "added_tokens", reason: "it is \(json.kind)") }
     var result: [AddedToken] = []
     for entry in list {
-      guard let content = entry["content"]?.string, let id = entry["id"]?.integer, let id = Int32(exactly: id) else {
-        throw .invalid(field: "added_tokens", reason: "entry \(result.count) has no content or no id")
+      guard let id = entry["id"]?.integer, let id = Int32(exactly: id) else {
+        throw .invalid(field: "added_tokens", reason: "entry \(result.count) has no id")
       }
-      let isSpecial = try entry.flag("special") ?? false
-      result.append(
-        AddedToken(
-          id: id, content: content, isSpecial: isSpecial, stripsLeft: try entry.flag("lstrip") ?? false,
-          stripsRight: try entry.flag("rstrip") ?? false, isSingleWord: try entry.flag("single_word") ?? false,
-          isNormalized: try entry.flag("normalized") ?? !isSpecial))
+      result.append(try AddedToken(entry, id: id))
     }
     return result
+  }
+
+  /// Adds the tokens of `added_tokens_decoder` (`{"32000": {"content": …}}`) that are not there yet.
+  mutating func addTokens(_ json: JSONValue?) throws(TokenizerError) {
+    guard let json, !json.isNull else { return }
+    guard let object = json.object else {
+      throw .invalid(field: "added_tokens_decoder", reason: "it is \(json.kind), not an object")
+    }
+    let known = Set(addedTokens.map(\.id))
+    for member in object.members {
+      guard let id = Int32(member.key) else {
+        throw .invalid(field: "added_tokens_decoder", reason: "'\(member.key)' is not an id")
+      }
+      if !known.contains(id) { addedTokens.append(try AddedToken(member.value, id: id)) }
+    }
   }
 
   /// The id of an added token or, failing that, of a token of the model.
@@ -170,19 +135,10 @@ extension TokenizerDescription {
     suffix = after
   }
 
-  private static func checkDecoder(_ json: JSONValue) throws(TokenizerError) {
-    if json.isNull { return }
-    var type = json["type"]?.string ?? "none"
-    if type == "Sequence", let list = json["decoders"]?.array, list.count == 1 {
-      type = list[0]["type"]?.string ?? "none"
-    }
-    guard type == "ByteLevel" else { throw .unsupported(feature: "decoder", value: type, supported: ["ByteLevel"]) }
-  }
-
   // MARK: tokenizer_config.json
 
   /// Takes the roles of tokens; where the file has no template, `add_bos_token` and `add_eos_token` make one.
-  private mutating func readRoles(_ configuration: JSONValue?) throws(TokenizerError) {
+  mutating func readRoles(_ configuration: JSONValue?) throws(TokenizerError) {
     guard let configuration, !configuration.isNull else { return }
     guard configuration.object != nil else {
       throw .invalid(field: "file", reason: "tokenizer_config.json is \(configuration.kind)")
@@ -214,5 +170,19 @@ extension JSONValue {
     guard let value = self[field], !value.isNull else { return nil }
     guard let flag = value.bool else { throw .invalid(field: field, reason: "it is \(value.kind), not true or false") }
     return flag
+  }
+}
+
+extension AddedToken {
+  /// An entry of `added_tokens`, or of `added_tokens_decoder`, where the id is the key.
+  fileprivate init(_ json: JSONValue, id: Int32) throws(TokenizerError) {
+    guard let content = json["content"]?.string else {
+      throw .invalid(field: "added token \(id)", reason: "it has no content")
+    }
+    let isSpecial = try json.flag("special") ?? false
+    self.init(
+      id: id, content: content, isSpecial: isSpecial, stripsLeft: try json.flag("lstrip") ?? false,
+      stripsRight: try json.flag("rstrip") ?? false, isSingleWord: try json.flag("single_word") ?? false,
+      isNormalized: try json.flag("normalized") ?? !isSpecial)
   }
 }

@@ -1,36 +1,33 @@
 public import AngelCore
 
-/// What a file says about a tokenizer: a value to fill from `tokenizer.json` or GGUF metadata and give to `Tokenizer`.
+/// What a file says about a tokenizer: a value to fill from `tokenizer.json`, `tokenizer.model` or GGUF metadata and give
+/// to `Tokenizer`.
 ///
 /// From GGUF, where `tokenizer.ggml.model` is `gpt2`, fill it so:
 ///
 /// | key `tokenizer.ggml.…` | parameter |
 /// |---|---|
-/// | `tokens`, `token_type`, `merges`, `scores` | `tokens`, `kinds` (`TokenKind(rawValue:)`), `merges`, `scores` |
+/// | `tokens`, `token_type`, `merges` | `tokens`, `kinds` (`TokenKind(rawValue:)`), `merges` |
 /// | `pre` | `preTokenizer: NamedPreTokenizer(named:)`, absent: `.default` |
 /// | `bos_token_id`, `eos_token_id`, `padding_token_id`, `unknown_token_id` | `beginToken`, … |
 /// | `add_bos_token`, `add_eos_token` | `addsBeginToken`, `addsEndToken`, absent: nil |
+///
+/// For `llama` and `t5` see `SentencePieceVocabulary`, for `bert` `init(phantomSpaceTokens:…)`.
 public struct TokenizerDescription: Sendable, Hashable {
   /// The vocabulary: entry `i` is token `i`, spelled as in the file (in the byte alphabet; special tokens as they are).
   public var tokens: StringTable
   /// What each token is; empty means all normal.
   public var kinds: [TokenKind]
-  /// The merges in order of rank, each `left right` with one space.
-  public var merges: StringTable
-  /// A weight per token; empty where the family has none. Byte-pair encoding does not read them.
-  public var scores: [Float]
+  /// How pieces become tokens.
+  public var model: TokenizerModel
   /// How text is rewritten before it is cut.
   public var normalizers: [NormalizerStep]
-  /// How text is cut into pieces; the last step must be `byteLevel`.
+  /// How text is cut into pieces; without steps it stays whole.
   public var preTokenizer: [PreTokenizerStep]
   /// Tokens found in the text before anything else.
   public var addedTokens: [AddedToken]
-  /// Whether a piece that is a whole token becomes that token even where merges would not build it.
-  public var ignoresMerges: Bool
-  /// Stands for bytes whose letter is not in the vocabulary; without it they are dropped, as the reference does.
-  public var unknownByteToken: Int32?
-  /// Whether a run of unknown bytes becomes one token.
-  public var fusesUnknownBytes: Bool
+  /// How tokens become text.
+  public var decoder: [DecoderStep]
   /// Token ids by role, where the file names them.
   public var beginToken: Int32?
   public var endToken: Int32?
@@ -40,25 +37,21 @@ public struct TokenizerDescription: Sendable, Hashable {
   public var prefix: [Int32]
   public var suffix: [Int32]
 
-  /// The `tokenizer.ggml.model` names that this version reads.
-  public static let supportedModels = ["gpt2"]
-
   /// A byte-level byte-pair encoding with a pre-tokenizer known by name.
   ///
   /// Added tokens come from `kinds`: control and unknown tokens are special, user-defined ones are not.
   /// `addsBeginToken` nil means the pre-tokenizer's custom.
   public init(
-    tokens: StringTable, kinds: [TokenKind] = [], merges: StringTable, scores: [Float] = [],
-    preTokenizer: NamedPreTokenizer, beginToken: Int32? = nil, endToken: Int32? = nil, paddingToken: Int32? = nil,
-    unknownToken: Int32? = nil, addsBeginToken: Bool? = nil, addsEndToken: Bool? = nil
+    tokens: StringTable, kinds: [TokenKind] = [], merges: StringTable, preTokenizer: NamedPreTokenizer,
+    beginToken: Int32? = nil, endToken: Int32? = nil, paddingToken: Int32? = nil, unknownToken: Int32? = nil,
+    addsBeginToken: Bool? = nil, addsEndToken: Bool? = nil
   ) {
+    var rules = BytePairRules(merges: merges)
+    rules.ignoresMerges = preTokenizer.ignoresMerges
     self.init(
-      tokens: tokens, kinds: kinds, merges: merges, scores: scores, normalizers: preTokenizer.normalizers,
-      preTokenizer: preTokenizer.steps, ignoresMerges: preTokenizer.ignoresMerges)
-    for (index, kind) in kinds.enumerated() where kind.isFoundInText && index < tokens.count {
-      addedTokens.append(
-        AddedToken(id: Int32(index), content: tokens.string(index), isSpecial: kind != .userDefined))
-    }
+      tokens: tokens, kinds: kinds, model: .bytePairs(rules), normalizers: preTokenizer.normalizers,
+      preTokenizer: preTokenizer.steps)
+    addTokensFoundInText()
     self.beginToken = beginToken
     self.endToken = endToken
     self.paddingToken = paddingToken
@@ -67,24 +60,31 @@ public struct TokenizerDescription: Sendable, Hashable {
     if addsEndToken ?? false, let endToken { suffix = [endToken] }
   }
 
-  /// A byte-level byte-pair encoding spelled out; set the roles afterwards.
+  /// A tokenizer spelled out; set the roles afterwards. The default decoder is the byte level's.
   public init(
-    tokens: StringTable, kinds: [TokenKind] = [], merges: StringTable, scores: [Float] = [],
-    normalizers: [NormalizerStep] = [], preTokenizer: [PreTokenizerStep], addedTokens: [AddedToken] = [],
-    ignoresMerges: Bool = false
+    tokens: StringTable, kinds: [TokenKind] = [], model: TokenizerModel, normalizers: [NormalizerStep] = [],
+    preTokenizer: [PreTokenizerStep], addedTokens: [AddedToken] = [], decoder: [DecoderStep] = [.byteLevel]
   ) {
     self.tokens = tokens
     self.kinds = kinds
-    self.merges = merges
-    self.scores = scores
+    self.model = model
     self.normalizers = normalizers
     self.preTokenizer = preTokenizer
     self.addedTokens = addedTokens
-    self.ignoresMerges = ignoresMerges
-    unknownByteToken = nil
-    fusesUnknownBytes = false
+    self.decoder = decoder
     prefix = []
     suffix = []
+  }
+
+  /// Whether the vocabulary is spelled in the byte alphabet.
+  var isByteLevel: Bool { if case .byteLevel? = preTokenizer.last { true } else { false } }
+
+  /// Makes added tokens of those whose kind says that they are found in the text.
+  mutating func addTokensFoundInText() {
+    for (index, kind) in kinds.enumerated() where kind.isFoundInText && index < tokens.count {
+      addedTokens.append(
+        AddedToken(id: Int32(index), content: tokens.string(index), isSpecial: kind != .userDefined))
+    }
   }
 }
 

@@ -3,12 +3,8 @@ import AngelCore
 /// A description's tokens with its added tokens in their places, checked.
 struct Vocabulary {
   var spellings: StringTable
-  /// What each token stands for: the byte alphabet undone, added tokens as they are written.
-  var bytes: StringTable
   var kinds: [TokenKind]
   var index: SpellingIndex
-  /// Whether merges and whole pieces may produce a token: part of the model and spelled in the byte alphabet.
-  var isModelToken: (Int) -> Bool
 
   init(_ description: TokenizerDescription) throws(TokenizerError) {
     let modelCount = description.tokens.count
@@ -16,32 +12,14 @@ struct Vocabulary {
     guard description.kinds.isEmpty || description.kinds.count == modelCount else {
       throw .invalid(field: "token kinds", reason: "\(description.kinds.count) kinds for \(modelCount) tokens")
     }
+    if let count = description.model.scoreCount, count != modelCount {
+      throw .invalid(field: "scores", reason: "\(count) for \(modelCount) tokens")
+    }
     let added = try Self.added(description)
     (spellings, kinds) = Self.table(description, added)
-    bytes = StringTable()
-    bytes.reserve(entries: spellings.count, byteCount: spellings.bytes.count)
-    let isInAlphabet = Self.decode(spellings, added, into: &bytes)
     let spellings = spellings
-    index = SpellingIndex(spellings) { !spellings[$0].isEmpty }
-    isModelToken = { $0 < modelCount && isInAlphabet[$0] }
+    index = spellings.withEntries { entries in SpellingIndex(spellings) { !entries[$0].isEmpty } }
     try Self.checkRoles(description, count: spellings.count)
-  }
-
-  /// Appends each token's bytes; the result says which tokens are spelled in the byte alphabet.
-  private static func decode(
-    _ spellings: StringTable, _ added: [Int32: AddedToken], into bytes: inout StringTable
-  ) -> [Bool] {
-    var isInAlphabet = [Bool](repeating: true, count: spellings.count)
-    for id in added.keys { isInAlphabet[Int(id)] = false }
-    var buffer: [UInt8] = []
-    spellings.withEntries { entries in
-      for token in 0..<entries.count {
-        buffer.removeAll(keepingCapacity: true)
-        if isInAlphabet[token] { isInAlphabet[token] = ByteAlphabet.decode(entries[token], into: &buffer) }
-        if isInAlphabet[token] { bytes.append(buffer) } else { bytes.append(entries[token]) }
-      }
-    }
-    return isInAlphabet
   }
 
   /// The added tokens by id.
@@ -78,14 +56,17 @@ struct Vocabulary {
   ) -> (StringTable, [TokenKind]) {
     let modelCount = description.tokens.count
     let count = max(modelCount, Int(added.keys.max() ?? -1) + 1)
-    var spellings = StringTable()
-    spellings.reserve(entries: count, byteCount: description.tokens.bytes.count + 32 * added.count)
     var kinds: [TokenKind] = []
     kinds.reserveCapacity(count)
     kinds.append(contentsOf: description.kinds)
-    while kinds.count < modelCount { kinds.append(.normal) }
-    while kinds.count < count { kinds.append(.unused) }
+    kinds.append(contentsOf: repeatElement(.normal, count: modelCount - kinds.count))
+    kinds.append(contentsOf: repeatElement(.unused, count: count - modelCount))
     for token in added.values { kinds[Int(token.id)] = token.isSpecial ? .control : .userDefined }
+    // Mostly every added token is in the model's list already, which is then taken as it is.
+    let isComplete = added.keys.allSatisfy { Int($0) < modelCount && !description.tokens[Int($0)].isEmpty }
+    if isComplete { return (description.tokens, kinds) }
+    var spellings = StringTable()
+    spellings.reserve(entries: count, byteCount: description.tokens.bytes.count + 32 * added.count)
     description.tokens.withEntries { entries in
       for id in 0..<count {
         if id < modelCount, !entries[id].isEmpty {
@@ -102,7 +83,7 @@ struct Vocabulary {
     let roles: [(String, Int32?)] = [
       ("begin token", description.beginToken), ("end token", description.endToken),
       ("padding token", description.paddingToken), ("unknown token", description.unknownToken),
-      ("unknown byte token", description.unknownByteToken),
+      ("model's unknown token", description.model.unknownToken),
     ]
     let template = (description.prefix + description.suffix).map { ("template token", Int32?.some($0)) }
     for (name, token) in roles + template {
@@ -110,6 +91,27 @@ struct Vocabulary {
       guard token >= 0, Int(token) < count else {
         throw .invalid(field: name, reason: "\(token) is not in the vocabulary of \(count)")
       }
+    }
+  }
+}
+
+extension TokenizerModel {
+  /// The token that stands for what the model cannot spell.
+  var unknownToken: Int32? {
+    switch self {
+    case .bytePairs(let rules): rules.unknownToken
+    case .scoredPairs(let rules): rules.unknownToken
+    case .unigram(let rules): rules.unknownToken
+    case .wordPiece(let rules): rules.unknownToken
+    }
+  }
+
+  /// The number of scores, where the model has them.
+  var scoreCount: Int? {
+    switch self {
+    case .scoredPairs(let rules): rules.scores.count
+    case .unigram(let rules): rules.scores.count
+    case .bytePairs, .wordPiece: nil
     }
   }
 }

@@ -7,59 +7,25 @@ struct WordMerger: Sendable {
   private var next: [Int32] = []
   private var previous: [Int32] = []
   private var pairs: [MergeTable.Merge] = []
-  private var heap = RankHeap()
-  private var cache = PieceCache()
+  private var heap = MinimumHeap<UInt64>()
+  private var spelling: [UInt8] = []
 
-  /// Up to this many bytes, rescanning is faster than the heap.
+  /// Up to this many letters, rescanning is faster than the heap.
   private static let rescanLimit = 48
 
   /// Appends the tokens of `piece`.
-  mutating func encode(
-    _ piece: UnsafeBufferPointer<UInt8>, with model: borrowing BytePairModel, into output: inout [Int32]
-  ) {
-    if piece.count == 1, model.letters[Int(piece[0])] >= 0 {
-      output.append(model.letters[Int(piece[0])])
-      return
-    }
-    guard let slot = cache.slot(for: piece) else {
-      merge(piece, with: model, into: &output)
-      return
-    }
-    if cache.appendTokens(of: piece, at: slot, to: &output) { return }
-    let start = output.count
-    merge(piece, with: model, into: &output)
-    cache.store(output[start...], of: piece, at: slot)
-  }
-
-  private mutating func merge(
-    _ piece: UnsafeBufferPointer<UInt8>, with model: borrowing BytePairModel, into output: inout [Int32]
-  ) {
-    if let pieces = model.pieces, let token = model.pieceBytes.withEntries({ pieces.find(piece, in: $0) }) {
+  mutating func encode(_ piece: UnsafeBufferPointer<UInt8>, with model: BytePairModel, into output: inout [Int32]) {
+    if let token = model.wholeToken(piece, &spelling) {
       output.append(token)
       return
     }
-    spell(piece, with: model)
+    model.spell(piece, into: &symbols)
     if symbols.count <= Self.rescanLimit {
       mergeByRescanning(model.merges)
     } else {
       mergeByHeap(model.merges)
     }
     output.append(contentsOf: symbols)
-  }
-
-  /// Sets `symbols` to the letters of `piece`.
-  private mutating func spell(_ piece: UnsafeBufferPointer<UInt8>, with model: borrowing BytePairModel) {
-    symbols.removeAll(keepingCapacity: true)
-    var previousIsUnknown = false
-    for byte in piece {
-      let letter = model.letters[Int(byte)]
-      if letter >= 0 {
-        symbols.append(letter)
-      } else if let unknown = model.unknownByteToken, !(previousIsUnknown && model.fusesUnknownBytes) {
-        symbols.append(unknown)
-      }
-      previousIsUnknown = letter < 0
-    }
   }
 
   private mutating func mergeByRescanning(_ merges: borrowing MergeTable) {
@@ -88,9 +54,11 @@ struct WordMerger: Sendable {
     heap.removeAll()
     for index in 0..<(count - 1) {
       let rank = merges.find(symbols[index], symbols[index + 1]).rank
-      if rank != .max { heap.push(rank: rank, position: index) }
+      if rank != .max { heap.push(UInt64(rank) << 32 | UInt64(index)) }
     }
-    while let (rank, position) = heap.pop() {
+    while let best = heap.pop() {
+      let rank = UInt32(best >> 32)
+      let position = Int(best & 0xFFFF_FFFF)
       // A pair that has changed since it was pushed has another rank, or its left symbol is gone.
       guard symbols[position] >= 0, Int(next[position]) < count else { continue }
       let right = Int(next[position])
@@ -111,43 +79,6 @@ struct WordMerger: Sendable {
 
   private mutating func push(_ left: Int, _ right: Int, _ merges: borrowing MergeTable) {
     let rank = merges.find(symbols[left], symbols[right]).rank
-    if rank != .max { heap.push(rank: rank, position: left) }
-  }
-}
-
-/// A binary heap of merges that may be done, the lowest rank first and the leftmost of equals.
-private struct RankHeap: Sendable {
-  private var keys: [UInt64] = []
-
-  mutating func removeAll() { keys.removeAll(keepingCapacity: true) }
-
-  mutating func push(rank: UInt32, position: Int) {
-    var child = keys.count
-    let key = UInt64(rank) << 32 | UInt64(position)
-    keys.append(key)
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard keys[parent] > key else { break }
-      keys[child] = keys[parent]
-      child = parent
-    }
-    keys[child] = key
-  }
-
-  mutating func pop() -> (rank: UInt32, position: Int)? {
-    guard let first = keys.first, let last = keys.popLast() else { return nil }
-    if !keys.isEmpty {
-      var parent = 0
-      while true {
-        var child = 2 * parent + 1
-        guard child < keys.count else { break }
-        if child + 1 < keys.count, keys[child + 1] < keys[child] { child += 1 }
-        guard keys[child] < last else { break }
-        keys[parent] = keys[child]
-        parent = child
-      }
-      keys[parent] = last
-    }
-    return (UInt32(first >> 32), Int(first & 0xFFFF_FFFF))
+    if rank != .max { heap.push(UInt64(rank) << 32 | UInt64(left)) }
   }
 }

@@ -7,11 +7,18 @@
 #include "quantize_rows.h"
 #include "variants.h"
 
+static int64_t row_bytes_of(angel_dtype input, int64_t depth) {
+  switch (input) {
+    case ANGEL_INT8_ROWS: return angel_int8_row_bytes(depth);
+    case ANGEL_BF16_ROWS: return angel_bf16_row_bytes(depth);
+    default: return depth * (int64_t)sizeof(float);
+  }
+}
+
 ANGEL_INLINE void multiply_groups(const void *arguments, int32_t part, int32_t parts, angel_isa isa) {
   const struct angel_expert_matmul_arguments *a = arguments;
   const angel_kernel multiply = angel_matmul_kernel(isa, a->input_dtype, a->weight_dtype, ANGEL_NO_DTYPE);
-  const int64_t row_bytes =
-    a->input_dtype == ANGEL_INT8_ROWS ? angel_int8_row_bytes(a->depth) : a->depth * (int64_t)sizeof(float);
+  const int64_t row_bytes = row_bytes_of(a->input_dtype, a->depth);
   for (int64_t e = 0; e < a->choices; e++) {
     const int64_t place = a->offsets[e], rows = a->offsets[e + 1] - place;
     if (rows == 0) continue;

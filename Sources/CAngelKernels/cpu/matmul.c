@@ -10,7 +10,7 @@ enum {
   ACTIVATION_BYTES = 1 << 20,  // of int8 rows in the second cache, half of 2 MiB
   TERMS = 1 << 15,             // of the rows of a block: 128 KiB
   FEW_ROWS = 8,          // up to here 16-bit weights are widened in registers, not in a buffer
-  WIDE_PANELS = 4,       // panels at once for so few rows that only many chains hide the latency of a multiply-add
+  STREAMED_ROWS = 4,     // up to here weights are read once, in one stream: a panel at a time
   DENSE_BUFFER = 8192,   // floats of unpacked weights: 32 KiB
 };
 
@@ -92,9 +92,10 @@ ANGEL_INLINE void multiply_floats(
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
   for (int64_t row = 0; row < a->rows; row += ROW_BLOCK) {
     const int32_t rows = (int32_t)(a->rows - row < ROW_BLOCK ? a->rows - row : ROW_BLOCK);
-    int32_t width = rows <= WIDE_PANELS ? WIDE_PANELS : 2;
+    // One row of 576 on one core of a Zen 4: 25 GB/s of f16 and 28 of f32, against 19 and 24 from four panels at once.
+    int32_t width = rows <= STREAMED_ROWS ? 1 : 2;
     for (int64_t panel = panels.begin; panel < panels.end; panel += width) {
-      while (width > panels.end - panel) width /= 2;
+      if (width > panels.end - panel) width = 1;
       const struct target target = target_at(a, row, panel, width, sums);
       const struct angel_dense_tile tile = {
         .input = (const float *)a->input + row * a->depth, .input_stride = a->depth,

@@ -48,7 +48,7 @@ TARGET_INLINE void dense_rows(
   const float *x = t->input + row * t->input_stride;
   float *sums = t->sums + row * t->sums_stride + 8 * first;
   const uint8_t *weight = t->weight + first / 2 * t->panel_bytes;
-  __m256 sum[4][8];
+  __m256 sum[4][4];
 #pragma unroll
   for (int r = 0; r < rows; r++) {
 #pragma unroll
@@ -88,7 +88,7 @@ TARGET_INLINE void dense_panels(angel_dtype dtype, const struct angel_dense_tile
   }
   for (; row < t->rows; row++) {
     int h = 0;
-    for (; h + 8 <= 2 * t->panels; h += 8) dense_rows(dtype, t, row, h, 1, 8);
+    for (; h + 4 <= 2 * t->panels; h += 4) dense_rows(dtype, t, row, h, 1, 4);
     for (; h < 2 * t->panels; h += 2) dense_rows(dtype, t, row, h, 1, 2);
   }
 }

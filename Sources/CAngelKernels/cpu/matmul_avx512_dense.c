@@ -32,7 +32,7 @@ TARGET_INLINE void dense_rows(
   angel_dtype dtype, const struct angel_dense_tile *t, int32_t row, const int rows, const int panels) {
   const float *x = t->input + row * t->input_stride;
   float *sums = t->sums + row * t->sums_stride;
-  __m512 sum[8][4];
+  __m512 sum[8][2];
 #pragma unroll
   for (int r = 0; r < rows; r++) {
 #pragma unroll
@@ -41,11 +41,11 @@ TARGET_INLINE void dense_rows(
     }
   }
   for (int64_t k = 0; k + 1 < t->depth; k += 2) {
-    struct weight_pair weight[4];
+    struct weight_pair weight[2];
 #pragma unroll
     for (int p = 0; p < panels; p++) {
       weight[p] = load_pair(dtype, t->weight + p * t->panel_bytes, k / 2);
-      if (rows <= 2) {
+      if (rows <= 4 && panels == 1) {
         const char *ahead = (const char *)t->weight + p * t->panel_bytes + k * (dtype == ANGEL_F32 ? 64 : 32);
         _mm_prefetch(ahead + PREFETCH_BYTES, _MM_HINT_T0);
         if (dtype == ANGEL_F32) _mm_prefetch(ahead + PREFETCH_BYTES + 64, _MM_HINT_T0);
@@ -78,9 +78,7 @@ TARGET_INLINE void dense_rows(
 
 TARGET_INLINE void dense_panels(angel_dtype dtype, const struct angel_dense_tile *t, const int panels) {
   int32_t row = 0;
-  if (panels <= 2) {
-    for (; row + 8 <= t->rows; row += 8) dense_rows(dtype, t, row, 8, panels);
-  }
+  for (; row + 8 <= t->rows; row += 8) dense_rows(dtype, t, row, 8, panels);
   for (; row + 4 <= t->rows; row += 4) dense_rows(dtype, t, row, 4, panels);
   for (; row + 2 <= t->rows; row += 2) dense_rows(dtype, t, row, 2, panels);
   if (row < t->rows) dense_rows(dtype, t, row, 1, panels);
@@ -88,10 +86,10 @@ TARGET_INLINE void dense_panels(angel_dtype dtype, const struct angel_dense_tile
 
 #define DENSE(name, dtype)                                                    \
   TARGET static void dense_##name(const struct angel_dense_tile *t) {         \
-    switch (t->panels) {                                                      \
-      case 1: dense_panels(dtype, t, 1); break;                               \
-      case 2: dense_panels(dtype, t, 2); break;                               \
-      default: dense_panels(dtype, t, 4); break;                              \
+    if (t->panels == 1) {                                                     \
+      dense_panels(dtype, t, 1);                                              \
+    } else {                                                                  \
+      dense_panels(dtype, t, 2);                                              \
     }                                                                         \
   }
 DENSE(f32, ANGEL_F32)

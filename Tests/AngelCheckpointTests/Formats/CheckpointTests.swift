@@ -163,7 +163,7 @@ import Testing
   func tokenizer() throws {
     let folder = try makeFolder()
     let absent = checkpointError { _ = try Checkpoint.open(folder.path).tokenizer() }
-    #expect(absent?.description.contains("there is no tokenizer.json") == true)
+    #expect(absent?.description.contains("there is neither a tokenizer.json nor a tokenizer.model") == true)
     try folder.write(
       "tokenizer.json",
       """
@@ -193,15 +193,15 @@ import Testing
   }
 
   static let wrongFields: [DamageCase] = [
-    .init("model", "tokenizer.ggml.model is 'llama', which is not supported; supported: gpt2") {
-      $0.add("tokenizer.ggml.model", "llama")
+    .init("model", "tokenizer.ggml.model is 'rwkv', which is not supported; supported: bert, gpt2, llama, t5") {
+      $0.add("tokenizer.ggml.model", "rwkv")
     },
     .init("model kind", "tokenizer.ggml.model is an integer, not a string") { $0.add("tokenizer.ggml.model", 1) },
     .init("bos", "bos_token_id is not one of the 2 tokens") {
       $0.add("tokenizer.ggml.model", "gpt2")
       $0.add("tokenizer.ggml.bos_token_id", 2)
     },
-    .init("token types", "token_type is an array of numbers, not 2 integers") {
+    .init("token types", "token_type is an array of numbers, not 2 small integers") {
       $0.add("tokenizer.ggml.model", "gpt2")
       $0.addArray("tokenizer.ggml.token_type", .int32, count: 1, GGUFBuilder.number(Int32(1)))
     },
@@ -210,8 +210,22 @@ import Testing
       $0.addArray("tokenizer.ggml.token_type", .uint8, count: 2, [1, 9])
     },
     .init("scores", "scores is a string") {
-      $0.add("tokenizer.ggml.model", "gpt2")
+      $0.add("tokenizer.ggml.model", "llama")
       $0.add("tokenizer.ggml.scores", "x")
+    },
+    .init("no scores", "has no tokenizer.ggml.scores") { $0.add("tokenizer.ggml.model", "t5") },
+    .init("charsmap", "precompiled_charsmap is a string, not an array of bytes") {
+      $0.add("tokenizer.ggml.model", "t5")
+      $0.addArray("tokenizer.ggml.scores", .float32, count: 2, GGUFBuilder.number(Float(0).bitPattern) + [0, 0, 0, 0])
+      $0.add("tokenizer.ggml.precompiled_charsmap", "x")
+    },
+    .init("damaged charsmap", "character map is not valid: a trie of 9 bytes in 4") {
+      $0.add("tokenizer.ggml.model", "t5")
+      $0.addArray("tokenizer.ggml.scores", .float32, count: 2, GGUFBuilder.number(Float(0).bitPattern) + [0, 0, 0, 0])
+      $0.addArray("tokenizer.ggml.precompiled_charsmap", .uint8, count: 4, [9, 0, 0, 0])
+    },
+    .init("bert without unknown token", "has no tokenizer.ggml.unknown_token_id") {
+      $0.add("tokenizer.ggml.model", "bert")
     },
     .init("pre", "pre-tokenizer 'nobody' is not supported") {
       $0.add("tokenizer.ggml.model", "gpt2")

@@ -50,15 +50,23 @@ struct TokenizerDescriptionTests {
   @Test(
     "what is not supported is refused by name",
     arguments: [
-      (file(model: [("type", "Unigram")]), "model 'Unigram' is not supported"),
-      (file(model: [("type", "WordPiece")]), "model 'WordPiece' is not supported"),
-      (file(model: [("byte_fallback", true)]), "'BPE with byte_fallback' is not supported"),
+      (file(model: [("type", "WordLevel")]), "model 'WordLevel' is not supported"),
       (file(model: [("end_of_word_suffix", "</w>")]), "end_of_word_suffix '</w>'"),
       (file(model: [("dropout", 0.1)]), "dropout '0.1'"),
-      (file([("pre_tokenizer", ["type": "Metaspace"])]), "pre-tokenizer 'Metaspace' is not supported"),
-      (file([("pre_tokenizer", nil)]), "pre-tokenizer 'none' is not supported"),
-      (file([("normalizer", ["type": "BertNormalizer"])]), "normalizer 'BertNormalizer' is not supported"),
-      (file([("decoder", ["type": "Metaspace"])]), "decoder 'Metaspace' is not supported"),
+      (
+        file([("pre_tokenizer", ["type": "CharDelimiterSplit"])]), "pre-tokenizer 'CharDelimiterSplit' is not supported"
+      ),
+      (file([("pre_tokenizer", ["type": "Metaspace", "prepend_scheme": "last"])]), "prepend_scheme 'last'"),
+      (file([("normalizer", ["type": "Nmt"])]), "normalizer 'Nmt' is not supported"),
+      (file([("decoder", ["type": "CTC"])]), "decoder 'CTC' is not supported"),
+      (
+        file([("decoder", ["type": "Sequence", "decoders": [["type": "Fuse"], ["type": "ByteFallback"]]])]),
+        "decoder after Fuse 'byteFallback' is not supported"
+      ),
+      (
+        file([("decoder", ["type": "Sequence", "decoders": [["type": "Fuse"], ["type": "ByteLevel"]]])]),
+        "decoder 'ByteLevel with other steps' is not supported"
+      ),
       (file([("post_processor", ["type": "Other"])]), "post-processor 'Other' is not supported"),
       (splitting("[a&&b]"), "'&&'"), (splitting("a[b[c]]"), "a class inside a class"),
       (splitting(#"\p{N}{1,3}+"#), "possessive"), (splitting("("), "pattern '(' failed"),
@@ -89,7 +97,8 @@ struct TokenizerDescriptionTests {
   func unknownName() {
     #expect(throws: TokenizerError.self) { try NamedPreTokenizer(named: "falcon") }
     do { _ = try NamedPreTokenizer(named: "falcon") } catch {
-      #expect("\(error)".contains("supported: gpt-2, smollm, llama-bpe, qwen2, default"))
+      #expect(
+        "\(error)".contains("supported: gpt-2, smollm, llama-bpe, qwen2, hunyuan, hunyuan-dense, tekken, default"))
     }
   }
 

@@ -1,0 +1,45 @@
+public import AngelCore
+
+extension TokenizerDescription {
+  /// A WordPiece vocabulary as GGUF files spell it: tokens that begin a word start with U+2581, those that continue one
+  /// have no prefix, special ones stand as they are.
+  ///
+  /// `beginToken` and `endToken` are put around a text.
+  public init(
+    phantomSpaceTokens tokens: StringTable, kinds: [TokenKind], normalization: BertNormalization, unknownToken: Int32,
+    beginToken: Int32?, endToken: Int32?, paddingToken: Int32?
+  ) {
+    self.init(
+      tokens: Self.wordPieces(tokens, kinds), kinds: kinds,
+      model: .wordPiece(WordPieceRules(unknownToken: unknownToken)),
+      normalizers: [.bert(normalization)], preTokenizer: [.bert],
+      decoder: [.wordPiece(prefix: "##", cleaningUp: true)])
+    addTokensFoundInText()
+    self.unknownToken = unknownToken
+    self.beginToken = beginToken
+    self.endToken = endToken
+    self.paddingToken = paddingToken
+    prefix = beginToken.map { [$0] } ?? []
+    suffix = endToken.map { [$0] } ?? []
+  }
+
+  /// The tokens as BERT's vocabulary files spell them.
+  private static func wordPieces(_ tokens: StringTable, _ kinds: [TokenKind]) -> StringTable {
+    let marker = MarkerCuts.marker
+    let continuation = Array("##".utf8)
+    var result = StringTable()
+    result.reserve(entries: tokens.count, byteCount: tokens.bytes.count + tokens.count)
+    for token in 0..<tokens.count {
+      let spelling = tokens[token]
+      let isNamed = spelling.count > 2 && spelling.first == UInt8(ascii: "[") && spelling.last == UInt8(ascii: "]")
+      if spelling.starts(with: marker) {
+        result.append(spelling.dropFirst(marker.count))
+      } else if isNamed || spelling.isEmpty || token < kinds.count && kinds[token].isFoundInText {
+        result.append(spelling)
+      } else {
+        result.append(continuation + spelling)
+      }
+    }
+    return result
+  }
+}
