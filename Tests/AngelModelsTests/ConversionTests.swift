@@ -10,7 +10,7 @@ import Testing
 /// Models written in the other layout, against the `gguf` package's files and against themselves.
 @Suite("Converting models")
 struct ConversionTests {
-  static let folders = ["llama-tiny", "qwen3-tiny"]
+  static let folders = ModelCatalog.languageModels.keys.sorted().map { $0 + "-tiny" }
   let folder: TemporaryFolder
   let backend: CPUBackend
 
@@ -60,8 +60,9 @@ struct ConversionTests {
     arguments: [
       ("llama-tiny", "llama-tiny-F32", DType.float32), ("llama-tiny", "llama-tiny-BF16", .bfloat16),
       ("llama-tiny", "llama-tiny-Q8_0", .q8_0), ("llama-tiny", "llama-tiny-Q4_0", .q4_0),
-      ("qwen3-tiny", "qwen3-tiny-F16", .float16),
-    ])
+      ("qwen3-tiny", "qwen3-tiny-F16", .float16), ("gpt2-tiny", "gpt2-tiny-Q8_0", .q8_0),
+      ("qwen3_moe-tiny", "qwen3_moe-tiny-Q8_0", .q8_0), ("mixtral-tiny", "mixtral-tiny-Q8_0", .q8_0),
+    ] + folders.filter { $0 != "llama-tiny" && $0 != "qwen3-tiny" }.map { ($0, $0 + "-F16", .float16) })
   func reference(_ name: String, _ file: String, _ type: DType) throws {
     let written = try convert(Goldens.path("models/\(name)"), to: "model.gguf", type)
     let golden = try Checkpoint.open(Goldens.path("models/\(name)/\(file).gguf"))
