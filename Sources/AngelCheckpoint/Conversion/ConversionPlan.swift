@@ -38,7 +38,9 @@ public struct ConversionPlan {
       parts[target.name, default: []].append(
         Part(record: record, source: source, target: target, shape: parameter.shape, role: parameter.role))
     }
-    var tensors = try order.map { name in (tensor: try tensor(of: parts[name] ?? []), role: parts[name]?.first?.role) }
+    var tensors = try order.map { name in
+      (tensor: try tensor(of: parts[name] ?? []), isTyped: parts[name]?.first?.isTyped ?? false)
+    }
     if layout == .huggingFace { try narrowOthers(&tensors) }
     return tensors.map(\.tensor)
   }
@@ -58,6 +60,12 @@ public struct ConversionPlan {
         return .columns(record, source.form.share * rows..<(source.form.share + 1) * rows)
       }
       return .rows(record, order: RowOrder.order(from: source.rows, to: target.rows, count: rows))
+    }
+
+    /// Whether it is one of the weights that types are chosen for; the rest is small and stays in float32 in GGUF, as its
+    /// converters have it: norms, biases, routers and learned positions.
+    var isTyped: Bool {
+      role == .matrix && source.name != "position_embd.weight" && target.name != "position_embd.weight"
     }
 
     /// Where it comes among the parts of its tensor.
@@ -87,15 +95,12 @@ public struct ConversionPlan {
   }
 
   private func type(of parts: [Part], called name: String) throws -> DType {
-    switch parts[0].role {
-    case .vector, .exactMatrix: return .float32
-    case .matrix:
-      guard matrixType != nil || parts.allSatisfy({ $0.record.dtype == parts[0].record.dtype }) else {
-        throw CheckpointError.invalidTensor(
-          name: name, path: "the new file", reason: "its parts are of several types; choose one for all with --type")
-      }
-      return try matrixType(for: parts[0].record, depth: parts[0].shape[-1], called: name)
+    guard parts[0].isTyped else { return .float32 }
+    guard matrixType != nil || parts.allSatisfy({ $0.record.dtype == parts[0].record.dtype }) else {
+      throw CheckpointError.invalidTensor(
+        name: name, path: "the new file", reason: "its parts are of several types; choose one for all with --type")
     }
+    return try matrixType(for: parts[0].record, depth: parts[0].shape[-1], called: name)
   }
 
   private func matrixType(for record: TensorRecord, depth: Int, called name: String) throws -> DType {
@@ -114,13 +119,13 @@ public struct ConversionPlan {
 
   /// Norms, biases and routers are float32 in GGUF. They go back to the 16-bit type of the matrices where that loses
   /// nothing, so that a folder that became a file becomes the same folder again.
-  private func narrowOthers(_ sources: inout [(tensor: TensorSource, role: Parameter.Role?)]) throws {
-    let types = Set(sources.filter { $0.role == .matrix }.map(\.tensor.dtype))
+  private func narrowOthers(_ sources: inout [(tensor: TensorSource, isTyped: Bool)]) throws {
+    let types = Set(sources.filter(\.isTyped).map(\.tensor.dtype))
     guard types.count == 1, let type = types.first, type == .float16 || type == .bfloat16 else { return }
-    for source in sources where source.role != .matrix {
+    for source in sources where !source.isTyped {
       guard try source.tensor.isExact(in: type) else { return }
     }
-    for index in sources.indices where sources[index].role != .matrix { sources[index].tensor.dtype = type }
+    for index in sources.indices where !sources[index].isTyped { sources[index].tensor.dtype = type }
   }
 
   // MARK: The same layout
