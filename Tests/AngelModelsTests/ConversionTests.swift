@@ -10,7 +10,7 @@ import Testing
 /// Models written in the other layout, against the `gguf` package's files and against themselves.
 @Suite("Converting models")
 struct ConversionTests {
-  static let folders = ["llama-tiny", "qwen3-tiny"]
+  static let folders = ModelCatalog.languageModels.keys.sorted().map { $0 + "-tiny" }
   let folder: TemporaryFolder
   let backend: CPUBackend
 
@@ -40,13 +40,25 @@ struct ConversionTests {
   }
 
   /// Every tensor of one checkpoint is in the other, byte for byte.
-  private func expectEqual(_ a: Checkpoint, _ b: Checkpoint, except names: Set<String> = []) throws {
-    #expect(Set(a.tensorNames).subtracting(names) == Set(b.tensorNames).subtracting(names))
-    for name in a.tensorNames where !names.contains(name) {
+  private func expectEqual(_ a: Checkpoint, _ b: Checkpoint) throws {
+    #expect(Set(a.tensorNames) == Set(b.tensorNames))
+    for name in a.tensorNames {
       let (one, other) = (try a.tensor(name), try b.tensor(name))
       #expect(one.dtype == other.dtype && one.shape == other.shape, "\(name)")
+      // GGUF holds Gemma's norms with 1 added, which costs float32 ones (not the usual bfloat16) their last bits.
+      if a.architecture == "gemma3_text", name.contains("norm") {
+        let count = one.shape.elementCount
+        let (x, y) = (try a.floats(name, count: count), try b.floats(name, count: count))
+        #expect(zip(x, y).allSatisfy { abs($0 - $1) < 2e-7 }, "\(name)")
+        continue
+      }
       #expect(try one.withBytes { one in try other.withBytes { one.elementsEqual($0) } }, "\(name)")
     }
+  }
+
+  /// The model's configuration in words, for comparison.
+  private func configuration(of checkpoint: Checkpoint) throws -> String {
+    "\(try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint).configuration)"
   }
 
   private func tokens(of checkpoint: Checkpoint, _ text: String) throws -> [Int32] {
@@ -60,13 +72,16 @@ struct ConversionTests {
     arguments: [
       ("llama-tiny", "llama-tiny-F32", DType.float32), ("llama-tiny", "llama-tiny-BF16", .bfloat16),
       ("llama-tiny", "llama-tiny-Q8_0", .q8_0), ("llama-tiny", "llama-tiny-Q4_0", .q4_0),
-      ("qwen3-tiny", "qwen3-tiny-F16", .float16),
-    ])
+      ("qwen3-tiny", "qwen3-tiny-F16", .float16), ("gpt2-tiny", "gpt2-tiny-Q8_0", .q8_0),
+      ("qwen3_moe-tiny", "qwen3_moe-tiny-Q8_0", .q8_0), ("mixtral-tiny", "mixtral-tiny-Q8_0", .q8_0),
+    ] + folders.filter { $0 != "llama-tiny" && $0 != "qwen3-tiny" }.map { ($0, $0 + "-F16", .float16) })
   func reference(_ name: String, _ file: String, _ type: DType) throws {
     let written = try convert(Goldens.path("models/\(name)"), to: "model.gguf", type)
     let golden = try Checkpoint.open(Goldens.path("models/\(name)/\(file).gguf"))
     try expectEqual(written, golden)
-    for member in golden.configuration.members where member.key != "general.name" {
+    // Hunyuan's converter says that nothing is stretched; and its base is rounded once more here.
+    for member in golden.configuration.members
+    where member.key != "general.name" && !(name.hasPrefix("hunyuan") && member.key.contains(".rope.")) {
       #expect(written.configuration[member.key] == member.value, "\(member.key)")
     }
   }
@@ -94,9 +109,7 @@ struct ConversionTests {
     try expectEqual(original, back)
     #expect(try tokens(of: back, "Hello 42 <|im_end|>") == tokens(of: original, "Hello 42 <|im_end|>"))
     #expect(back.chatTemplate == original.chatTemplate && back.endTokens == original.endTokens)
-    for key in back.configuration.members.map(\.key) where original.configuration[key] != nil {
-      #expect(back.configuration[key]?.double == original.configuration[key]?.double, "\(key)")
-    }
+    #expect(try configuration(of: back) == configuration(of: original))
     try expectEqual(try convert(folder("folder"), to: "again.gguf"), try Checkpoint.open(folder("model.gguf")))
   }
 

@@ -7,26 +7,27 @@ extension Checkpoint {
     guard let kind = FilePath.kind(target) else {
       let folder = FilePath.split(target).folder
       guard FilePath.kind(folder) == .folder else {
-        throw .system(operation: "write", path: target, reason: "there is no folder '\(folder)'")
+        throw .file(.system(operation: "write", path: target, reason: "there is no folder '\(folder)'"))
       }
       return
     }
     guard kind == (isFolder ? .folder : .file) else {
-      throw .system(
-        operation: "write", path: target,
-        reason: isFolder ? "something that is no folder stands there" : "something that is no file stands there")
+      throw .file(
+        .system(
+          operation: "write", path: target,
+          reason: isFolder ? "something that is no folder stands there" : "something that is no file stands there"))
     }
     guard replaces else {
-      throw .system(operation: "write", path: target, reason: "it is there already; --force replaces it")
+      throw .file(.system(operation: "write", path: target, reason: "it is there already; --force replaces it"))
     }
     // A slip of the hand must not cost a folder of something else.
     guard !isFolder || FilePath.kind(FilePath.join(target, "config.json")) == .file else {
-      throw .system(operation: "replace", path: target, reason: "it is no model folder: it has no config.json")
+      throw .file(.system(operation: "replace", path: target, reason: "it is no model folder: it has no config.json"))
     }
     let absolute = FileOperations.absolute(target)
     let own = Set(tensors.values.map { FileOperations.absolute($0.file.path) } + [FileOperations.absolute(path)])
     guard !own.contains(absolute), !own.contains(where: { $0.hasPrefix(absolute + "/") }) else {
-      throw .system(operation: "write", path: target, reason: "it is the model that is being read")
+      throw .file(.system(operation: "write", path: target, reason: "it is the model that is being read"))
     }
   }
 }

@@ -22,52 +22,93 @@ public struct ConversionPlan {
 
   // MARK: Another layout
 
-  /// The parameters of a model under the names, in the row order and in the types of the other layout.
+  /// The parameters of a model under the names, in the forms, the row order and the types of the other layout.
   public func tensors(
     of model: some Module, names: NameTable, from checkpoint: Checkpoint
   ) throws -> [TensorSource] {
-    var sources: [(tensor: TensorSource, role: Parameter.Role)] = []
+    var parts: [String: [Part]] = [:]
+    var order: [String] = []
     for (path, parameter) in model.parameterShapes() {
-      guard let source = names.tensor(forParameter: path, in: checkpoint.layout),
+      let sources = names.places(ofParameter: path, in: checkpoint.layout)
+      guard let source = sources.first(where: { checkpoint.contains($0.name) }) ?? sources.first,
         let target = names.tensor(forParameter: path, in: layout)
       else { preconditionFailure("the model's name table has no entry for '\(path)'") }
-      let record = try checkpoint.tensor(source.name)
-      guard record.shape == parameter.shape else {
-        throw CheckpointError.damaged(
-          path: checkpoint.path, format: "checkpoint",
-          reason: "tensor \(quoted(source.name)) has shape \(record.shape), the configuration asks for "
-            + "\(parameter.shape)")
+      let record = try checkpoint.record(at: source, shape: parameter.shape)
+      if parts[target.name] == nil { order.append(target.name) }
+      parts[target.name, default: []].append(
+        Part(record: record, source: source, target: target, shape: parameter.shape, role: parameter.role))
+    }
+    var tensors = try order.map { name in
+      (tensor: try tensor(of: parts[name] ?? []), isTyped: parts[name]?.first?.isTyped ?? false)
+    }
+    if layout == .huggingFace { try narrowOthers(&tensors) }
+    return tensors.map(\.tensor)
+  }
+
+  /// A parameter on its way from its place in one layout to that in the other.
+  private struct Part {
+    let record: TensorRecord
+    let source: TensorPlace
+    let target: TensorPlace
+    let shape: Shape
+    let role: Parameter.Role
+
+    /// Its rows as the model has them, in the order of the target.
+    var piece: TensorSource.Piece {
+      let rows = shape[0]
+      guard !source.form.isTransposed else {
+        return .columns(record, source.form.share * rows..<(source.form.share + 1) * rows)
       }
-      let order = RowOrder.order(from: source.rows, to: target.rows, count: record.shape[0])
-      let dtype = try type(of: record, parameter.role, called: target.name)
-      sources.append(
-        (
-          TensorSource(
-            name: target.name, dtype: dtype, shape: record.shape, pieces: [.rows(record, order: order)]),
-          parameter.role
-        ))
+      return .rows(record, order: RowOrder.order(from: source.rows, to: target.rows, count: rows))
     }
-    if layout == .huggingFace { try narrowVectors(&sources) }
-    return sources.map(\.tensor)
+
+    /// Whether it is one of the weights that types are chosen for; the rest is small and stays in float32 in GGUF, as its
+    /// converters have it: norms, biases, routers and learned positions.
+    var isTyped: Bool {
+      role == .matrix && source.name != "position_embd.weight" && target.name != "position_embd.weight"
+    }
+
+    /// Where it comes among the parts of its tensor.
+    var position: (Int, Int) { (target.entry ?? 0, target.form.share) }
   }
 
-  private func type(of record: TensorRecord, _ role: Parameter.Role, called name: String) throws -> DType {
-    guard record.dtype.isFloatingPoint || record.dtype.isQuantized else {
+  /// One tensor of the new file from all parameters that it holds.
+  private func tensor(of parts: [Part]) throws -> TensorSource {
+    let parts = parts.sorted { $0.position < $1.position }
+    let (first, form) = (parts[0], parts[0].target.form)
+    let name = first.target.name
+    if let wrong = parts.first(where: { !$0.record.dtype.isFloatingPoint && !$0.record.dtype.isQuantized }) {
       throw CheckpointError.invalidTensor(
-        name: name, path: "the new file", reason: "its type \(record.dtype.name) holds no weights")
+        name: name, path: "the new file", reason: "its type \(wrong.record.dtype.name) holds no weights")
     }
-    switch role {
-    case .vector: return .float32
-    case .matrix: return try matrixType(for: record, called: name)
+    var shape = form.fileShape(of: first.shape)
+    let entries = first.target.entry.map { _ in parts.count / form.shareCount }
+    if let entries { shape = Shape([entries] + shape.array) }
+    guard parts.count == (entries ?? 1) * form.shareCount else {
+      preconditionFailure("'\(name)' is to hold \(parts.count) parameters")
     }
+    var result = TensorSource(
+      name: name, dtype: try type(of: parts, called: name), shape: shape, pieces: parts.map(\.piece))
+    result.offset = first.source.form.offset - form.offset
+    result.isTransposed = form.isTransposed
+    return result
   }
 
-  private func matrixType(for record: TensorRecord, called name: String) throws -> DType {
+  private func type(of parts: [Part], called name: String) throws -> DType {
+    guard parts[0].isTyped else { return .float32 }
+    guard matrixType != nil || parts.allSatisfy({ $0.record.dtype == parts[0].record.dtype }) else {
+      throw CheckpointError.invalidTensor(
+        name: name, path: "the new file", reason: "its parts are of several types; choose one for all with --type")
+    }
+    return try matrixType(for: parts[0].record, depth: parts[0].shape[-1], called: name)
+  }
+
+  private func matrixType(for record: TensorRecord, depth: Int, called name: String) throws -> DType {
     if let matrixType {
-      guard record.shape.rank > 0, record.shape[-1] % matrixType.blockElements == 0 else {
+      guard depth % matrixType.blockElements == 0 else {
         throw CheckpointError.invalidTensor(
           name: name, path: "the new file",
-          reason: "its rows of \(record.shape) are not whole \(matrixType.name) blocks of \(matrixType.blockElements); "
+          reason: "its rows of \(depth) are not whole \(matrixType.name) blocks of \(matrixType.blockElements); "
             + "choose f16 or bf16")
       }
       return matrixType
@@ -76,15 +117,15 @@ public struct ConversionPlan {
     return layout == .gguf || !record.dtype.isQuantized ? record.dtype : .float32
   }
 
-  /// Norms and biases are float32 in GGUF. They go back to the 16-bit type of the matrices where that loses nothing, so
-  /// that a folder that became a file becomes the same folder again.
-  private func narrowVectors(_ sources: inout [(tensor: TensorSource, role: Parameter.Role)]) throws {
-    let types = Set(sources.filter { $0.role == .matrix }.map(\.tensor.dtype))
+  /// Norms, biases and routers are float32 in GGUF. They go back to the 16-bit type of the matrices where that loses
+  /// nothing, so that a folder that became a file becomes the same folder again.
+  private func narrowOthers(_ sources: inout [(tensor: TensorSource, isTyped: Bool)]) throws {
+    let types = Set(sources.filter(\.isTyped).map(\.tensor.dtype))
     guard types.count == 1, let type = types.first, type == .float16 || type == .bfloat16 else { return }
-    for source in sources where source.role == .vector {
+    for source in sources where !source.isTyped {
       guard try source.tensor.isExact(in: type) else { return }
     }
-    for index in sources.indices where sources[index].role == .vector { sources[index].tensor.dtype = type }
+    for index in sources.indices where !sources[index].isTyped { sources[index].tensor.dtype = type }
   }
 
   // MARK: The same layout
@@ -98,7 +139,7 @@ public struct ConversionPlan {
       let isMatrix = isWeight && record.shape.rank >= 2
       var dtype = record.dtype
       if let matrixType, isMatrix || (isWeight && layout == .huggingFace) {
-        dtype = isMatrix ? try self.matrixType(for: record, called: name) : matrixType
+        dtype = isMatrix ? try self.matrixType(for: record, depth: record.shape[-1], called: name) : matrixType
       }
       return TensorSource(name: name, dtype: dtype, shape: record.shape, pieces: [.rows(record, order: nil)])
     }
@@ -109,11 +150,12 @@ extension TensorSource {
   /// Whether every value survives rounding to `dtype`, a 16-bit type; for tensors of plain floats.
   fileprivate func isExact(in dtype: DType) throws -> Bool {
     for piece in pieces {
-      guard case .rows(let record, _) = piece, record.dtype != dtype else { continue }
+      guard case .rows(let record, _) = piece else { return false }
+      if record.dtype == dtype, offset == 0 { continue }
       guard record.dtype == .float32 else { return false }
       let isExact = try record.withBytes { bytes in
-        stride(from: 0, to: bytes.count, by: 4).allSatisfy { offset in
-          let value = bytes.loadUnaligned(fromByteOffset: offset, as: Float.self)
+        stride(from: 0, to: bytes.count, by: 4).allSatisfy { place in
+          let value = bytes.loadUnaligned(fromByteOffset: place, as: Float.self) + offset
           return dtype == .bfloat16 ? value.bitPattern & 0xFFFF == 0 : Float(Float16(value)) == value
         }
       }

@@ -27,9 +27,9 @@ public struct GGUFWriter: ~Copyable {
   ) throws(CheckpointError) {
     sizes = tensors.map { $0.dtype.byteCount(of: $0.shape.elementCount) }
     let header = try Self.header(metadata: metadata, tensors: tensors, sizes: sizes, path: path)
-    let file = try AtomicFile(
-      path: path, expectedBytes: header.count + sizes.reduce(0) { $0 + Self.padded($1) })
-    try file.write(header)
+    let expected = header.count + sizes.reduce(0) { $0 + Self.padded($1) }
+    let file = try accessing(try AtomicFile(path: path, expectedBytes: expected))
+    try accessing(try file.write(header))
     self.file = file
   }
 
@@ -40,7 +40,7 @@ public struct GGUFWriter: ~Copyable {
     precondition(
       index < sizes.count && bytes.count <= sizes[index] - written,
       "\(bytes.count) bytes for '\(file.path)', past the end of tensor \(index)")
-    try file.write(bytes)
+    try accessing(try file.write(bytes))
     written += bytes.count
   }
 
@@ -48,13 +48,13 @@ public struct GGUFWriter: ~Copyable {
   public consuming func finish() throws(CheckpointError) {
     try skipFinished()
     precondition(index == sizes.count, "'\(file.path)' lacks bytes from tensor \(index) of \(sizes.count) on")
-    try file.commit()
+    try accessing(try file.commit())
   }
 
   /// Pads each tensor that is complete.
   private mutating func skipFinished() throws(CheckpointError) {
     while index < sizes.count, written == sizes[index] {
-      try file.write(repeatElement(0, count: Self.padded(written) - written))
+      try accessing(try file.write(repeatElement(0, count: Self.padded(written) - written)))
       index += 1
       written = 0
     }

@@ -8,11 +8,17 @@ public struct TensorSource: Sendable {
   public var shape: Shape
   /// The stored tensors whose rows follow one another in this one.
   public var pieces: [Piece]
+  /// Added to every value on the way.
+  public var offset: Float = 0
+  /// Whether the rows are written as columns: dense types only, and the whole tensor at once in memory.
+  public var isTransposed = false
 
   /// Rows of a stored tensor.
   public enum Piece: Sendable {
     /// All rows, or those that `order` lists.
     case rows(TensorRecord, order: [Int32]?)
+    /// Columns of a dense matrix, as rows.
+    case columns(TensorRecord, Range<Int>)
     /// Values made up for the file.
     case floats([Float])
   }
@@ -46,6 +52,18 @@ public struct TensorEncoder {
   ///
   /// Throws when a value has no place in the target type: not finite, or beyond what float16 reaches.
   public func encode(_ tensor: TensorSource, write: (UnsafeRawBufferPointer) throws -> Void) throws {
+    guard tensor.isTransposed else { return try encodeRows(tensor, write: write) }
+    var rows: [UInt8] = []
+    rows.reserveCapacity(tensor.byteCount)
+    try encodeRows(tensor) { rows.append(contentsOf: $0) }
+    // The file's rows are the columns of what has been gathered.
+    let (count, depth) = (tensor.shape[-1], tensor.shape.elementCount / max(1, tensor.shape[-1]))
+    let turned = Self.columns(
+      0..<depth, of: rows, width: depth, depth: count, elementBytes: tensor.dtype.blockBytes)
+    try turned.withUnsafeBytes(write)
+  }
+
+  private func encodeRows(_ tensor: TensorSource, write: (UnsafeRawBufferPointer) throws -> Void) throws {
     for piece in tensor.pieces {
       switch piece {
       case .floats(let values):
@@ -53,8 +71,44 @@ public struct TensorEncoder {
       case .rows(let record, let order):
         try record.withBytes { try encode($0, record, order, as: tensor, write: write) }
         record.file.release(record.byteRange)
+      case .columns(let record, let range):
+        try record.withBytes { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
+        record.file.release(record.byteRange)
       }
     }
+  }
+
+  private func encodeColumns(
+    _ range: Range<Int>, of bytes: UnsafeRawBufferPointer, _ record: TensorRecord, as tensor: TensorSource,
+    write: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let (depth, width) = (record.shape[0], record.shape[1])
+    let step = max(1, chunkElements / max(1, depth))
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: step) {
+      let part = start..<min(start + step, range.upperBound)
+      let rows = Self.columns(part, of: bytes, width: width, depth: depth, elementBytes: record.dtype.blockBytes)
+      try rows.withUnsafeBytes { try emit($0, record.dtype, [part.count, depth], of: tensor, write: write) }
+    }
+  }
+
+  /// Columns `range` of a matrix [depth, width], each as a row.
+  private static func columns(
+    _ range: Range<Int>, of bytes: some RandomAccessCollection<UInt8>, width: Int, depth: Int, elementBytes: Int
+  ) -> [UInt8] {
+    func gather(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+      [UInt8](unsafeUninitializedCapacity: range.count * depth * elementBytes) { buffer, count in
+        let target = UnsafeMutableRawBufferPointer(buffer)
+        for column in range {
+          for row in 0..<depth {
+            for byte in 0..<elementBytes {
+              target[count] = bytes[(row * width + column) * elementBytes + byte]
+              count += 1
+            }
+          }
+        }
+      }
+    }
+    return bytes.withContiguousStorageIfAvailable { gather(UnsafeRawBufferPointer($0)) } ?? []
   }
 
   private func encode(
@@ -65,7 +119,7 @@ public struct TensorEncoder {
     guard depth > 0 else { return }
     let rowBytes = record.dtype.byteCount(of: depth)
     let rowCount = order?.count ?? record.shape.elementCount / depth
-    if record.dtype == tensor.dtype, order == nil { return try write(bytes) }
+    if record.dtype == tensor.dtype, order == nil, tensor.offset == 0 { return try write(bytes) }
     let step = max(1, chunkElements / depth)
     var gathered: [UInt8] = []
     for start in stride(from: 0, to: rowCount, by: step) {
@@ -86,7 +140,7 @@ public struct TensorEncoder {
     _ bytes: UnsafeRawBufferPointer, _ dtype: DType, _ shape: Shape, of tensor: TensorSource,
     write: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    if dtype == tensor.dtype { return try write(bytes) }
+    if dtype == tensor.dtype, tensor.offset == 0 { return try write(bytes) }
     let values: Tensor
     if dtype.isQuantized {
       let matrix = PackedMatrix(rows: bytes, dtype: dtype, columns: shape[0], depth: shape[1], on: backend)
@@ -94,7 +148,7 @@ public struct TensorEncoder {
     } else {
       values = Tensor(bytes: bytes, shape: shape, dtype: dtype, on: backend).cast(to: .float32)
     }
-    try emit(values, of: tensor, write: write)
+    try emit(tensor.offset == 0 ? values : values + Double(tensor.offset), of: tensor, write: write)
   }
 
   /// float32 values, rounded to the target.

@@ -1,0 +1,52 @@
+import AngelCheckpoint
+import AngelCore
+import AngelNN
+
+/// What the configurations of decoders with rotary positions have in common when they are written.
+protocol WrittenDecoder: LanguageModelConfiguration {
+  var hiddenSize: Int { get }
+  var layerCount: Int { get }
+  var headCount: Int { get }
+  var keyValueHeadCount: Int { get }
+  var headSize: Int { get }
+  var normEpsilon: Float { get }
+  var rotaryBase: Float { get }
+  var rotaryScaling: RotaryScaling { get }
+  var tiesEmbeddings: Bool { get }
+}
+
+extension WrittenDecoder {
+  /// The fields of config.json under their usual names, with those of a family after them.
+  func huggingFaceFields(
+    _ architecture: String, type: String, activation: String = "hidden_act", _ own: [(String, JSONValue)]
+  ) -> JSONObject {
+    JSONObject(
+      [
+        ("architectures", [.string(architecture)]), ("model_type", .string(type)),
+        ("vocab_size", .integer(vocabularySize)), ("hidden_size", .integer(hiddenSize)),
+        ("num_hidden_layers", .integer(layerCount)), ("num_attention_heads", .integer(headCount)),
+        ("num_key_value_heads", .integer(keyValueHeadCount)), ("head_dim", .integer(headSize)),
+        (activation, "silu"), ("max_position_embeddings", .integer(contextLength)),
+        ("rms_norm_eps", .float(normEpsilon)), ("rope_theta", .float(rotaryBase)),
+        ("rope_scaling", rotaryScaling.huggingFaceFields(contextLength: contextLength)),
+        ("tie_word_embeddings", .bool(tiesEmbeddings)),
+      ] + own)
+  }
+
+  /// GGUF's keys, with those of a family after them.
+  func ggufFields(_ architecture: String, _ own: [(key: String, value: GGUFValue)]) throws(ConversionError)
+    -> GGUFFields
+  {
+    var fields = GGUFFields(
+      architecture: architecture,
+      metadata: [
+        ("vocab_size", .size(vocabularySize)), ("context_length", .size(contextLength)),
+        ("embedding_length", .size(hiddenSize)), ("block_count", .size(layerCount)),
+        ("attention.head_count", .size(headCount)), ("attention.head_count_kv", .size(keyValueHeadCount)),
+        ("attention.key_length", .size(headSize)), ("attention.value_length", .size(headSize)),
+        ("rope.dimension_count", .size(headSize)), ("attention.layer_norm_rms_epsilon", .float32(normEpsilon)),
+      ] + own)
+    try rotaryScaling.write(to: &fields, size: headSize, base: rotaryBase)
+    return fields
+  }
+}
