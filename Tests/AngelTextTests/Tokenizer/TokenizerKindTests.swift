@@ -8,7 +8,7 @@ struct TokenizerKindTests {
   /// Small files with every kind of field, one a kind of model.
   static let files: [String] = [
     #"""
-    {"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true},{"id":9,"content":"[I]"}],
+    {"added_tokens":[{"id":0,"content":"<unk>","special":true},{"id":1,"content":"<s>","special":true},{"id":9,"content":"[I]","normalized":false}],
     "normalizer":{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"},
     {"type":"Replace","pattern":{"Regex":" {2,}"},"content":" "},{"type":"Strip","strip_left":true,"strip_right":true}]},
     "pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":false},
@@ -76,8 +76,8 @@ struct TokenizerKindTests {
   func longTexts(_ name: String) throws {
     let tokenizer = try TokenizerGoldens.tokenizer(name)
     for text in ["a", "ab", "水", "\u{1F600}", " ", "▁"] {
-      let tokens = try tokenizer.encode(String(repeating: text, count: 60_000))
-      #expect(!tokens.isEmpty && tokens.count <= 60_000 * text.utf8.count + 2)
+      let tokens = try tokenizer.encode(String(repeating: text, count: 20_000))
+      #expect(tokens.count <= 20_000 * text.utf8.count + 2)
     }
   }
 
