@@ -20,7 +20,7 @@ struct SentencePieceFile {
 
   /// Reads the model in the file at `path`.
   static func vocabulary(path: String) throws(CheckpointError) -> SentencePieceVocabulary {
-    let file = try MappedFile(path: path)
+    let file = try accessing(try MappedFile(path: path))
     guard file.byteCount <= byteLimit else {
       throw .unsupported(path: path, reason: "it has \(file.byteCount) bytes; \(byteLimit) are the most")
     }
