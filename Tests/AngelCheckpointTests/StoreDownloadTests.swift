@@ -5,7 +5,7 @@ import Testing
 
 @testable import AngelCheckpoint
 
-@Suite("Downloads", .enabled(if: HTTPTransfer.isAvailable, "libcurl is not installed"))
+@Suite("Downloads", .enabled(if: HTTPSession.isAvailable, "libcurl is not installed"))
 struct StoreDownloadTests {
   let folder: TemporaryFolder
   let store: ModelStore
@@ -22,7 +22,7 @@ struct StoreDownloadTests {
   ) throws -> ModelPull.Result {
     var pull = ModelPull(
       store: store, environment: Environment([:]), interruption: interruption, progress: progress)
-    pull.patience = Download.Patience(attempts: attempts, pauseSeconds: 0, connectSeconds: 10, stallSeconds: 10)
+    pull.patience = Patience(attempts: attempts, pauseSeconds: 0, connectSeconds: 10, stallSeconds: 10)
     var request = ModelPull.Request(source: server.address + path)
     request.sha256 = sha256
     return try pull.run(request)

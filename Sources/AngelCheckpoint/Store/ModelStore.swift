@@ -21,9 +21,9 @@ public struct ModelStore: Sendable {
     public let manifest: ModelManifest
     /// The model's folder.
     public let folder: String
-    /// What a loader opens: the one weight file where there is a single GGUF file, else the folder.
+    /// What a loader opens: the weight file, or the first part of it, where there is one GGUF model, else the folder.
     public var path: String {
-      let weights = manifest.files.filter { $0.path.hasSuffix(".gguf") }
+      let weights = manifest.files.filter { $0.path.hasSuffix(".gguf") && (SplitName($0.path)?.number ?? 1) == 1 }
       return weights.count == 1 && !manifest.files.contains { $0.path.hasSuffix(".safetensors") }
         ? folder + "/" + weights[0].path : folder
     }
