@@ -83,8 +83,7 @@ struct HTTPResponseHead: Equatable {
   func wait(now: Int) -> Int? {
     if let retryAfter {
       if let seconds = Self.count(retryAfter) { return seconds }
-      var parts = tm()
-      if strptime(retryAfter, "%a, %d %b %Y %H:%M:%S GMT", &parts) != nil { return max(0, timegm(&parts) - now) }
+      if let moment = Self.seconds(ofDate: retryAfter) { return max(0, moment - now) }
     }
     let parameters = (rateLimit ?? "").split(separator: ";").map { Self.trimmed($0) }
     guard parameters.contains("r=0"), let reset = parameters.first(where: { $0.hasPrefix("t=") }) else { return nil }
@@ -98,6 +97,21 @@ struct HTTPResponseHead: Equatable {
     guard parts.count == 2, let dash = parts[0].firstIndex(of: "-") else { return }
     rangeStart = Self.count(String(parts[0][..<dash]))
     rangeTotal = Self.count(String(parts[1]))
+  }
+
+  /// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the one form of a date that servers may write (RFC 9110, 5.6.7).
+  private static func seconds(ofDate text: String) -> Int? {
+    let words = text.split(separator: " ")
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    guard words.count == 6, words[5] == "GMT", let day = Int32(words[1]),
+      let month = months.firstIndex(of: String(words[2])), let year = Int32(words[3]), (1970...9999).contains(year)
+    else { return nil }
+    let clock = words[4].split(separator: ":").compactMap { Int32($0) }
+    guard clock.count == 3 else { return nil }
+    var parts = tm()
+    (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, Int32(month), day)
+    (parts.tm_hour, parts.tm_min, parts.tm_sec) = (clock[0], clock[1], clock[2])
+    return timegm(&parts)
   }
 
   /// A number that cannot be negative; digits alone, so that no sign and no space slips through.

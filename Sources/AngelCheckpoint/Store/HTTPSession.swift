@@ -4,7 +4,7 @@ import CAngelShims
 /// One request for a file or a document.
 struct HTTPRequest {
   var url: String
-  /// Ask for the head alone.
+  /// Ask for the head alone; a redirect to what the Hub has described (`X-Linked-Etag`) is then not followed.
   var isHeadOnly = false
   /// The bytes wanted, as in a Range header without its unit: `100-` or `100-199`; nil for all.
   var range: String?
@@ -78,7 +78,8 @@ final class HTTPSession {
         throw StoreError.transfer(url: label, reason: "a public server redirects here, into a private network")
       default: throw StoreError.transfer(url: label, reason: result.message)
       }
-      guard (300..<400).contains(exchange.head.status) else {
+      let isDescribed = request.isHeadOnly && exchange.head.hub.linkedTag != nil
+      guard (300..<400).contains(exchange.head.status), !isDescribed else {
         // A body of no bytes never reached the receiver.
         try exchange.beginIfDue()
         return .answered(exchange.head)

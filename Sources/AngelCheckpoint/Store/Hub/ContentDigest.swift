@@ -49,6 +49,6 @@ enum ContentDigest: Hashable, Sendable {
       offset += count
     }
     let sha256 = wide.hexadecimal()
-    return (sha256, narrow.map { .gitBlob($0.hexadecimal()) } ?? .sha256(sha256))
+    return (sha256, (narrow?.hexadecimal()).map { .gitBlob($0) } ?? .sha256(sha256))
   }
 }

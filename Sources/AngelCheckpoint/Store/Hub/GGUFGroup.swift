@@ -29,7 +29,7 @@ struct GGUFGroup: Equatable {
     let (pattern, path) = (pattern.lowercased(), name.lowercased())
     let fileName = FilePath.split(path).name
     if pattern.contains(where: { "*?[".contains($0) }) {
-      return [path, fileName].contains { fnmatch(pattern, $0, 0) == 0 }
+      return fnmatch(pattern, path, 0) == 0 || fnmatch(pattern, fileName, 0) == 0
     }
     if [path, fileName].contains(where: { $0 == pattern || $0 == pattern + ".gguf" }) { return true }
     let (letters, word) = (Array(path.utf8), Array(pattern.utf8))

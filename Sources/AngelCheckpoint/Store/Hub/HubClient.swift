@@ -37,7 +37,8 @@ final class HubClient {
     request.isHeadOnly = true
     let (head, _) = try answer(request) { failure($0, path: file.path) }
     var file = file
-    file.size = head.hub.linkedSize ?? file.size ?? head.size
+    let isLink = (300..<400).contains(head.status)
+    file.size = head.hub.linkedSize ?? file.size ?? (isLink ? nil : head.size)
     file.digest = file.digest ?? head.contentTag.flatMap { ContentDigest(tag: $0) }
     return (file, head.contentTag)
   }
@@ -59,7 +60,7 @@ final class HubClient {
         body += bytes
       }) { try session.send(request, .init(begin: { _ in }, take: $0)) }
       switch outcome {
-      case .answered(let head) where (200..<300).contains(head.status): return (head, body)
+      case .answered(let head) where (200..<400).contains(head.status): return (head, body)
       case .answered(let head):
         guard Attempts.isTransient(head.status) else { throw failure(head) }
         try attempts.pause(after: StoreError.httpStatus(url: label, status: head.status), head: head)
