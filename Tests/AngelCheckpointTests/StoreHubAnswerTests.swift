@@ -29,7 +29,9 @@ struct StoreHubAnswerTests {
     #expect(throws: HubError.noRepository("maker/none", hasToken: false)) { try hub.pull("hf:maker/none") }
     let error = #expect(throws: HubError.self) { try hub.pull("hf:maker/none", variables: ["HF_TOKEN": "t"]) }
     #expect(error?.description.hasSuffix("check the name, and that the token may read it") == true)
-    #expect(throws: HubError.noRevision(repository: "maker/model", revision: "v9")) { try hub.pull("hf:maker/model@v9") }
+    #expect(throws: HubError.noRevision(repository: "maker/model", revision: "v9")) {
+      try hub.pull("hf:maker/model@v9")
+    }
     hub.server.setTrouble { request, _ in
       request.path.hasSuffix("/config.json") ? .status(404, ["X-Error-Code: EntryNotFound"]) : nil
     }
@@ -75,7 +77,8 @@ struct StoreHubAnswerTests {
     let configuration = HubFixture.small("config.json", HubFixture.configuration)
     let pickled = try HubFixture([configuration, HubFixture.large("pytorch_model.bin", [1])])
     let error = #expect(throws: HubError.self) { try pickled.pull() }
-    #expect(error?.description.contains("Python pickles") == true && error?.description.contains("save_pretrained") == true)
+    #expect(
+      error?.description.contains("Python pickles") == true && error?.description.contains("save_pretrained") == true)
     #expect(pickled.server.requests.count == 1)
     for files in [
       [configuration, HubFixture.large("adapter_model.safetensors", [1])], [configuration],
@@ -96,7 +99,8 @@ struct StoreHubAnswerTests {
     "names of models on a hub",
     arguments: [
       ("hf:a/b", "a/b", "main", nil), ("hf://a/b", "a/b", "main", nil), ("hf:a/b@v1", "a/b", "v1", nil),
-      ("hf:A.x/b_c-d@refs/pr/3:Q4_K_M", "A.x/b_c-d", "refs/pr/3", "Q4_K_M"), ("hf:a/b:x@y/*.gguf", "a/b", "main", "x@y/*.gguf"),
+      ("hf:A.x/b_c-d@refs/pr/3:Q4_K_M", "A.x/b_c-d", "refs/pr/3", "Q4_K_M"),
+      ("hf:a/b:x@y/*.gguf", "a/b", "main", "x@y/*.gguf"),
     ])
   func names(source: String, repository: String, revision: String, pattern: String?) throws {
     let reference = try HubReference(source)
@@ -107,14 +111,18 @@ struct StoreHubAnswerTests {
   @Test(
     "what is no name of a model is refused",
     arguments: [
-      "hf:", "hf:a", "hf:a/b/c", "hf:../b", "hf:a/..", "hf:a/.b", "hf:a//b", "hf:/a/b", "hf:a/b@", "hf:a/b:", "hf:a/b@../x",
-      "hf:a/b@x y", "hf:a/b@-x", "hf:a/b@x/", "hf:a b/c", "hf:a/b?x=1", "hf:a/b#c", "hf:a/é", "hf:a/b:c d", "hf:a/b@x\r\ny",
+      "hf:", "hf:a", "hf:a/b/c", "hf:../b", "hf:a/..", "hf:a/.b", "hf:a//b", "hf:/a/b", "hf:a/b@", "hf:a/b:",
+      "hf:a/b@../x",
+      "hf:a/b@x y", "hf:a/b@-x", "hf:a/b@x/", "hf:a b/c", "hf:a/b?x=1", "hf:a/b#c", "hf:a/é", "hf:a/b:c d",
+      "hf:a/b@x\r\ny",
     ])
   func badNames(source: String) {
     #expect(throws: HubError.self) { try HubReference(source) }
   }
 
-  @Test("an endpoint is an http or https address", arguments: ["ftp://x", "x", "file:///x", "https://", "https://h?x", "http://a b"])
+  @Test(
+    "an endpoint is an http or https address",
+    arguments: ["ftp://x", "x", "file:///x", "https://", "https://h?x", "http://a b"])
   func endpoint(address: String) {
     #expect(throws: HubError.self) { try HubSettings(Environment(["HF_ENDPOINT": address, "HOME": "/nonexistent"])) }
   }
@@ -122,7 +130,11 @@ struct StoreHubAnswerTests {
   @Test("the public hub is asked unless the environment names another")
   func publicEndpoint() throws {
     let settings = try HubSettings(Environment(["HOME": "/nonexistent"]))
-    #expect(settings.url(ofModel: "a/b", revision: "refs/pr/1") == "https://huggingface.co/api/models/a/b/revision/refs%2Fpr%2F1?blobs=true")
-    #expect(settings.url(ofFile: "x y/ü.gguf", in: "a/b", commit: "c") == "https://huggingface.co/a/b/resolve/c/x%20y/%C3%BC.gguf")
+    #expect(
+      settings.url(ofModel: "a/b", revision: "refs/pr/1")
+        == "https://huggingface.co/api/models/a/b/revision/refs%2Fpr%2F1?blobs=true")
+    #expect(
+      settings.url(ofFile: "x y/ü.gguf", in: "a/b", commit: "c")
+        == "https://huggingface.co/a/b/resolve/c/x%20y/%C3%BC.gguf")
   }
 }

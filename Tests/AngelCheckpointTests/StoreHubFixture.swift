@@ -56,7 +56,8 @@ struct HubFixture {
   @discardableResult
   func pull(
     _ source: String = "hf:maker/model", variables: [String: String] = [:], connections: Int = 4, attempts: Int = 5,
-    interruption: Interruption = Interruption(), log: Log = .silent, _ change: (inout ModelPull.Request) -> Void = { _ in }
+    interruption: Interruption = Interruption(), log: Log = .silent,
+    _ change: (inout ModelPull.Request) -> Void = { _ in }
   ) throws -> ModelPull.Result {
     let environment = Environment(
       ["HF_ENDPOINT": server.address, "HOME": folder("user")].merging(variables) { $1 })
@@ -67,8 +68,9 @@ struct HubFixture {
       waits.add(seconds)
       try check()
     }
-    pull.transfers = .init(connections: connections, pieceSize: Self.pieceSize)
+    pull.pieceSize = Self.pieceSize
     var request = ModelPull.Request(source: source)
+    request.connections = connections
     change(&request)
     return try pull.run(request)
   }

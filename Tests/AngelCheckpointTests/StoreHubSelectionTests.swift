@@ -14,11 +14,13 @@ struct StoreHubSelectionTests {
   func safetensors() throws {
     let wanted = [
       "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-      "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "1_Pooling/config.json", "model.safetensors",
+      "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "1_Pooling/config.json",
+      "model.safetensors",
     ]
     let others = [
       "README.md", ".gitattributes", "pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "onnx/model.onnx",
-      "consolidated.safetensors", "consolidated.00.pth", "model.ckpt", "training_args.bin", "original/model.safetensors",
+      "consolidated.safetensors", "consolidated.00.pth", "model.ckpt", "training_args.bin",
+      "original/model.safetensors",
       "onnx/config.json", "openvino_model.bin", "optimizer.pt", "rust_model.ot",
     ]
     #expect(try select(others + wanted) == wanted)
@@ -37,7 +39,8 @@ struct StoreHubSelectionTests {
     arguments: [
       ("Q4_K_M", ["m.Q4_K_M.gguf"]), ("q4_k_m", ["m.Q4_K_M.gguf"]), ("Q4_K", nil), ("Q4_K_S", ["m.Q4_K_S.gguf"]),
       ("UD-Q2_K_XL", ["m-UD-Q2_K_XL.gguf"]), ("Q2_K_XL", ["m-UD-Q2_K_XL.gguf"]), ("m.Q4_K_S", ["m.Q4_K_S.gguf"]),
-      ("BF16", ["BF16/m-00001-of-00002.gguf", "BF16/m-00002-of-00002.gguf"]), ("*Q4*", nil), ("*k_s.gguf", ["m.Q4_K_S.gguf"]),
+      ("BF16", ["BF16/m-00001-of-00002.gguf", "BF16/m-00002-of-00002.gguf"]), ("*Q4*", nil),
+      ("*k_s.gguf", ["m.Q4_K_S.gguf"]),
       ("F16", nil), ("Q8_0", nil), ("[", nil),
     ])
   func quantization(pattern: String, expected: [String]?) throws {

@@ -30,7 +30,8 @@ struct StoreHubTests {
     #expect(ModelManifest(json: try JSONValue(parsing: manifest.json.encoded())) == manifest)
   }
 
-  @Test("a large file is fetched in pieces that cover it once, whatever the number of connections", arguments: [1, 3, 16])
+  @Test(
+    "a large file is fetched in pieces that cover it once, whatever the number of connections", arguments: [1, 3, 16])
   func pieces(connections: Int) throws {
     let hub = try HubFixture()
     try hub.pull(connections: connections)
@@ -60,7 +61,9 @@ struct StoreHubTests {
     let model = try hub.pull("hf:maker/model@refs/pr/7") { $0.name = "seven" }.model
     #expect(model.manifest.revision == "refs/pr/7" && model.manifest.source == "hf:maker/model@refs/pr/7")
     #expect(hub.server.requests.contains { $0.path == "/api/models/maker/model/revision/refs%2Fpr%2F7" })
-    #expect(throws: HubError.noRevision(repository: "maker/model", revision: "v2")) { try hub.pull("hf:maker/model@v2") }
+    #expect(throws: HubError.noRevision(repository: "maker/model", revision: "v2")) {
+      try hub.pull("hf:maker/model@v2")
+    }
     #expect(try hub.pull("hf:maker/model@0123456789abcdef0123456789abcdef01234567").wasPresent == false)
   }
 
@@ -118,13 +121,16 @@ struct StoreHubTests {
   func renamed() throws {
     let hub = try HubFixture { $0.token = "hf_secret" }
     hub.server.setTrouble { request, _ in
-      request.path.hasPrefix("/api/models/old/") ? .redirects(to: "/api/models/maker/model/revision/main?blobs=true") : nil
+      request.path.hasPrefix("/api/models/old/")
+        ? .redirects(to: "/api/models/maker/model/revision/main?blobs=true") : nil
     }
     // The files of the old name are not there, but its list is.
     #expect(throws: HubError.noRepository("old/name", hasToken: true)) {
       try hub.pull("hf:old/name", variables: ["HF_TOKEN": "hf_secret"])
     }
-    #expect(hub.server.requests.filter { $0.path.hasPrefix("/api/models/maker") }.map(\.authorization) == ["Bearer hf_secret"])
+    #expect(
+      hub.server.requests.filter { $0.path.hasPrefix("/api/models/maker") }.map(\.authorization) == ["Bearer hf_secret"]
+    )
   }
 
   @Test("the token's file is found as the hub's own tools find it")
@@ -172,7 +178,7 @@ struct StoreHubTests {
     var pull = ModelPull(
       store: hub.store, environment: Environment(["HF_ENDPOINT": hub.server.address]), interruption: Interruption(),
       progress: reporter)
-    pull.transfers = .init(connections: 3, pieceSize: HubFixture.pieceSize)
+    pull.pieceSize = HubFixture.pieceSize
     _ = try pull.run(.init(source: "hf:maker/model"))
     let last = try JSONValue(parsing: try #require(lines.withLock { $0.last }))
     let total = HubFixture.weights.count + HubFixture.configuration.count + 2
@@ -187,7 +193,8 @@ struct StoreHubTests {
     let pull = ModelPull(store: hub.store, environment: environment, interruption: Interruption())
     let settings = try HubSettings(environment)
     let client = try HubClient(settings, reference, patience: Patience(), interruption: Interruption())
-    let first = try HubFetch(pull, settings, reference, client, commit: String(repeating: "0", count: 40))
+    let first = try HubFetch(
+      pull, settings, reference, client, commit: String(repeating: "0", count: 40), connections: 1)
     let error = #expect(throws: StoreError.self) { try hub.pull() }
     #expect(error?.description.contains("another process is using") == true)
     withExtendedLifetime(first) {}

@@ -45,7 +45,9 @@ struct StoreHubTroubleTests {
 
   @Test("429 and 503 are waited for as the server asks", arguments: [429, 503])
   func busyServer(status: Int) throws {
-    onFiles { $0 == 1 ? .status(status, ["Retry-After: 7"]) : $0 == 2 ? .status(status, ["RateLimit: \"api\";r=0;t=55"]) : nil }
+    onFiles {
+      $0 == 1 ? .status(status, ["Retry-After: 7"]) : $0 == 2 ? .status(status, ["RateLimit: \"api\";r=0;t=55"]) : nil
+    }
     try hub.pull(connections: 1)
     #expect(try isStored)
     let waits = hub.waits.seconds
@@ -107,7 +109,8 @@ struct StoreHubTroubleTests {
     #expect(hub.server.bytesSent(of: "model.safetensors") == 2 * size)
   }
 
-  @Test("a digest that is wrong twice is an error that leaves nothing", arguments: ["model.safetensors", "config.json"])
+  @Test(
+    "a digest that is wrong twice is an error that leaves nothing", arguments: ["model.safetensors", "config.json"])
   func wrongTwice(name: String) throws {
     let bytes = name == "config.json" ? HubFixture.configuration : HubFixture.weights
     let digest = name == "config.json" ? HubFixture.small(name, bytes).digest : HubFixture.large(name, bytes).digest

@@ -41,9 +41,12 @@ final class HTTPSession {
   }
 
   static var isAvailable: Bool { angel_curl_available() != 0 }
+
+  /// Whether a numeric address is not for the public: loopback, link-local, private, multicast, reserved.
+  static func isPrivate(address: String) -> Bool { angel_curl_is_private(address) != 0 }
   private static let redirectLimit = 10
 
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
   private let interruption: Interruption
   private let patience: Patience
 
@@ -101,7 +104,8 @@ final class HTTPSession {
       url: ModelPull.withoutCredentials(request.url), reason: "it redirects more than \(Self.redirectLimit) times")
   }
 
-  private static func check(redirect target: String, from source: String) throws(StoreError) {
+  /// Refuses addresses that no redirect may lead to.
+  static func check(redirect target: String, from source: String) throws(StoreError) {
     let (scheme, label) = (ModelPull.scheme(of: target), ModelPull.withoutCredentials(source))
     guard scheme == "https" || scheme == "http" else {
       throw .transfer(url: label, reason: "it redirects to an address that is neither http nor https")

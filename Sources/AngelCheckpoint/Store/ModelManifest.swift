@@ -64,10 +64,16 @@ public struct ModelManifest: Sendable, Equatable {
     files = []
     for entry in entries {
       guard let path = entry["path"]?.string, let size = entry["size"]?.integer, size >= 0,
-        !path.hasPrefix("/"), !path.split(separator: "/").contains("..")
+        Self.staysInside(path), path != Self.fileName
       else { return nil }
       files.append(File(path: path, size: size, sha256: entry["sha256"]?.string ?? ""))
     }
+  }
+
+  /// Whether a relative path leads to a place below the folder that it starts from.
+  static func staysInside(_ path: String) -> Bool {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    return !path.utf8.contains(0) && !parts.contains { $0.isEmpty || $0 == "." || $0 == ".." }
   }
 
   private static func now() -> String {

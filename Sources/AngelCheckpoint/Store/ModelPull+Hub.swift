@@ -21,7 +21,8 @@ extension ModelPull {
     let weights = selection.weights[0].path
     let name = request.name ?? Self.name(for: selection.settings.isEmpty ? weights : reference.shortName)
     if try present(name, request) != nil { throw StoreError.alreadyStored(name) }
-    let fetch = try HubFetch(self, settings, reference, client, commit: model.commit)
+    let fetch = try HubFetch(
+      self, settings, reference, client, commit: model.commit, connections: request.connections)
     if let index = selection.index {
       let (part, _) = try fetch.files([index], label: name)[0]
       try selection.keepShards(try Self.shards(in: part, of: reference), repository: reference.repository)

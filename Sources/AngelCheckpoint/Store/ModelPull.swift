@@ -11,7 +11,8 @@ public struct ModelPull: Sendable {
   let progress: ProgressReporter
   let log: Log
   var patience = Patience()
-  var transfers = ParallelDownload.Options()
+  /// Larger files of a hub are fetched in pieces of this many bytes.
+  var pieceSize = 64 << 20
 
   public init(
     store: ModelStore, environment: Environment, interruption: Interruption, progress: ProgressReporter = .silent,
@@ -36,6 +37,8 @@ public struct ModelPull: Sendable {
     public var sha256: String?
     /// Keep a symbolic link to a local model instead of a copy.
     public var links = false
+    /// How many requests a hub gets at a time.
+    public var connections = 8
     /// Replace a model that is there already.
     public var replaces = false
 

@@ -7,6 +7,7 @@ final class HubFetch {
   private let reference: HubReference
   private let client: HubClient
   private let commit: String
+  private let connections: Int
   private let folder: String
   /// Held as long as this object lives: two pulls of one model would write over each other.
   private let lock: OpenFile
@@ -18,13 +19,15 @@ final class HubFetch {
   private static let settingLimit = 512 << 20
 
   init(
-    _ pull: ModelPull, _ settings: HubSettings, _ reference: HubReference, _ client: HubClient, commit: String
+    _ pull: ModelPull, _ settings: HubSettings, _ reference: HubReference, _ client: HubClient, commit: String,
+    connections: Int
   ) throws(StoreError) {
     self.pull = pull
     self.settings = settings
     self.reference = reference
     self.client = client
     self.commit = commit
+    self.connections = connections
     let key = SHA256.hexadecimal(of: (settings.endpoint + "\n" + reference.repository).utf8)
     folder = pull.store.downloadsFolder + "/hub-" + key.prefix(24)
     try FileOperations.makeFolder(folder)
@@ -59,8 +62,8 @@ final class HubFetch {
     }
     let display = pull.progress.start(label, total: total, from: total - missing)
     defer { display.abandon() }
-    var options = pull.transfers
-    options.authorization = HubClient.authorization(settings)
+    let options = ParallelDownload.Options(
+      connections: connections, pieceSize: pull.pieceSize, authorization: HubClient.authorization(settings))
     let (settings, repository, revision) = (settings, reference.repository, reference.revision)
     let download = ParallelDownload(
       items, options, patience: pull.patience, interruption: pull.interruption, progress: display, log: pull.log
@@ -87,7 +90,7 @@ final class HubFetch {
     if file.digest == nil { pull.log.warning("the hub gives no digest of '\(file.path)': only its length is checked") }
     let path = folder + "/" + SHA256.hexadecimal(of: file.path.utf8).prefix(24) + ".part"
     let part = try PartFile(
-      path, identity: file.digest?.text ?? tag ?? commit, size: size, pieceSize: pull.transfers.pieceSize)
+      path, identity: file.digest?.text ?? tag ?? commit, size: size, pieceSize: pull.pieceSize)
     let entry = (part: part, digest: file.digest, tag: tag)
     parts[file.path] = entry
     return entry

@@ -68,7 +68,7 @@ struct HubFile: Equatable {
     if path.utf8.count > 1000 || parts.count > 8 || parts.contains(where: { $0.utf8.count > 250 }) {
       return "its path is too long"
     }
-    if parts.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) { return "its path leads out of the model" }
+    guard ModelManifest.staysInside(path) else { return "its path leads out of the model" }
     if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0 == "\\" || $0 == ":" }) {
       return "its path has characters that no path should have"
     }

@@ -44,8 +44,9 @@ struct HubReference: Equatable {
     return parts.count == 2 && text.utf8.count <= 200
       && parts.allSatisfy { part in
         part.unicodeScalars.allSatisfy {
-          ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0) || "-_.".unicodeScalars
-            .contains($0)
+          ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0)
+            || "-_.".unicodeScalars
+              .contains($0)
         } && !part.isEmpty && !part.hasPrefix(".") && !part.contains("..")
       }
   }

@@ -19,9 +19,9 @@ final class ParallelDownload: Sendable {
 
   struct Options: Sendable {
     /// Requests at a time.
-    var connections = 8
+    var connections: Int
     /// Larger files are fetched in pieces of this many bytes.
-    var pieceSize = 64 << 20
+    var pieceSize: Int
     var authorization: String?
   }
 

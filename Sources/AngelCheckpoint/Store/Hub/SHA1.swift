@@ -42,7 +42,9 @@ struct SHA1 {
 
   private mutating func process(_ block: UnsafeRawBufferPointer) {
     schedule.withUnsafeMutableBufferPointer { w in
-      for index in 0..<16 { w[index] = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)) }
+      for index in 0..<16 {
+        w[index] = UInt32(bigEndian: block.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+      }
       for index in 16..<80 {
         let mixed = w[index - 3] ^ w[index - 8] ^ w[index - 14] ^ w[index - 16]
         w[index] = mixed << 1 | mixed >> 31
