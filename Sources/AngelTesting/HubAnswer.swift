@@ -20,11 +20,14 @@ struct HubAnswer {
     self.connection = connection
     self.filesAddress = filesAddress
     self.ledger = ledger
-    let parts = head.path.split(separator: "?", maxSplits: 1)
+    // A proxy gets the whole address; this one has all hosts' files itself.
+    let isProxied = head.path.hasPrefix("http://")
+    let target = isProxied ? head.path.dropFirst("http://".count).drop { $0 != "/" } : head.path[...]
+    let parts = target.split(separator: "?", maxSplits: 1)
     query = parts.count > 1 ? String(parts[1]) : ""
     let request = HubServer.Request(
       host: host, method: head.method, path: parts.first.map(String.init) ?? "/", range: head["range"],
-      authorization: head["authorization"])
+      authorization: head["authorization"], isProxied: isProxied)
     self.request = request
     (index, model, trouble) = ledger.state.withLock { state in
       state.requests.append(request)
@@ -67,10 +70,11 @@ struct HubAnswer {
     let files = model.files.map { file -> JSONValue in
       var object = JSONObject([("rfilename", .string(file.path))])
       guard model.tellsBlobs, query == "blobs=true" else { return .object(object) }
-      object["size"] = .integer(file.bytes.count)
+      let size = file.announcedSize ?? file.bytes.count
+      object["size"] = .integer(size)
       object["blobId"] = .string(file.isLarge ? String(repeating: "e", count: 40) : file.digest)
       if file.isLarge {
-        object["lfs"] = ["sha256": .string(file.digest), "size": .integer(file.bytes.count), "pointerSize": 135]
+        object["lfs"] = ["sha256": .string(file.digest), "size": .integer(size), "pointerSize": 135]
       }
       return .object(object)
     }
@@ -104,7 +108,7 @@ struct HubAnswer {
     head(
       302,
       [
-        commitLine, "X-Linked-Etag: \"\(tag(of: file))\"", "X-Linked-Size: \(file.bytes.count)",
+        commitLine, "X-Linked-Etag: \"\(tag(of: file))\"", "X-Linked-Size: \(file.announcedSize ?? file.bytes.count)",
         "Location: \(filesAddress)/blobs/\(file.digest)?signature=secret",
       ], length: 0)
   }

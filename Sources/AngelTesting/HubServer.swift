@@ -10,6 +10,8 @@ public final class HubServer: Sendable {
     public var bytes: [UInt8]
     /// The digest that the hub announces: SHA-256 for a large file, git's blob digest for a small one.
     public var digest: String
+    /// The size that the hub announces, where it is not the true one.
+    public var announcedSize: Int?
     /// Whether it lies on the other host.
     public var isLarge: Bool { digest.utf8.count == 64 }
 
@@ -45,6 +47,8 @@ public final class HubServer: Sendable {
     public let path: String
     public let range: String?
     public let authorization: String?
+    /// Whether the request is one to a proxy, for another host.
+    public let isProxied: Bool
     /// Bytes of the body that were sent.
     public internal(set) var sent = 0
   }

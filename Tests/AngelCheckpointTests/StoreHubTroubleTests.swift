@@ -193,6 +193,23 @@ struct StoreHubTroubleTests {
     #expect(hub.leftovers.isEmpty)
   }
 
+  @Test("a model that is larger than the disk is refused before anything is written", arguments: [true, false])
+  func largerThanDisk(tellsBlobs: Bool) throws {
+    hub.server.change { model in
+      model.tellsBlobs = tellsBlobs
+      model.files[3].announcedSize = 1 << 49
+    }
+    let error = #expect(throws: StoreError.self) { try hub.pull() }
+    #expect(error?.description.hasPrefix("not enough disk space at '\(hub.folder("home"))': ") == true)
+    #expect(hub.leftovers.isEmpty)
+    hub.server.change { model in
+      model.files = (1...9).map { HubFixture.gguf("m-0000\($0)-of-00009.gguf") }
+      for index in model.files.indices { model.files[index].announcedSize = Int.max / 5 }
+    }
+    #expect(throws: HubError.self) { try hub.pull() }
+    #expect(hub.leftovers.isEmpty)
+  }
+
   @Test("an interrupted pull keeps what has arrived, and the next one fetches only the rest")
   func interrupted() throws {
     let interruption = Interruption()

@@ -53,6 +53,18 @@ struct HubPullTests {
     #expect(try program.run(["pull", "hf:maker"]).errors.contains("hf:organisation/name[@revision][:pattern]"))
   }
 
+  @Test("proxies are used as curl does: http_proxy, and no_proxy for what needs none")
+  func proxy() throws {
+    let hub = try HubServer(.init([file("m.gguf", Array("GGUF".utf8) + [UInt8](repeating: 1, count: 5000))]))
+    var status: Int32 = 0
+    // A host that does not exist: only the proxy is asked.
+    let variables = ["HF_ENDPOINT=http://hub.invalid", "http_proxy=\(hub.address)", "no_proxy=127.0.0.1"]
+    waitpid(try start(["pull", "hf:maker/model"], variables), &status, 0)
+    #expect(status == 0)
+    #expect(hub.requests.map(\.isProxied) == [true, true, false])
+    #expect(hub.requests.map(\.host) == [.hub, .hub, .files])
+  }
+
   // MARK: kill -9
 
   @Test("after kill -9 in the middle of three files, only the bytes that had not arrived are fetched")
@@ -69,7 +81,7 @@ struct HubPullTests {
       request.host == .files
         ? stops[String(request.path.split(separator: "/").last ?? "")].map { .stalls(after: $0) } : nil
     }
-    let child = try start(["pull", "hf:maker/model", "--name", "m"], hub)
+    let child = try start(["pull", "hf:maker/model", "--name", "m"], ["HF_ENDPOINT=\(hub.address)"])
     let expected = stops.values.sorted()
     waitUntil(child) { journals().sorted().suffix(3) == expected[...] }
     #expect(journals().sorted().suffix(3) == expected[...])
@@ -81,7 +93,7 @@ struct HubPullTests {
 
     let before = hub.requests.count
     hub.setTrouble { _, _ in nil }
-    waitpid(try start(["pull", "hf:maker/model", "--name", "m"], hub), &status, 0)
+    waitpid(try start(["pull", "hf:maker/model", "--name", "m"], ["HF_ENDPOINT=\(hub.address)"]), &status, 0)
     #expect(status == 0)
     for shard in shards {
       #expect(try TemporaryFolder.read(folder("home/models/m/" + shard.path)) == shard.bytes)
@@ -114,12 +126,12 @@ struct HubPullTests {
   }
 
   /// Starts the program itself, built beside the tests.
-  private func start(_ words: [String], _ hub: HubServer) throws -> pid_t {
+  private func start(_ words: [String], _ variables: [String]) throws -> pid_t {
     var buffer = [CChar](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
     let tests = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     let path = String(tests.prefix(upTo: tests.lastIndex(of: "/") ?? tests.startIndex)) + "/angel"
-    let entries = ["HF_ENDPOINT=\(hub.address)", "ANGEL_HOME=\(folder("home"))", "HOME=\(folder("user"))"]
+    let entries = variables + ["ANGEL_HOME=\(folder("home"))", "HOME=\(folder("user"))"]
     var arguments = ([path] + words).map { strdup($0) } + [nil]
     var environment = entries.map { strdup($0) } + [nil]
     defer { for text in arguments + environment { free(text) } }

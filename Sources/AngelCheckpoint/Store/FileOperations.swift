@@ -161,6 +161,12 @@ enum FileOperations {
     throw .notEnoughSpace(needed: wanted, free: free, path: path)
   }
 
+  /// The bytes of the disk that a file takes, which holes in it do not; 0 when there is none.
+  static func allocatedBytes(_ path: String) -> Int {
+    var status = stat()
+    return lstat(path, &status) == 0 ? Int(status.st_blocks) * 512 : 0
+  }
+
   /// The sum of the sizes of all files below `folder`, 0 when it cannot be read.
   static func bytesBelow(_ folder: String) -> Int {
     guard let names = try? names(in: folder) else { return 0 }
