@@ -40,6 +40,7 @@ public final class HubServer: Sendable {
 
   /// A request as it came in, and what was sent for it.
   public struct Request: Sendable, Equatable {
+    /// Which of the two ports it came to.
     public enum Host: Sendable { case hub, files }
     public let host: Host
     public let method: String

@@ -27,6 +27,8 @@ public final class LoopbackServer: Sendable {
     /// Announces so many bytes, whatever the body has.
     case claims(length: Int)
     case status(Int)
+    /// Another status so many times, then answers properly.
+    case refuses(Int, times: Int)
     case redirects(to: String)
   }
 
@@ -80,6 +82,9 @@ public final class LoopbackServer: Sendable {
       if case .cuts(let after, let times)? = route?.conduct {
         state.routes[request.path]?.conduct = times > 1 ? .cuts(after: after, times: times - 1) : .proper
       }
+      if case .refuses(let status, let times)? = route?.conduct {
+        state.routes[request.path]?.conduct = times > 1 ? .refuses(status, times: times - 1) : .proper
+      }
       return route
     }
     guard let route else { return connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone") }
@@ -95,7 +100,7 @@ public final class LoopbackServer: Sendable {
     }
     let tag = route.entityTag.map { "ETag: \($0)\r\n" } ?? ""
     switch route.conduct {
-    case .status(let status):
+    case .status(let status), .refuses(let status, _):
       return connection.send("HTTP/1.1 \(status) Trouble\r\nContent-Length: 7\r\n\r\ntrouble")
     case .redirects(let path):
       return connection.send("HTTP/1.1 302 Found\r\nLocation: \(path)\r\nContent-Length: 5\r\n\r\nmoved")

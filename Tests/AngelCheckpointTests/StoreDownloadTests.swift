@@ -113,6 +113,17 @@ struct StoreDownloadTests {
     #expect(isEmpty())
   }
 
+  @Test("a busy server is asked again, a bounded number of times", arguments: [429, 500, 503])
+  func busy(code: Int) throws {
+    let server = try LoopbackServer(["/m.gguf": .init(body, conduct: .refuses(code, times: 3))])
+    #expect(try TemporaryFolder.read(try pull(server, attempts: 4).model.path) == body)
+    #expect(server.requests.count == 4)
+    server.setRoute("/n.gguf", .init(body, conduct: .refuses(code, times: 3)))
+    #expect(throws: StoreError.httpStatus(url: server.address + "/n.gguf", status: code)) {
+      try pull(server, path: "/n.gguf", attempts: 3)
+    }
+  }
+
   @Test("redirects are followed, endless ones are not")
   func redirect() throws {
     let server = try LoopbackServer([

@@ -56,6 +56,7 @@ struct HubFixture {
   @discardableResult
   func pull(
     _ source: String = "hf:maker/model", variables: [String: String] = [:], connections: Int = 4, attempts: Int = 5,
+    stallSeconds: Int = 60,
     interruption: Interruption = Interruption(), log: Log = .silent,
     _ change: (inout ModelPull.Request) -> Void = { _ in }
   ) throws -> ModelPull.Result {
@@ -63,7 +64,7 @@ struct HubFixture {
       ["HF_ENDPOINT": server.address, "HOME": folder("user")].merging(variables) { $1 })
     var pull = ModelPull(store: store, environment: environment, interruption: interruption, log: log)
     let waits = waits
-    pull.patience = Patience(attempts: attempts, pauseSeconds: 1, connectSeconds: 10, stallSeconds: 60) {
+    pull.patience = Patience(attempts: attempts, pauseSeconds: 1, connectSeconds: 10, stallSeconds: stallSeconds) {
       seconds, check in
       waits.add(seconds)
       try check()

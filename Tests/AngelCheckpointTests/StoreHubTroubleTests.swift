@@ -29,6 +29,17 @@ struct StoreHubTroubleTests {
     #expect(hub.server.bytesSent(of: "model.safetensors") == size)
   }
 
+  @Test("a connection that falls silent is cut and taken up where it stopped")
+  func silent() throws {
+    onFiles { $0 == 2 ? .stalls(after: 4321) : nil }
+    try hub.pull(connections: 1, stallSeconds: 1)
+    #expect(try isStored)
+    #expect(
+      hub.server.requests.contains {
+        $0.range == "bytes=\(HubFixture.pieceSize + 4321)-\(2 * HubFixture.pieceSize - 1)"
+      })
+  }
+
   @Test("a connection that brings nothing is tried a bounded number of times, with longer pauses")
   func hopeless() throws {
     onFiles { _ in .cuts(after: 0) }
