@@ -1,3 +1,4 @@
+import AngelCore
 import Glibc
 
 /// A GGUF model on a hub: one file, or all parts of a split one.
