@@ -10,6 +10,7 @@ final class HTTPExchange {
   private let interruption: Interruption
   private var hasBegun = false
   private var headBytes = 0
+  private var label = ""
   private let earlier: HTTPResponseHead.HubHeaders
   private let isAtOrigin: Bool
   /// A head above this size is no file server's.
@@ -28,6 +29,7 @@ final class HTTPExchange {
   func run(
     _ request: HTTPRequest, on handle: OpaquePointer, _ patience: Patience, publicOnly: Bool
   ) -> (outcome: angel_curl_outcome, message: String, isPrivate: Bool) {
+    label = ModelPull.withoutCredentials(request.url)
     var transfer = angel_curl_transfer()
     transfer.head_only = request.isHeadOnly ? 1 : 0
     transfer.low_speed_bytes = 1000
@@ -78,7 +80,7 @@ final class HTTPExchange {
   private func take(line: UnsafeRawBufferPointer) -> Int32 {
     headBytes += line.count
     guard headBytes <= Self.headLimit else {
-      failure = StoreError.transfer(url: "server", reason: "its answer has a head of more than \(Self.headLimit) bytes")
+      failure = StoreError.transfer(url: label, reason: "its answer has a head of more than \(Self.headLimit) bytes")
       return 1
     }
     head.take(String(decoding: line, as: UTF8.self))
