@@ -56,6 +56,27 @@ public struct Environment: Sendable {
   /// The Gemma 3 270M Q4_K_M file, likewise (`$ANGEL_GEMMA3`).
   public var gemma3Path: String? { nonEmpty("ANGEL_GEMMA3") }
 
+  /// The address of the model hub or a mirror of it: `$HF_ENDPOINT`, nil for the public one.
+  public var hubEndpoint: String? { nonEmpty("HF_ENDPOINT") }
+
+  /// The user's token for the hub: `$HF_TOKEN`, or the variable's older name.
+  public var hubToken: String? { nonEmpty("HF_TOKEN") ?? nonEmpty("HUGGING_FACE_HUB_TOKEN") }
+
+  /// The file that may hold the token: `$HF_TOKEN_PATH`, else `token` in `$HF_HOME`, which is `huggingface` in
+  /// `$XDG_CACHE_HOME`, else in `~/.cache`; nil without any.
+  public var hubTokenPath: String? {
+    if let path = nonEmpty("HF_TOKEN_PATH") { return path }
+    if let home = nonEmpty("HF_HOME") { return home + "/token" }
+    if let cache = nonEmpty("XDG_CACHE_HOME") { return cache + "/huggingface/token" }
+    return homeDirectory.map { $0 + "/.cache/huggingface/token" }
+  }
+
+  /// Whether the hub must not be asked: `$HF_HUB_OFFLINE`, else `$TRANSFORMERS_OFFLINE`, is 1, on, yes or true.
+  public var hubIsOffline: Bool {
+    let value = nonEmpty("HF_HUB_OFFLINE") ?? nonEmpty("TRANSFORMERS_OFFLINE") ?? ""
+    return ["1", "ON", "YES", "TRUE"].contains(value.uppercased())
+  }
+
   /// `NAME=value` lines for a child process: these variables with `additions` over them.
   public func childEntries(adding additions: [String: String]) -> [String] {
     variables.merging(additions) { $1 }.map { "\($0)=\($1)" }.sorted()

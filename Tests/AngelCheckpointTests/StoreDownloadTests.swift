@@ -5,7 +5,7 @@ import Testing
 
 @testable import AngelCheckpoint
 
-@Suite("Downloads", .enabled(if: HTTPTransfer.isAvailable, "libcurl is not installed"))
+@Suite("Downloads", .enabled(if: HTTPSession.isAvailable, "libcurl is not installed"))
 struct StoreDownloadTests {
   let folder: TemporaryFolder
   let store: ModelStore
@@ -22,7 +22,7 @@ struct StoreDownloadTests {
   ) throws -> ModelPull.Result {
     var pull = ModelPull(
       store: store, environment: Environment([:]), interruption: interruption, progress: progress)
-    pull.patience = Download.Patience(attempts: attempts, pauseSeconds: 0, connectSeconds: 10, stallSeconds: 10)
+    pull.patience = Patience(attempts: attempts, pauseSeconds: 0, connectSeconds: 10, stallSeconds: 10)
     var request = ModelPull.Request(source: server.address + path)
     request.sha256 = sha256
     return try pull.run(request)
@@ -111,6 +111,17 @@ struct StoreDownloadTests {
     let server = try LoopbackServer(["/m.gguf": .init([], conduct: .status(code))])
     #expect(throws: StoreError.httpStatus(url: server.address + "/m.gguf", status: code)) { try pull(server) }
     #expect(isEmpty())
+  }
+
+  @Test("a busy server is asked again, a bounded number of times", arguments: [429, 500, 503])
+  func busy(code: Int) throws {
+    let server = try LoopbackServer(["/m.gguf": .init(body, conduct: .refuses(code, times: 3))])
+    #expect(try TemporaryFolder.read(try pull(server, attempts: 4).model.path) == body)
+    #expect(server.requests.count == 4)
+    server.setRoute("/n.gguf", .init(body, conduct: .refuses(code, times: 3)))
+    #expect(throws: StoreError.httpStatus(url: server.address + "/n.gguf", status: code)) {
+      try pull(server, path: "/n.gguf", attempts: 3)
+    }
   }
 
   @Test("redirects are followed, endless ones are not")

@@ -91,7 +91,7 @@ struct StoreTests {
   func notAModel() throws {
     let sources = [
       try folder.write(Array("<html>".utf8), to: "x.gguf"), try folder.write([1], to: "x.txt"),
-      try folder.write([], to: "empty/readme.md").replacingSuffix("/readme.md", ""), folder("none"), "hf:a/b",
+      try folder.write([], to: "empty/readme.md").replacingSuffix("/readme.md", ""), folder("none"),
       "ftp://x/y.gguf", "smollm", "https://host/", "file://relative.gguf",
     ]
     for source in sources { #expect(throws: StoreError.self) { try pull(source) } }

@@ -5,16 +5,6 @@ import AngelCore
 /// Beside the part lies a small JSON file with the server's validator (ETag or date): a part is continued only when the
 /// server confirms that the file is still the same (RFC 9110, 13.1.5 If-Range).
 final class Download {
-  /// How patient a download is.
-  struct Patience: Sendable {
-    /// Attempts in a row that bring nothing before it is given up.
-    var attempts = 3
-    var pauseSeconds = 1.0
-    var connectSeconds = 30
-    /// A connection that brings less than 1 kB a second for so long is cut.
-    var stallSeconds = 60
-  }
-
   let url: String
   /// The URL as messages show it: without what may be secret.
   let label: String
@@ -48,8 +38,8 @@ final class Download {
 
   /// Fetches what is missing. Throws `StoreError` or `Interrupted`; what has arrived stays for the next time.
   func run(progress: ProgressDisplay, spaceAt folder: String) throws {
-    guard HTTPTransfer.isAvailable else { throw StoreError.noCurl }
-    var fruitless = 0
+    let session = try HTTPSession(interruption: interruption, patience: patience)
+    var attempts = Attempts(patience) { [interruption] in try interruption.check() }
     // Measured by the furthest point ever reached, so that a server that cuts and cannot continue ends the loop.
     var furthest = try file.size
     while true {
@@ -59,37 +49,78 @@ final class Download {
         try truncate()
         start = 0
       }
-      let transfer = HTTPTransfer(
-        url: url, start: start, validator: state?.validator, file: file, interruption: interruption, patience: patience)
-      let response = try transfer.run(progress: progress) { head throws(StoreError) in
-        if head.restarts { try truncate() }
-        try DownloadState(validator: head.validator, size: head.size).write(to: statePath)
-        if let size = head.size { try FileOperations.requireSpace(size - (head.restarts ? 0 : start), at: folder) }
-      }
-      switch response {
-      case .complete:
-        let size = try file.size
-        guard let expected = DownloadState.read(from: statePath)?.size, size != expected else {
-          return try file.synchronize()
-        }
-        try discard()
-        throw StoreError.sizeMismatch(file: label, expected: expected, actual: size)
-      case .rangeRefused:
-        // 416: there is nothing behind the part. It is whole when its size is the one announced.
+      switch try fetch(from: start, state, session, progress, spaceAt: folder) {
+      case .answered(let head) where (200..<300).contains(head.status): return try finish()
+      case .answered(let head) where head.status == 416:
+        // There is nothing behind the part. It is whole when its size is the one announced.
         if let size = state?.size, size == start { return }
         try truncate()
-        fruitless += 1
-      case .interrupted(let reason):
+        try attempts.pause(
+          after: StoreError.transfer(url: label, reason: "the server refuses the range it offered"), head: head)
+      case .answered(let head):
+        let error = StoreError.httpStatus(url: label, status: head.status)
+        guard Attempts.isTransient(head.status) else { throw error }
+        try attempts.pause(after: error, head: head)
+      case .interrupted(_, let reason):
         let size = try file.size
-        fruitless = size > furthest ? 0 : fruitless + 1
+        try attempts.pause(after: StoreError.transfer(url: label, reason: reason), hasProgress: size > furthest)
         furthest = max(furthest, size)
-        guard fruitless < patience.attempts else { throw StoreError.transfer(url: label, reason: reason) }
+      case .unreachable(let reason):
+        guard furthest > 0 else { throw StoreError.transfer(url: label, reason: reason) }
+        try attempts.pause(after: StoreError.transfer(url: label, reason: reason))
+      case .cancelled: throw Interrupted()
       }
-      guard fruitless < patience.attempts else {
-        throw StoreError.transfer(url: label, reason: "the server refuses the range it offered")
-      }
-      try pause()
     }
+  }
+
+  /// One request for the bytes from `start` on, which are appended to the part as they arrive.
+  private func fetch(
+    from start: Int, _ state: DownloadState?, _ session: HTTPSession, _ progress: ProgressDisplay,
+    spaceAt folder: String
+  ) throws -> HTTPSession.Outcome {
+    var request = HTTPRequest(url: url)
+    if start > 0 {
+      request.range = "\(start)-"
+      request.headers = (state?.validator).map { ["If-Range: \($0)"] } ?? []
+    }
+    var base = start
+    var size: Int?
+    var received = 0
+    let receiver = HTTPSession.Receiver(
+      begin: { [self] head in
+        guard head.status == 200 || head.status == 206 else {
+          throw StoreError.httpStatus(url: label, status: head.status)
+        }
+        if head.status == 206, head.rangeStart != start {
+          throw StoreError.transfer(url: label, reason: "the server sent another range than the one asked for")
+        }
+        if head.restarts {
+          try truncate()
+          base = 0
+        }
+        size = head.size
+        try DownloadState(validator: head.validator, size: size).write(to: statePath)
+        if let size { try FileOperations.requireSpace(size - base, at: folder) }
+      },
+      take: { [self] bytes in
+        try file.write(bytes)
+        received += bytes.count
+        if let size, base + received > size {
+          throw StoreError.sizeMismatch(file: label, expected: size, actual: base + received)
+        }
+        progress.update(to: base + received, total: size)
+      })
+    return try session.send(request, receiver)
+  }
+
+  /// Checks the length of what has arrived.
+  private func finish() throws {
+    let size = try file.size
+    guard let expected = DownloadState.read(from: statePath)?.size, size != expected else {
+      return try file.synchronize()
+    }
+    try discard()
+    throw StoreError.sizeMismatch(file: label, expected: expected, actual: size)
   }
 
   /// Forgets the part: the file was not what it should be.
@@ -107,14 +138,6 @@ final class Download {
   private var statePath: String { path + ".json" }
 
   private func truncate() throws(StoreError) { try file.truncate() }
-
-  private func pause() throws {
-    let end = MonotonicClock.seconds() + patience.pauseSeconds
-    while MonotonicClock.seconds() < end {
-      try interruption.check()
-      FileOperations.sleep(seconds: min(0.1, patience.pauseSeconds))
-    }
-  }
 }
 
 /// What is known about a part file: the validator that says which version it belongs to, and the whole size.

@@ -26,6 +26,13 @@ struct OpenFile: ~Copyable {
     guard descriptor >= 0 else { throw fileError("write", path) }
   }
 
+  /// Opens for writing anywhere in the file, which is kept.
+  init(updating path: String) throws(StoreError) {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    self.path = path
+    guard descriptor >= 0 else { throw fileError("write", path) }
+  }
+
   deinit { if descriptor >= 0 { close(descriptor) } }
 
   var size: Int {
@@ -66,9 +73,34 @@ struct OpenFile: ~Copyable {
     }
   }
 
+  /// Writes at a place in the file, whatever others write elsewhere.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(StoreError) {
+    var done = 0
+    while done < bytes.count, let base = bytes.baseAddress {
+      let count = pwrite(descriptor, base + done, bytes.count - done, off_t(offset + done))
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw fileError("write", path) }
+      done += count
+    }
+  }
+
+  /// The bytes from `offset` on, at most `count`; callers bound it.
+  func bytes(at offset: Int, count: Int) throws(StoreError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let found = try bytes.withUnsafeMutableBytesThrowing { buffer throws(StoreError) in
+      try read(at: offset, into: buffer)
+    }
+    return Array(bytes.prefix(found))
+  }
+
   func synchronize() throws(StoreError) { guard fsync(descriptor) == 0 else { throw fileError("write", path) } }
 
-  func truncate() throws(StoreError) { guard ftruncate(descriptor, 0) == 0 else { throw fileError("write", path) } }
+  func truncate() throws(StoreError) { try setSize(0) }
+
+  /// Cuts the file, or lengthens it by a hole of zeros.
+  func setSize(_ size: Int) throws(StoreError) {
+    guard ftruncate(descriptor, off_t(size)) == 0 else { throw fileError("write", path) }
+  }
 
   /// Takes the advisory lock of the file for as long as it is open; false when someone else has it.
   func tryLock() -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
@@ -129,6 +161,12 @@ public enum FileOperations {
     throw .notEnoughSpace(needed: wanted, free: free, path: path)
   }
 
+  /// The bytes of the disk that a file takes, which holes in it do not; 0 when there is none.
+  static func allocatedBytes(_ path: String) -> Int {
+    var status = stat()
+    return lstat(path, &status) == 0 ? Int(status.st_blocks) * 512 : 0
+  }
+
   /// The sum of the sizes of all files below `folder`, 0 when it cannot be read.
   static func bytesBelow(_ folder: String) -> Int {
     guard let names = try? names(in: folder) else { return 0 }
@@ -149,27 +187,13 @@ public enum FileOperations {
     guard size <= limit else {
       throw .file(action: "read", path: path, reason: "\(size) bytes are more than the \(limit) expected at most")
     }
-    var bytes = [UInt8](repeating: 0, count: size)
-    var failure: StoreError?
-    let count = bytes.withUnsafeMutableBytes { buffer in
-      do throws(StoreError) { return try file.read(at: 0, into: buffer) } catch {
-        failure = error
-        return 0
-      }
-    }
-    if let failure { throw failure }
-    return Array(bytes.prefix(count))
+    return try file.bytes(at: 0, count: size)
   }
 
   /// Writes a small file and makes it durable.
   static func write(_ text: String, to path: String) throws(StoreError) {
     let file = try OpenFile(writing: path)
-    var failure: StoreError?
-    var copy = text
-    copy.withUTF8 { bytes in
-      do throws(StoreError) { try file.write(UnsafeRawBufferPointer(bytes)) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    try Array(text.utf8).withUnsafeBytesThrowing { bytes throws(StoreError) in try file.write(bytes) }
     try file.synchronize()
   }
 
@@ -180,5 +204,24 @@ public enum FileOperations {
     guard let resolved = realpath(path, nil) else { return path }
     defer { free(resolved) }
     return String(cString: resolved)
+  }
+}
+
+// The standard library's own ways to a buffer do not pass typed errors on.
+extension [UInt8] {
+  func withUnsafeBytesThrowing<Result, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try withUnsafeBytes { bytes in
+      Swift.Result<Result, Failure> { () throws(Failure) in try body(bytes) }
+    }.get()
+  }
+
+  mutating func withUnsafeMutableBytesThrowing<Result, Failure: Error>(
+    _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try withUnsafeMutableBytes { bytes in
+      Swift.Result<Result, Failure> { () throws(Failure) in try body(bytes) }
+    }.get()
   }
 }

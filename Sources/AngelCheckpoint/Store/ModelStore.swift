@@ -21,9 +21,9 @@ public struct ModelStore: Sendable {
     public let manifest: ModelManifest
     /// The model's folder.
     public let folder: String
-    /// What a loader opens: the one weight file where there is a single GGUF file, else the folder.
+    /// What a loader opens: the weight file, or the first part of it, where there is one GGUF model, else the folder.
     public var path: String {
-      let weights = manifest.files.filter { $0.path.hasSuffix(".gguf") }
+      let weights = manifest.files.filter { $0.path.hasSuffix(".gguf") && (SplitName($0.path)?.number ?? 1) == 1 }
       return weights.count == 1 && !manifest.files.contains { $0.path.hasSuffix(".safetensors") }
         ? folder + "/" + weights[0].path : folder
     }
@@ -62,6 +62,8 @@ public struct ModelStore: Sendable {
     guard let json = try? JSONValue(parsing: text), let manifest = ModelManifest(json: json) else {
       throw .damaged(model: name, reason: "its manifest cannot be read")
     }
+    // Another name would make what is listed something else than what is removed.
+    guard manifest.name == name else { throw .damaged(model: name, reason: "its manifest names another model") }
     for file in manifest.files {
       guard let status = FilePath.status(folder + "/" + file.path), status.kind == .file else {
         throw .damaged(model: name, reason: "'\(file.path)' is missing")
@@ -73,10 +75,18 @@ public struct ModelStore: Sendable {
     return StoredModel(manifest: manifest, folder: folder)
   }
 
-  /// What MODEL stands for: a name in the store, a folder or a file. A text with a slash is always a path.
+  /// What MODEL stands for: a name in the store, the `hf:` name that a model of the store was pulled by, a folder or a
+  /// file. Any other text with a slash is a path.
   public func resolve(_ model: String) throws(StoreError) -> ResolvedModel {
     if !model.contains("/"), let stored = try stored(model) {
       return ResolvedModel(name: model, path: stored.path, manifest: stored.manifest)
+    }
+    if model.hasPrefix(HubReference.prefix), let source = try? HubReference(model).source {
+      // `angel pull` may have given it any name.
+      if let stored = try list().first(where: { $0.manifest.source == source }) {
+        return ResolvedModel(name: stored.manifest.name, path: stored.path, manifest: stored.manifest)
+      }
+      throw .unknownModel(model, suggestion: ": get it with angel pull \(model)")
     }
     if !model.isEmpty, let status = FilePath.status(model), status.kind != .other {
       return ResolvedModel(name: FilePath.split(model).name, path: model, manifest: nil)

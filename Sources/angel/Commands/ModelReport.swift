@@ -68,6 +68,8 @@ struct ModelReport {
     add("chat template", checkpoint.chatTemplate == nil ? "no" : "yes")
     add("license", license)
     add("source", manifest?.source)
+    add("revision", manifest?.revision)
+    add("commit", manifest?.commit)
     add("pulled", manifest?.pulled)
     for file in manifest?.files ?? [] {
       add("file", "\(file.path)  \(TextFormat.bytes(file.size))  SHA-256 \(file.sha256)")
@@ -121,7 +123,8 @@ struct ModelReport {
       ("key_value_heads", optional(sizes.keyValueHeadCount ?? sizes.headCount)),
       ("vocabulary", optional(sizes.vocabularySize)), ("tokenizer", .string(tokenizer)),
       ("chat_template", .bool(checkpoint.chatTemplate != nil)), ("license", optional(license)),
-      ("source", optional(manifest?.source)), ("pulled", optional(manifest?.pulled)),
+      ("source", optional(manifest?.source)), ("revision", optional(manifest?.revision)),
+      ("commit", optional(manifest?.commit)), ("pulled", optional(manifest?.pulled)),
       ("files", manifest?.json["files"] ?? .null),
       (
         "unsupported_tensors",

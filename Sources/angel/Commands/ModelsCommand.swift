@@ -71,8 +71,8 @@ enum ModelsCommand: Command {
       return try context.output.line("the store \(store.root) is empty; built-in models to pull: \(names)")
     }
     var table = Table([
-      ("NAME", .left), ("ARCHITECTURE", .left), ("PARAMETERS", .right), ("SIZE", .right), ("PULLED", .left),
-      ("SOURCE", .left),
+      ("NAME", .left), ("ARCHITECTURE", .left), ("PARAMETERS", .right), ("SIZE", .right), ("LICENSE", .left),
+      ("PULLED", .left), ("COMMIT", .left), ("SOURCE", .left),
     ])
     for model in models {
       let manifest = model.manifest
@@ -81,7 +81,8 @@ enum ModelsCommand: Command {
       table.append([
         manifest.name, checkpoint?.architecture ?? "?",
         checkpoint.map { TextFormat.parameters($0.card.parameterCount) } ?? "?", TextFormat.bytes(manifest.size),
-        String(manifest.pulled.prefix(10)), source(of: manifest),
+        manifest.license ?? checkpoint?.card.license ?? "", String(manifest.pulled.prefix(10)),
+        String((manifest.commit ?? "").prefix(7)), source(of: manifest),
       ])
     }
     try context.output.line(table.lines.joined(separator: "\n"))
