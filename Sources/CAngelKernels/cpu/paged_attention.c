@@ -229,9 +229,13 @@ static void attend(
   t.a = arguments;
   t.cache = cache;
   struct attention_units u = {.a = t.a, .engine = engine, .spans = 1, .span_tokens = INT64_MAX / 2};
-  if (t.a->partials != NULL) {
+  int64_t greatest = 0;
+  for (int64_t row = 0; row < t.a->rows && t.a->partials != NULL; row++) {
+    greatest = t.a->cache.row_positions[row] > greatest ? t.a->cache.row_positions[row] : greatest;
+  }
+  if (greatest >= ANGEL_SPLIT_TOKENS) {
     u.span_tokens = ANGEL_SPLIT_TOKENS;
-    u.spans = angel_attention_splits(t.a->cache.blocks_per_sequence);
+    u.spans = greatest / ANGEL_SPLIT_TOKENS + 1;
   }
   int64_t total = 0;
   for (int64_t span = 0; span < u.spans; span++) {
