@@ -1,8 +1,10 @@
-// The inner loops of paged_attention: strips of a few queries against the keys or values of one group of blocks, kept in
-// registers. Per query the order of operations is that of the contract; strip sizes only decide what shares a load.
+// The inner loops of paged_attention: strips of a few queries against the keys or values of one group of blocks, kept
+// in registers. Per query the order of operations is the contract's; strip sizes only decide what shares a load.
 //
-// AVX-512: 6 queries x 4 vectors, 24 independent sums, which hides the multiply-adders' latency and needs 10 loads for 24
-// of them. Zen 4 runs these two loops at 9x % of its multiply-add peak.
+// AVX-512 takes 6 queries x 4 vectors: 24 independent sums hide the multiply-adders' latency, and 10 loads feed them.
+// Zen 4, one core (multiply-add peak 116 GFLOP/s), 9 query and 3 kv heads of 64, 512 rows at 512: 84 GFLOP/s with a
+// float16 cache (60 with one block of 16 at a time), 86 with float32; 128 rows 72 (49); 2,048 rows 87 (68), within a
+// window of 256 71 (57). One row at 4,096 positions, float16: 178 us (431).
 #pragma once
 #include <string.h>
 
@@ -21,6 +23,10 @@ struct cache_rows {
   int64_t stride;                    // elements from row to row
 };
 
+// Into the L2 cache, which takes more misses at once than the L1 cache: one row at 4,096 positions reads a float16
+// cache at 17.7 GB/s instead of 12.4 (Zen 4, one core).
+ANGEL_INLINE void fetch_ahead(const char *line) { __builtin_prefetch(line, 0, 2); }
+
 ANGEL_INLINE int64_t cache_element(angel_dtype cache) { return cache == ANGEL_F32 ? 4 : 2; }
 
 // Vectors a strip of `count` queries takes at a time: as many sums as fit the registers.
@@ -33,8 +39,8 @@ ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
 // scores[q][token] = sum over d of queries[q][d] * keys[d][token], d ascending, for `blocks` blocks from `first`.
 // `resume`: the sums go on from what scores hold.
 ANGEL_INLINE void score_blocks(
-  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t depth, int resume, float *scores,
-  const int count, const int blocks, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t depth, int resume,
+  float *scores, const int count, const int blocks, const angel_dtype cache, const int ahead, const angel_isa isa) {
   f32x16 sums[strip_queries * group_blocks];
   const char *rows[group_blocks];
   const int64_t element = cache_element(cache);
@@ -54,11 +60,13 @@ ANGEL_INLINE void score_blocks(
     }
     if (ahead && cache == ANGEL_F32) {
 #pragma clang loop unroll(full)
-      for (int b = 0; b < blocks; b++) __builtin_prefetch(keys->next[first + b] + d * 64);
+      for (int b = 0; b < blocks; b++) fetch_ahead(keys->next[first + b] + d * 64);
     } else if (ahead) {  // a row is half a cache line: every row fetches for half the blocks
       const int64_t half = (d & 1) * (blocks + 1) / 2;
 #pragma clang loop unroll(full)
-      for (int b = 0; b < (blocks + 1) / 2; b++) __builtin_prefetch(keys->next[first + (half + b) % blocks] + d / 2 * 64);
+      for (int b = 0; b < (blocks + 1) / 2; b++) {
+        fetch_ahead(keys->next[first + (half + b) % blocks] + d / 2 * 64);
+      }
     }
 #pragma clang loop unroll(full)
     for (int q = 0; q < count; q++) {
@@ -81,7 +89,7 @@ struct value_strip {
   int64_t output_stride;
 };
 
-// outputs[q] = outputs[q] * corrections[q], then fma(weights[q][token], values[token], outputs[q]) for tokens from...to.
+// outputs[q] = outputs[q] * corrections[q], then fma(weights[q][token], values[token], outputs[q]), tokens from ..< to.
 ANGEL_INLINE void value_vectors(
   const struct value_strip *s, const struct cache_rows *values, int64_t vector, int64_t from, int64_t to,
   const int count, const int vectors, const angel_dtype cache, const int ahead, const angel_isa isa) {
@@ -104,7 +112,7 @@ ANGEL_INLINE void value_vectors(
       for (int v = 0; v < vectors; v++) value[v] = f32x16_from(row + v * 16 * element, cache, isa);
       if (ahead) {
 #pragma clang loop unroll(full)
-        for (int64_t line = 0; line < vectors * 16 * element; line += 64) __builtin_prefetch(next + line);
+        for (int64_t line = 0; line < vectors * 16 * element; line += 64) fetch_ahead(next + line);
         next += values->stride * element;
       }
       row += values->stride * element;
@@ -124,12 +132,12 @@ ANGEL_INLINE void value_vectors(
 
 // Scores of a strip of `count` queries with the blocks first..<last of a group.
 ANGEL_INLINE void score_strip(
-  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t last, int64_t depth, int resume,
-  float *scores, const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
+  const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t last, int64_t depth,
+  int resume, float *scores, const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
   const int wide = strip_vectors(count, isa);
 #define BLOCKS(n) score_blocks(queries, stride, keys, first, depth, resume, scores, count, n, cache, ahead, isa)
   for (; first + wide <= last; first += wide) BLOCKS(wide);
-  // What a window or the row's own position cuts off. Long runs of rows meet it often: they have shapes of their own.
+  // What a window or the row's own position cuts off. Runs of rows meet it often: they have shapes of their own.
   if (wide == 4 && !ahead && last - first == 3) {
     BLOCKS(3);
   } else if (wide == 4 && !ahead && last - first == 2) {
@@ -140,7 +148,7 @@ ANGEL_INLINE void score_strip(
 #undef BLOCKS
 }
 
-// Values of tokens from...to for `count` queries, `vectors` vectors of 16 columns.
+// Values of tokens from ..< to for `count` queries, `vectors` vectors of 16 columns.
 ANGEL_INLINE void value_columns(
   const struct value_strip *s, const struct cache_rows *values, int64_t vectors, int64_t from, int64_t to,
   const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {

@@ -1,5 +1,5 @@
 // A tile of paged_attention: query vectors that read the same keys and values (rows of one sequence, query heads of one
-// kv head), and the arithmetic of one split of positions for them. Tiles only decide what shares a load or a conversion.
+// kv head), and the arithmetic of one group of positions. Tiles only decide what shares a load or a conversion.
 #pragma once
 #include <math.h>
 
@@ -108,12 +108,13 @@ ANGEL_INLINE struct cache_rows float_rows(
   return rows;
 }
 
-// Soft cap and mask of the blocks first ..< last of a query's scores, of which it sees tokens from ..< to; their maximum.
+// Soft cap and mask of blocks first ..< last of a query's scores, of which it sees tokens from ..< to; their maximum.
 ANGEL_INLINE float finish_scores(
   float *scores, int64_t first, int64_t last, int64_t from, int64_t to, float cap) {
   f32x16 greatest = f32x16_splat(-INFINITY);
   for (int64_t b = first; b < last; b++) {
-    const i32x16 token = (i32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + (int32_t)b * ANGEL_BLOCK_TOKENS;
+    const i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const i32x16 token = lane + (int32_t)b * ANGEL_BLOCK_TOKENS;
     f32x16 block = f32x16_load(scores + b * ANGEL_BLOCK_TOKENS);
     if (cap > 0) block = cap * 0x1.715476p+0f * f32x16_tanh(block / cap);
     block = ((token >= (int32_t)from) & (token < (int32_t)to)) ? block : f32x16_splat(-INFINITY);
@@ -195,7 +196,7 @@ ANGEL_INLINE void add_values(
     first = from[q] > first ? from[q] : first;
     last = to[q] < last ? to[q] : last;
   }
-  if (first >= last || isa == ANGEL_ISA_SCALAR) first = last = 0;  // nothing is gained where vectors are not registers
+  if (first >= last || isa == ANGEL_ISA_SCALAR) first = last = 0;  // nothing to gain without registers
   float corrections[strip_queries];
   for (int64_t q = 0; q < count; q++) corrections[q] = t->corrections[i * 16 + q];
   const struct value_strip strip = {
@@ -222,7 +223,8 @@ ANGEL_INLINE void add_values(
 #undef TOGETHER
 }
 
-// Strips s ..< s + strips against one group, whose rows are read as `cache`: as they lie there when `direct` is set.
+// Strips s ..< s + strips against one group, whose rows are read as they lie in a cache of this dtype (`direct`) or as
+// float32.
 ANGEL_INLINE void attend_strips(
   struct attention_tile *t, struct attention_group g, int64_t s, int64_t strips, angel_dtype cache, int direct,
   angel_isa isa) {
@@ -252,7 +254,10 @@ ANGEL_INLINE void attend_strips(
       float *scores = t->weights + i * strip_queries * ANGEL_GROUP_TOKENS;
 #define SCORES(n) score_strip(queries, size, &keys, begin, end, depth, d > 0, scores, n, cache, direct, isa)
       if (isa != ANGEL_ISA_SCALAR) STRIP_COUNTED(count, SCORES)
-      for (int64_t q = 0; q < count && isa == ANGEL_ISA_SCALAR; q++, queries += size, scores += ANGEL_GROUP_TOKENS) SCORES(1);
+      for (int64_t q = 0; q < count && isa == ANGEL_ISA_SCALAR; q++) {
+        SCORES(1);
+        queries += size, scores += ANGEL_GROUP_TOKENS;
+      }
 #undef SCORES
     }
   }
@@ -263,29 +268,6 @@ ANGEL_INLINE void attend_strips(
     for (int64_t i = 0; i < strips; i++) {
       if (first[i] < last[i]) add_values(t, s, i, &values, c, (columns + 15) / 16, cache, direct, isa);
     }
-  }
-}
-
-// One group for the whole tile.
-ANGEL_INLINE void attend_group(struct attention_tile *t, struct attention_group g, angel_isa isa) {
-  // Values are read whole vectors at a time: where rows end inside one, they are copied.
-  const int few = t->strips <= direct_strips && t->a->cache.head_size % 16 == 0, direct = few && isa != ANGEL_ISA_SCALAR;
-  if (direct && t->cache == ANGEL_F32) attend_strips(t, g, 0, t->strips, ANGEL_F32, 1, isa);
-  if (direct && t->cache == ANGEL_F16) attend_strips(t, g, 0, t->strips, ANGEL_F16, 1, isa);
-  if (direct && t->cache == ANGEL_BF16) attend_strips(t, g, 0, t->strips, ANGEL_BF16, 1, isa);
-  for (int64_t s = 0; s < t->strips && !direct; s += batch_strips) {
-    const int64_t strips = t->strips - s < batch_strips ? t->strips - s : batch_strips;
-    attend_strips(t, g, s, strips, ANGEL_F32, 0, isa);
-  }
-}
-
-// Positions begin ..< end, which lie in one split, for the whole tile.
-ANGEL_INLINE void attend_split(struct attention_tile *t, int64_t begin, int64_t end, angel_isa isa) {
-  for (int64_t i = 0; i < t->strips * 16; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
-  memset(t->outputs, 0, sizeof(float) * t->count * t->width);
-  for (int64_t base = begin / ANGEL_GROUP_TOKENS * ANGEL_GROUP_TOKENS; base < end; base += ANGEL_GROUP_TOKENS) {
-    const int64_t from = clamp(begin - base, 0, ANGEL_GROUP_TOKENS), to = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
-    attend_group(t, (struct attention_group){base, first_block(from), last_block(to)}, isa);
   }
 }
 

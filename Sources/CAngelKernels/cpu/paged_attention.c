@@ -1,35 +1,75 @@
 // paged_attention over f32, f16 and bf16 caches (paged_attention.h): who computes what.
 //
 // The unit of work is one row's query heads of one kv head, over all its positions or, where there is a workspace, over
-// one split of them; a part owns a run of units of equal cost, kv head by kv head. Neighbouring units that read the same
-// keys and values are computed together as a tile (attention_tile.h).
+// one split of them; a part owns a run of units, kv head by kv head, equal in cost. Neighbouring units that read the
+// same keys and values are computed together as a tile (attention_tile.h).
 #include "attention_tile.h"
 #include "variants.h"
 
 // What differs from one instruction set to the next. The rest of this file is integer work, compiled once.
 struct attention_engine {
   void (*load_queries)(struct attention_tile *tile);
-  void (*attend_split)(struct attention_tile *tile, int64_t begin, int64_t end);
+  // Strips s ..< s + strips against a group: its rows as float32, or as they lie in a cache of a dtype (NULL: never).
+  void (*attend_copy)(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
+  void (*attend_cache[ANGEL_BF16 + 1])(
+    struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
   void (*merge_split)(struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size);
   void (*normalize)(struct merged_splits *merged, int64_t size);
 };
-#define ENGINE(name, target, isa)                                                                          \
-  target static void load_queries_##name(struct attention_tile *tile) { load_queries(tile); }              \
-  target static void attend_split_##name(struct attention_tile *tile, int64_t begin, int64_t end) {        \
-    attend_split(tile, begin, end, isa);                                                                   \
-  }                                                                                                        \
-  target static void merge_split_##name(                                                                   \
-    struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size) {           \
-    merge_split(merged, output, maximum, sum, size);                                                       \
-  }                                                                                                        \
+#define STRIPS(name, target, cache, direct, isa)                                                              \
+  target static void name(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips) { \
+    attend_strips(tile, group, s, strips, cache, direct, isa);                                                \
+  }
+#define DIRECT_STRIPS(name, target, isa)                      \
+  STRIPS(attend_f32_##name, target, ANGEL_F32, 1, isa)        \
+  STRIPS(attend_f16_##name, target, ANGEL_F16, 1, isa)        \
+  STRIPS(attend_bf16_##name, target, ANGEL_BF16, 1, isa)
+#define ENGINE(name, target, isa, ...)                                                                         \
+  target static void load_queries_##name(struct attention_tile *tile) { load_queries(tile); }                  \
+  STRIPS(attend_copy_##name, target, ANGEL_F32, 0, isa)                                                        \
+  target static void merge_split_##name(                                                                       \
+    struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size) {               \
+    merge_split(merged, output, maximum, sum, size);                                                           \
+  }                                                                                                            \
   target static void normalize_##name(struct merged_splits *merged, int64_t size) { normalize(merged, size); } \
-  static const struct attention_engine engine_##name = {                                                   \
-    load_queries_##name, attend_split_##name, merge_split_##name, normalize_##name};
-ENGINE(scalar, , ANGEL_ISA_PLAIN)
-#if defined(ANGEL_X86)
-ENGINE(avx2, ANGEL_TARGET_AVX2, ANGEL_ISA_AVX2)
-ENGINE(avx512, ANGEL_TARGET_AVX512, ANGEL_ISA_AVX512)
+  static const struct attention_engine engine_##name = {                                                       \
+    .load_queries = load_queries_##name, .attend_copy = attend_copy_##name, .merge_split = merge_split_##name, \
+    .normalize = normalize_##name, .attend_cache = {__VA_ARGS__}};
+#define DIRECT_ENGINE(name, target, isa)                                                                      \
+  DIRECT_STRIPS(name, target, isa)                                                                            \
+  ENGINE(name, target, isa, [ANGEL_F32] = attend_f32_##name, [ANGEL_F16] = attend_f16_##name,                 \
+         [ANGEL_BF16] = attend_bf16_##name)
+#if defined(__aarch64__)
+DIRECT_ENGINE(scalar, , ANGEL_ISA_PLAIN)
+#else
+ENGINE(scalar, , ANGEL_ISA_PLAIN, NULL)  // the readable one: it always reads a copy
 #endif
+#if defined(ANGEL_X86)
+DIRECT_ENGINE(avx2, ANGEL_TARGET_AVX2, ANGEL_ISA_AVX2)
+DIRECT_ENGINE(avx512, ANGEL_TARGET_AVX512, ANGEL_ISA_AVX512)
+#endif
+
+// One group for the whole tile.
+static void attend_group(struct attention_tile *t, struct attention_group g, const struct attention_engine *engine) {
+  // Few strips read the cache itself, where its rows are whole vectors.
+  if (t->strips <= direct_strips && t->a->cache.head_size % 16 == 0 && engine->attend_cache[t->cache] != NULL) {
+    engine->attend_cache[t->cache](t, g, 0, t->strips);
+    return;
+  }
+  for (int64_t s = 0; s < t->strips; s += batch_strips) {
+    engine->attend_copy(t, g, s, t->strips - s < batch_strips ? t->strips - s : batch_strips);
+  }
+}
+
+// Positions begin ..< end, which lie in one split, for the whole tile.
+static void attend_split(struct attention_tile *t, int64_t begin, int64_t end, const struct attention_engine *engine) {
+  for (int64_t i = 0; i < t->strips * 16; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
+  memset(t->outputs, 0, sizeof(float) * t->count * t->width);
+  for (int64_t base = begin / ANGEL_GROUP_TOKENS * ANGEL_GROUP_TOKENS; base < end; base += ANGEL_GROUP_TOKENS) {
+    const int64_t from = clamp(begin - base, 0, ANGEL_GROUP_TOKENS), to = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
+    attend_group(t, (struct attention_group){base, first_block(from), last_block(to)}, engine);
+  }
+}
 
 // How a launch is cut: units are (kv head, span, row), where a span is a split, or all positions.
 struct attention_units {
@@ -119,7 +159,7 @@ static void attend_whole(struct attention_tile *t, int64_t begin, int64_t end, c
   while (begin < end) {
     const int64_t split_end = (begin / ANGEL_SPLIT_TOKENS + 1) * ANGEL_SPLIT_TOKENS;
     const int64_t stop = split_end < end ? split_end : end;
-    engine->attend_split(t, begin, stop);
+    attend_split(t, begin, stop, engine);
     for (int64_t q = 0; q < t->count; q++) {
       if (t->begin[q] >= stop || t->end[q] <= begin) continue;
       engine->merge_split(
@@ -154,7 +194,7 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
   }
   begin = clamp(begin, span * u->span_tokens, (span + 1) * u->span_tokens);
   t->ahead_end = t->ahead_end < end ? t->ahead_end : end;
-  u->engine->attend_split(t, begin, clamp(end, begin, (span + 1) * u->span_tokens));
+  attend_split(t, begin, clamp(end, begin, (span + 1) * u->span_tokens), u->engine);
   finish_partials(t, span, u->engine);
 }
 
@@ -189,9 +229,13 @@ static void attend(
   t.a = arguments;
   t.cache = cache;
   struct attention_units u = {.a = t.a, .engine = engine, .spans = 1, .span_tokens = INT64_MAX / 2};
-  if (t.a->partials != NULL) {
+  int64_t greatest = 0;
+  for (int64_t row = 0; row < t.a->rows && t.a->partials != NULL; row++) {
+    greatest = t.a->cache.row_positions[row] > greatest ? t.a->cache.row_positions[row] : greatest;
+  }
+  if (greatest >= ANGEL_SPLIT_TOKENS) {
     u.span_tokens = ANGEL_SPLIT_TOKENS;
-    u.spans = angel_attention_splits(t.a->cache.blocks_per_sequence);
+    u.spans = greatest / ANGEL_SPLIT_TOKENS + 1;
   }
   int64_t total = 0;
   for (int64_t span = 0; span < u.spans; span++) {
