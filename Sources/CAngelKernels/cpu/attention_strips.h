@@ -2,9 +2,9 @@
 // in registers. Per query the order of operations is the contract's; strip sizes only decide what shares a load.
 //
 // AVX-512 takes 6 queries x 4 vectors: 24 independent sums hide the multiply-adders' latency, and 10 loads feed them.
-// Zen 4, one core (multiply-add peak 116 GFLOP/s), 9 query and 3 kv heads of 64, 512 rows at 512: 84 GFLOP/s with a
-// float16 cache (60 with one block of 16 at a time), 86 with float32; 128 rows 72 (49); 2,048 rows 87 (68), within a
-// window of 256 71 (57). One row at 4,096 positions, float16: 178 us (431).
+// Zen 4, one core (multiply-add peak 116 GFLOP/s), 9 query and 3 kv heads of 64, 512 rows at 512: 87 GFLOP/s with a
+// float16 cache (60 with one block of 16 at a time), 91 with float32; 128 rows 76 (49); 2,048 rows 91 (68), within a
+// window of 256 78 (57). One row at 4,096 positions, float16: 178 us (431).
 #pragma once
 #include <string.h>
 
@@ -13,6 +13,7 @@
 
 enum {
   strip_queries = 6,                                       // queries of a strip, at most
+  strip_vectors_limit = 4,                                 // vectors of keys or values of a strip, at most
   group_blocks = ANGEL_GROUP_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a group
 };
 
@@ -41,8 +42,8 @@ ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
 ANGEL_INLINE void score_blocks(
   const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t depth, int resume,
   float *scores, const int count, const int blocks, const angel_dtype cache, const int ahead, const angel_isa isa) {
-  f32x16 sums[strip_queries * group_blocks];
-  const char *rows[group_blocks];
+  f32x16 sums[strip_queries * strip_vectors_limit];
+  const char *rows[strip_vectors_limit];
   const int64_t element = cache_element(cache);
   scores += first * ANGEL_BLOCK_TOKENS;
 #pragma clang loop unroll(full)
@@ -53,7 +54,7 @@ ANGEL_INLINE void score_blocks(
     sums[i] = resume ? f32x16_load(sum) : f32x16_splat(0);
   }
   for (int64_t d = 0; d < depth; d++) {
-    f32x16 key[group_blocks];
+    f32x16 key[strip_vectors_limit];
 #pragma clang loop unroll(full)
     for (int b = 0; b < blocks; b++) {
       key[b] = f32x16_from(rows[b] + d * ANGEL_BLOCK_TOKENS * element, cache, isa);
@@ -93,7 +94,7 @@ struct value_strip {
 ANGEL_INLINE void value_vectors(
   const struct value_strip *s, const struct cache_rows *values, int64_t vector, int64_t from, int64_t to,
   const int count, const int vectors, const angel_dtype cache, const int ahead, const angel_isa isa) {
-  f32x16 sums[strip_queries * group_blocks];
+  f32x16 sums[strip_queries * strip_vectors_limit];
   const int64_t element = cache_element(cache);
   float *outputs = s->outputs + vector * 16;
 #pragma clang loop unroll(full)
@@ -107,7 +108,7 @@ ANGEL_INLINE void value_vectors(
     const char *row = values->blocks[block] + offset, *next = values->next[block] + offset;
     for (; token < stop; token++) {
       const float *weights = s->weights + token;
-      f32x16 value[group_blocks];
+      f32x16 value[strip_vectors_limit];
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) value[v] = f32x16_from(row + v * 16 * element, cache, isa);
       if (ahead) {

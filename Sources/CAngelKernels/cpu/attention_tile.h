@@ -9,9 +9,9 @@ enum {
   tile_queries = 96,         // query vectors of a tile, at most
   tile_strips = 16,          // strips of a tile, at most
   tile_floats = 12288,       // room for the query vectors of a tile
-  batch_strips = 4,          // strips that go over a group's keys, then over its values: these stay in the L1 cache
+  batch_strips = 8,          // strips that go over a group's keys, then over its values: these stay in the L1 cache
   direct_strips = 2,         // tiles of so few strips read the cache as it is, others a float32 copy of each group
-  converted_elements = 256,  // of head_size in that copy at a time
+  converted_elements = 128,  // of head_size in that copy at a time
 };
 
 struct attention_tile {
@@ -126,9 +126,12 @@ ANGEL_INLINE float finish_scores(
 
 // The same for a query that sees the whole group, uncapped: nothing changes.
 ANGEL_INLINE float whole_maximum(const float *scores) {
-  const f32x16 low = f32x16_max(f32x16_load(scores), f32x16_load(scores + 16));
-  const f32x16 high = f32x16_max(f32x16_load(scores + 32), f32x16_load(scores + 48));
-  return f32x16_maximum(f32x16_max(low, high));
+  f32x16 greatest[2] = {f32x16_load(scores), f32x16_load(scores + ANGEL_BLOCK_TOKENS)};
+#pragma clang loop unroll(full)
+  for (int b = 2; b < group_blocks; b++) {
+    greatest[b % 2] = f32x16_max(greatest[b % 2], f32x16_load(scores + b * ANGEL_BLOCK_TOKENS));
+  }
+  return f32x16_maximum(f32x16_max(greatest[0], greatest[1]));
 }
 
 // Scores of the blocks first ..< last -> weights; returns their sum.
@@ -141,7 +144,8 @@ ANGEL_INLINE float weigh(float *scores, int64_t first, int64_t last, float maxim
     weights[b] = f32x16_exp2_weight(f32x16_load(scores + b * ANGEL_BLOCK_TOKENS) - maximum);
     f32x16_store(scores + b * ANGEL_BLOCK_TOKENS, weights[b]);
   }
-  return f32x16_sum((weights[0] + weights[1]) + (weights[2] + weights[3]));
+  const f32x16 low = (weights[0] + weights[1]) + (weights[2] + weights[3]);
+  return f32x16_sum(low + ((weights[4] + weights[5]) + (weights[6] + weights[7])));
 }
 
 // Scores of strips s ..< s + strips -> weights; running maxima, sums and the corrections of what came before.

@@ -12,8 +12,9 @@
 // the query is multiplied by scale * log2(e) first (by scale alone when softcap > 0). Per group: scores s_t = dot (one
 // fma chain over head_size ascending per token), made cap*log2(e) * tanh(s/cap) when softcap > 0, -inf where masked;
 // m' = max(m, max s); correction = 2^(m - m'), exactly 1 where m' = m; p_t = 2^(s_t - m'), so 0 where masked and below
-// 2^-126; the 64 p_t are summed by token in the block as (b0 + b1) + (b2 + b3) over the four blocks, then by halving
-// 8-4-2-1; l = fma(l, correction, that sum); o = o*correction, then o = fma(p_t, v_t, o) for the unmasked t ascending.
+// 2^-126; the 128 p_t are summed over the eight blocks, token by token, as ((b0 + b1) + (b2 + b3)) + ((b4 + b5) +
+// (b6 + b7)), then by halving 8-4-2-1; l = fma(l, correction, that sum); o = o*correction, then o = fma(p_t, v_t, o)
+// for the unmasked t ascending.
 // Masked tokens and wholly masked groups take no part in any arithmetic that reaches o, l or m: their memory may hold
 // anything, NaN included. So the first group visited starts from m = -inf, l = 0, o = 0 with a finite m', wherever the
 // window begins. A row sees its own position at least, hence l > 0; scores that are not finite make the row NaN.
@@ -27,7 +28,7 @@
 #pragma once
 #include "angel_types.h"
 #define ANGEL_BLOCK_TOKENS 16
-#define ANGEL_GROUP_TOKENS 64
+#define ANGEL_GROUP_TOKENS 128
 #define ANGEL_SPLIT_TOKENS 256
 #define ANGEL_HEAD_SIZE_LIMIT 8192
 
