@@ -35,10 +35,11 @@ let package = Package(
     .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(name: "CUTF8Proc", providers: [.apt(["libutf8proc-dev"])]),
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     // Level 1
     // The static Swift run time needs libm, which the C compiler driver does not add by itself.
-    room("AngelCore", [], linking: [.linkedLibrary("m")]),
+    room("AngelCore", ["CYAML"], linking: [.linkedLibrary("m"), archive("yaml")]),
     // Level 2
     room("AngelMemory", ["AngelCore"]),
     room("AngelText", ["AngelCore", "CPCRE2", "CUTF8Proc"], linking: [archive("pcre2-8"), archive("utf8proc")]),
@@ -52,6 +53,7 @@ let package = Package(
       "AngelCheckpoint",
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "CSodium", "CZlib", "CAngelShims"],
       linking: [archive("sodium"), archive("z")]),
+    room("AngelData", ["AngelCore", "AngelText"]),
     // Level 6
     room("AngelModels", ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint"]),
     // Level 7
@@ -74,6 +76,7 @@ let package = Package(
     tests("AngelTensor", ["AngelCPU", "CAngelKernels"]),
     tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
+    tests("AngelData", ["AngelText"]),
     tests("AngelModels", ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
     tests(
       "AngelHCF",

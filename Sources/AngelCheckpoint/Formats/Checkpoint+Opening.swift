@@ -20,7 +20,7 @@ extension Checkpoint {
     default: break
     }
     // A blob store has no endings: let the first bytes speak.
-    let file = try MappedFile(path: path)
+    let file = try accessing(try MappedFile(path: path))
     let start = withExtendedLifetime(file) { Array(file.unsafeBytes.prefix(4)) }
     if start.elementsEqual("GGUF".utf8) { return try openGGUF(path) }
     if start.starts(with: [0x50, 0x4B, 0x03, 0x04]) || start.starts(with: [0x80, 0x02]) { throw pickle(path) }
@@ -36,7 +36,7 @@ extension Checkpoint {
   }
 
   private static func openFolder(_ folder: String) throws(CheckpointError) -> Checkpoint {
-    let names = try FilePath.names(in: folder)
+    let names = try accessing(try FilePath.names(in: folder))
     if names.contains("config.json"), let weights = try weights(in: folder, names) {
       return try openHuggingFace(folder: folder, weights: weights, path: folder)
     }

@@ -2,10 +2,8 @@ public import AngelCore
 
 /// Why a model's files could not be opened, read or written.
 public enum CheckpointError: DescribedError, Equatable {
-  /// The system refused an operation on a file; `reason` is its message.
-  case system(operation: String, path: String, reason: String)
-  /// There is no room for a file.
-  case diskFull(path: String, wanted: Int, free: Int)
+  /// The file system refused.
+  case file(FileError)
   /// A file breaks its format's rules; `offset` is the byte where that showed, where one is known.
   case damaged(path: String, format: String, reason: String, offset: Int? = nil)
   /// A file is sound, but of a kind this version does not read.
@@ -23,9 +21,7 @@ public enum CheckpointError: DescribedError, Equatable {
 
   public var description: String {
     switch self {
-    case .system(let operation, let path, let reason): "cannot \(operation) '\(path)': \(reason)"
-    case .diskFull(let path, let wanted, let free):
-      "no room for '\(path)': \(wanted) bytes wanted, \(free) free; free some space or choose another folder"
+    case .file(let error): error.description
     case .damaged(let path, let format, let reason, let offset):
       "'\(path)' is not a sound \(format) file: \(reason)" + (offset.map { " (at byte \($0))" } ?? "")
         + "; fetch it again"
@@ -43,13 +39,7 @@ public enum CheckpointError: DescribedError, Equatable {
   }
 }
 
-/// `text` in quotes, short and without control characters: names from files reach terminals through messages.
-func quoted(_ text: String) -> String {
-  var result = "'"
-  for (position, scalar) in text.unicodeScalars.enumerated() {
-    guard position < 120 else { return result + "…'" }
-    let isPlain = scalar.properties.generalCategory != .control && scalar.properties.generalCategory != .format
-    result += isPlain ? String(scalar) : "\\u{" + String(scalar.value, radix: 16) + "}"
-  }
-  return result + "'"
+/// The result of an operation on files; what the file system refused becomes an error of this module.
+func accessing<Result>(_ operation: @autoclosure () throws(FileError) -> Result) throws(CheckpointError) -> Result {
+  do { return try operation() } catch { throw .file(error) }
 }

@@ -11,7 +11,7 @@ public struct GGUFFile: Sendable {
 
   /// Opens and checks the file at `path`.
   public init(path: String) throws(CheckpointError) {
-    file = try MappedFile(path: path)
+    file = try accessing(try MappedFile(path: path))
     header = try GGUFHeader(parsing: file.unsafeBytes, path: path)
   }
 

@@ -33,7 +33,7 @@ enum JSONFile {
 
   /// The bytes of the file at `path`.
   static func bytes(_ path: String, limit: Int) throws(CheckpointError) -> [UInt8] {
-    let file = try MappedFile(path: path)
+    let file = try accessing(try MappedFile(path: path))
     guard file.byteCount <= limit else {
       throw .unsupported(path: path, reason: "it has \(file.byteCount) bytes; \(limit) are the most")
     }

@@ -12,7 +12,7 @@ public struct SafetensorsFile: Sendable {
 
   /// Opens and checks the file at `path`.
   public init(path: String) throws(CheckpointError) {
-    file = try MappedFile(path: path)
+    file = try accessing(try MappedFile(path: path))
     header = try SafetensorsHeader(parsing: file.unsafeBytes, path: path)
   }
 }

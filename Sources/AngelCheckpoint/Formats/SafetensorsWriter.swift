@@ -33,9 +33,9 @@ public struct SafetensorsWriter: ~Copyable {
     let tensors = tensors.sorted { ($1.dtype.blockBytes, $0.name) < ($0.dtype.blockBytes, $1.name) }
     let (header, dataCount) = try Self.header(of: tensors, metadata: metadata, path: path)
     let byteCount = 8 + header.count + dataCount
-    let file = try AtomicFile(path: path, expectedBytes: byteCount)
-    try file.write(withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init))
-    try file.write(header)
+    let file = try accessing(try AtomicFile(path: path, expectedBytes: byteCount))
+    try accessing(try file.write(withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init)))
+    try accessing(try file.write(header))
     self.tensors = tensors
     self.byteCount = byteCount
     self.file = file
@@ -46,13 +46,13 @@ public struct SafetensorsWriter: ~Copyable {
     precondition(
       bytes.count <= byteCount - file.byteCount,
       "\(bytes.count) bytes for '\(file.path)', whose tensors have \(byteCount - file.byteCount) left")
-    try file.write(bytes)
+    try accessing(try file.write(bytes))
   }
 
   /// Syncs the file and gives it its name; traps unless all bytes have been written.
   public consuming func finish() throws(CheckpointError) {
     precondition(file.byteCount == byteCount, "'\(file.path)' has \(file.byteCount) bytes of \(byteCount)")
-    try file.commit()
+    try accessing(try file.commit())
   }
 
   private static func header(

@@ -1,3 +1,4 @@
+import AngelCore
 import Glibc
 
 @testable import AngelCheckpoint
@@ -8,7 +9,7 @@ final class ScratchFolder {
 
   init() throws {
     var template = Array("/tmp/angel-formats-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw CheckpointError.lastSystemError("create", "/tmp") }
+    guard mkdtemp(&template) != nil else { throw FileError.lastSystemError("create", "/tmp") }
     path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
@@ -127,9 +128,6 @@ func checkpointError(_ body: () throws -> Void) -> CheckpointError? {
     return nil
   } catch { return error as? CheckpointError }
 }
-
-/// Makes a named pipe.
-func makePipe(_ path: String) -> Bool { mkfifo(path, 0o600) == 0 }
 
 /// Makes the file at `path` `size` bytes long, with a hole at its end.
 func truncateFile(_ path: String, to size: Int) -> Bool { truncate(path, size) == 0 }

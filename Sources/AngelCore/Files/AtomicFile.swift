@@ -17,7 +17,7 @@ public final class AtomicFile {
   private static let serial = Atomic<Int>(0)
 
   /// Starts a file that is to become `path`; `expectedBytes`, where known, are checked against the free space first.
-  public init(path: String, expectedBytes: Int = 0) throws(CheckpointError) {
+  public init(path: String, expectedBytes: Int = 0) throws(FileError) {
     self.path = path
     self.expectedBytes = expectedBytes
     let (folder, name) = FilePath.split(path)
@@ -36,7 +36,7 @@ public final class AtomicFile {
   deinit { discard() }
 
   /// Appends `bytes`; after an error the file is gone and every further call throws.
-  public func write(_ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+  public func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
     try requireOpen()
     var rest = bytes
     while let start = rest.baseAddress, !rest.isEmpty {
@@ -49,9 +49,9 @@ public final class AtomicFile {
   }
 
   /// Appends `bytes`.
-  public func write(_ bytes: some Sequence<UInt8>) throws(CheckpointError) {
-    let failure: CheckpointError? = ContiguousArray(bytes).withUnsafeBytes { buffer in
-      do throws(CheckpointError) {
+  public func write(_ bytes: some Sequence<UInt8>) throws(FileError) {
+    let failure: FileError? = ContiguousArray(bytes).withUnsafeBytes { buffer in
+      do throws(FileError) {
         try write(buffer)
         return nil
       } catch { return error }
@@ -60,7 +60,7 @@ public final class AtomicFile {
   }
 
   /// Syncs the bytes to the disk and gives the file its name, replacing what stood there.
-  public func commit() throws(CheckpointError) {
+  public func commit() throws(FileError) {
     try requireOpen()
     guard fsync(descriptor) == 0 else { throw failure("sync", wanted: byteCount) }
     // Some network file systems report a full disk only here.
@@ -75,7 +75,7 @@ public final class AtomicFile {
   }
 
   /// The new name is safe only when the folder is on the disk too.
-  private func syncFolder() throws(CheckpointError) {
+  private func syncFolder() throws(FileError) {
     let folder = FilePath.split(path).folder
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .lastSystemError("open", folder) }
@@ -84,14 +84,14 @@ public final class AtomicFile {
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw .lastSystemError("sync", folder) }
   }
 
-  private func requireOpen() throws(CheckpointError) {
+  private func requireOpen() throws(FileError) {
     guard descriptor >= 0 else {
       throw .system(operation: "write", path: path, reason: "it is finished, or an earlier write failed")
     }
   }
 
   /// The error of the last call; removes the unfinished file.
-  private func failure(_ operation: String, wanted: Int) -> CheckpointError {
+  private func failure(_ operation: String, wanted: Int) -> FileError {
     let code = errno
     let free = FilePath.freeBytes(at: path) ?? 0
     discard()

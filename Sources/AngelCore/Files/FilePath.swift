@@ -1,9 +1,9 @@
 import Glibc
 
 /// Paths as text, and what the file system says about them.
-enum FilePath {
+public enum FilePath {
   /// The folder and the last name of `path`; the folder of a bare name is `.`.
-  static func split(_ path: String) -> (folder: String, name: String) {
+  public static func split(_ path: String) -> (folder: String, name: String) {
     var path = path[...]
     while path.count > 1, path.last == "/" { path.removeLast() }
     guard let slash = path.lastIndex(of: "/") else { return (".", String(path)) }
@@ -12,17 +12,18 @@ enum FilePath {
   }
 
   /// `name` in `folder`.
-  static func join(_ folder: String, _ name: String) -> String {
+  public static func join(_ folder: String, _ name: String) -> String {
     folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }
 
-  enum Kind { case file, folder, other }
+  /// What a path can lead to.
+  public enum Kind: Sendable { case file, folder, other }
 
   /// What `path` leads to, symbolic links followed; nil when it leads nowhere.
-  static func kind(_ path: String) -> Kind? { status(path)?.kind }
+  public static func kind(_ path: String) -> Kind? { status(path)?.kind }
 
   /// What `path` leads to, symbolic links followed, and the size of a file in bytes; nil when it leads nowhere.
-  static func status(_ path: String) -> (kind: Kind, size: Int)? {
+  public static func status(_ path: String) -> (kind: Kind, size: Int)? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     switch status.st_mode & S_IFMT {
@@ -33,13 +34,13 @@ enum FilePath {
   }
 
   /// The names in a folder, sorted, hidden ones left out.
-  static func names(in folder: String) throws(CheckpointError) -> [String] {
+  public static func names(in folder: String) throws(FileError) -> [String] {
     guard let names = entries(of: folder) else { throw .lastSystemError("list", folder) }
     return names.filter { !$0.hasPrefix(".") }
   }
 
   /// The names in a folder, sorted, without `.` and `..`; nil with `errno` set when it cannot be read.
-  static func entries(of folder: String) -> [String]? {
+  public static func entries(of folder: String) -> [String]? {
     guard let stream = opendir(folder) else { return nil }
     defer { closedir(stream) }
     var names: [String] = []
@@ -52,7 +53,7 @@ enum FilePath {
 
   /// The bytes an ordinary user may still write to the file system of `path`, or of the nearest folder above it that
   /// exists; nil when it does not say.
-  static func freeBytes(at path: String) -> Int? {
+  public static func freeBytes(at path: String) -> Int? {
     var folder = path
     while kind(folder) == nil, folder != "/", folder != "." { folder = split(folder).folder }
     var status = statvfs()

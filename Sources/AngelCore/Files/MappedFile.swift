@@ -14,7 +14,7 @@ public final class MappedFile: Sendable {
   private nonisolated(unsafe) let base: UnsafeRawPointer?
 
   /// Maps the regular file at `path`.
-  public init(path: String) throws(CheckpointError) {
+  public init(path: String) throws(FileError) {
     // Without O_NONBLOCK a named pipe would hold the caller until somebody writes to it.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .lastSystemError("open", path) }
@@ -44,7 +44,7 @@ public final class MappedFile: Sendable {
   public var unsafeBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
 
   /// The bytes of `range`, valid while this object lives; throws when the range is not inside the file.
-  public func unsafeBytes(in range: Range<Int>) throws(CheckpointError) -> UnsafeRawBufferPointer {
+  public func unsafeBytes(in range: Range<Int>) throws(FileError) -> UnsafeRawBufferPointer {
     guard range.lowerBound >= 0, range.upperBound <= byteCount else {
       throw .system(
         operation: "read", path: path,
@@ -78,12 +78,5 @@ public final class MappedFile: Sendable {
     guard let base, start < end else { return }
     // Advice only: a refusal changes speed, never a result.
     _ = madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, advice)
-  }
-}
-
-extension CheckpointError {
-  /// The error of the C library's last call.
-  static func lastSystemError(_ operation: String, _ path: String) -> CheckpointError {
-    .system(operation: operation, path: path, reason: String(cString: strerror(errno)))
   }
 }
