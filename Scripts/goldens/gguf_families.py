@@ -1,4 +1,4 @@
-"""GGUF files of the families in tiny_families.py, with the names, metadata and forms that llama.cpp's converter writes."""
+"""GGUF files of the families in tiny_families.py: names, metadata and forms as llama.cpp's converter writes them."""
 
 import gguf
 import numpy as np
