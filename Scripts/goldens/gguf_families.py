@@ -123,7 +123,7 @@ def restored(name, weight, config):
 
 
 def write(path, config, weights, quantization, metadata):
-    """Writes the file; returns the weights a reader gets back, in Hugging Face's form, and the configuration it sees."""
+    """Writes the file; returns the weights a reader gets, in Hugging Face's form, and the configuration it sees."""
     architecture = ARCHITECTURES[config["model_type"]]
     writer = gguf.GGUFWriter(path, architecture)
     add_metadata(writer, config, quantization)
