@@ -9,7 +9,7 @@ public func fuzzOne(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let tokenizer = try? Tokenizer(description)
   else { return 0 }
   let tokens = (try? tokenizer.encode("Hello, 42 words\n of naïve 龍 text <|end|>", addingSpecialTokens: true)) ?? []
-  _ = tokenizer.decode(tokens)
+  _ = try? tokenizer.decode(tokens)
   _ = try? description.tokenizerJSON()
   return 0
 }
