@@ -7,10 +7,13 @@ public struct JSONError: DescribedError, Equatable {
 }
 
 extension JSONValue {
-  /// Parses one JSON text (RFC 8259, UTF-8), refusing trailing bytes and nesting deeper than `maximumDepth`.
-  public init(parsing bytes: some Collection<UInt8>, maximumDepth: Int = 256) throws(JSONError) {
+  /// Parses one JSON text (RFC 8259, UTF-8), refusing trailing bytes and nesting deeper than `maximumDepth`. Of equal keys
+  /// the last counts, unless a format forbids them.
+  public init(
+    parsing bytes: some Collection<UInt8>, maximumDepth: Int = 256, refusingEqualKeys: Bool = false
+  ) throws(JSONError) {
     let contiguous = ContiguousArray(bytes)
-    var parser = JSONParser(bytes: contiguous, maximumDepth: maximumDepth)
+    var parser = JSONParser(bytes: contiguous, maximumDepth: maximumDepth, refusesEqualKeys: refusingEqualKeys)
     self = try parser.document()
   }
 
@@ -21,11 +24,13 @@ extension JSONValue {
 private struct JSONParser {
   let bytes: ContiguousArray<UInt8>
   let maximumDepth: Int
+  let refusesEqualKeys: Bool
   var position = 0
 
-  init(bytes: ContiguousArray<UInt8>, maximumDepth: Int) {
+  init(bytes: ContiguousArray<UInt8>, maximumDepth: Int, refusesEqualKeys: Bool) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
+    self.refusesEqualKeys = refusesEqualKeys
   }
 
   mutating func document() throws(JSONError) -> JSONValue {
@@ -84,7 +89,9 @@ private struct JSONParser {
       skipSpace()
       guard peek() == UInt8(ascii: ":") else { throw failure("expected ':' after key '\(key)'") }
       position += 1
+      let count = result.members.count
       result[key] = try value(depth: depth + 1)
+      if refusesEqualKeys, result.members.count == count { throw failure("key '\(key.prefix(80))' stands there twice") }
       skipSpace()
       guard let byte = peek() else { throw failure("the text ends inside an object") }
       position += 1

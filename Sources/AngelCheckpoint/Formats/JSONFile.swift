@@ -27,17 +27,21 @@ enum JSONFile {
   }
 
   /// Parses `bytes`, which came from `path`.
-  static func object(_ bytes: some Collection<UInt8>, path: String) throws(CheckpointError) -> JSONObject {
-    let value = try value(bytes, path: path)
+  static func object(
+    _ bytes: some Collection<UInt8>, path: String, refusingEqualKeys: Bool = false
+  ) throws(CheckpointError) -> JSONObject {
+    let value = try value(bytes, path: path, refusingEqualKeys: refusingEqualKeys)
     guard let object = value.object else {
       throw .damaged(path: path, format: "JSON", reason: "it holds \(value.kind), not an object")
     }
     return object
   }
 
-  private static func value(_ bytes: some Collection<UInt8>, path: String) throws(CheckpointError) -> JSONValue {
+  private static func value(
+    _ bytes: some Collection<UInt8>, path: String, refusingEqualKeys: Bool = false
+  ) throws(CheckpointError) -> JSONValue {
     do {
-      return try JSONValue(parsing: bytes, maximumDepth: 64)
+      return try JSONValue(parsing: bytes, maximumDepth: 64, refusingEqualKeys: refusingEqualKeys)
     } catch {
       throw .damaged(path: path, format: "JSON", reason: error.reason, offset: error.offset)
     }

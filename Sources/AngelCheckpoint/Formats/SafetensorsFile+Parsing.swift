@@ -19,7 +19,7 @@ extension SafetensorsHeader {
     }
     guard text.first == UInt8(ascii: "{") else { throw damaged("its header does not start with '{'") }
     let dataOffset = reader.position
-    for member in try JSONFile.object(text, path: path).members {
+    for member in try JSONFile.object(text, path: path, refusingEqualKeys: true).members {
       if member.key == "__metadata__" {
         metadata = try Self.texts(member.value, damaged)
       } else {
