@@ -21,7 +21,7 @@ final class HubFetch {
   init(
     _ pull: ModelPull, _ settings: HubSettings, _ reference: HubReference, _ client: HubClient, commit: String,
     connections: Int
-  ) throws(StoreError) {
+  ) throws {
     self.pull = pull
     self.settings = settings
     self.reference = reference
@@ -32,7 +32,13 @@ final class HubFetch {
     folder = pull.store.downloadsFolder + "/hub-" + key.prefix(24)
     try FileOperations.makeFolder(folder)
     lock = try OpenFile(updating: folder + "/lock")
-    guard lock.tryLock() else { throw .busy(folder) }
+    // A process that has just been killed keeps its lock until the system has cleared it away.
+    var tries = 0
+    while !lock.tryLock() {
+      tries += 1
+      guard tries <= 20 else { throw StoreError.busy(folder) }
+      try pull.patience.wait(0.1) { try pull.interruption.check() }
+    }
   }
 
   deinit {
