@@ -1,9 +1,11 @@
 """Trains the tiny checkpoints with PyTorch: gradients of the first step and the losses of fifty.
 
-Run: python Scripts/goldens/tiny_training.py      (about a minute, after tiny_models.py)
+Run: python Scripts/goldens/tiny_training.py [NAME…]     (about a minute, after the scripts that make the checkpoints:
+weights made anew need this again)
 """
 
 import copy
+import sys
 
 import numpy as np
 import torch
@@ -86,6 +88,8 @@ def adamw(parameters):
 def main():
     TARGET.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(MODELS):
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         model = AutoModelForCausalLM.from_pretrained(ROOT / name, torch_dtype=torch.float32)
         data = batches(model.config.vocab_size, seed=500 + index)
         write_json(TARGET / f"{name}.json", {
