@@ -11,8 +11,10 @@ extension GGUFTokenizer {
     func impossible(_ what: String) -> CheckpointError {
       .tokenizer(path: path, reason: "\(what), for which GGUF has no words; keep the safetensors layout")
     }
-    guard let name = description.namedPreTokenizer else { throw impossible("it cuts text in a way of its own") }
-    guard description.unknownByteToken == nil || description.unknownByteToken == description.unknownToken else {
+    guard case .bytePairs(let rules) = description.model, let name = description.namedPreTokenizer else {
+      throw impossible("it cuts text in a way of its own")
+    }
+    guard rules.unknownToken == nil || rules.unknownToken == description.unknownToken else {
       throw impossible("unknown bytes become a token that is not its unknown token")
     }
     let addsBegin = description.beginToken.map { description.prefix == [$0] } ?? false
@@ -23,9 +25,8 @@ extension GGUFTokenizer {
     let (tokens, kinds) = try entries(of: description, count: vocabularySize, path: path)
     var result: [(key: String, value: GGUFValue)] = [
       ("model", .string("gpt2")), ("pre", .string(name.rawValue)), ("tokens", .strings(tokens)),
-      ("token_type", .integers(kinds.map { Int32($0.rawValue) })), ("merges", .strings(description.merges)),
+      ("token_type", .integers(kinds.map { Int32($0.rawValue) })), ("merges", .strings(rules.merges)),
     ]
-    if !description.scores.isEmpty { result.append(("scores", .floats(description.scores))) }
     let other = endTokens.first { $0 != description.endToken }
     let roles = [
       ("bos_token_id", description.beginToken), ("eos_token_id", description.endToken ?? endTokens.first),

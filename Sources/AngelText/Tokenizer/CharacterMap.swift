@@ -29,6 +29,12 @@ public struct CharacterMap: Sendable, Hashable {
     self.goesByGraphemes = goesByGraphemes
   }
 
+  /// The map as `init(parsing:)` reads it.
+  var bytes: [UInt8] {
+    func little(_ word: UInt32) -> [UInt8] { withUnsafeBytes(of: word.littleEndian, Array.init) }
+    return little(UInt32(4 * units.count)) + units.flatMap(little) + texts
+  }
+
   /// The mapped text.
   func map(_ text: [UInt8]) -> [UInt8] {
     var output: [UInt8] = []

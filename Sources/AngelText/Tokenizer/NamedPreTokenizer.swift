@@ -87,8 +87,9 @@ public enum NamedPreTokenizer: String, Sendable, Hashable, CaseIterable {
 extension TokenizerDescription {
   /// The name under which GGUF files know how this tokenizer cuts text, or nil when they have none for it.
   public var namedPreTokenizer: NamedPreTokenizer? {
-    NamedPreTokenizer.allCases.first {
-      $0.steps == preTokenizer && $0.normalizers == normalizers && $0.ignoresMerges == ignoresMerges
+    guard case .bytePairs(let rules) = model, isByteLevel else { return nil }
+    return NamedPreTokenizer.allCases.first {
+      $0.steps == preTokenizer && $0.normalizers == normalizers && $0.ignoresMerges == rules.ignoresMerges
     }
   }
 }

@@ -5,29 +5,46 @@ extension TokenizerDescription {
   ///
   /// Tokens that stand for nothing (`TokenKind.unused`) are left out; throws where a token is not text, since JSON is.
   public func tokenizerJSON() throws(TokenizerError) -> JSONValue {
-    let vocabulary = try JSONValue.object(JSONObject(vocabularyMembers()))
-    var model: JSONObject = JSONObject([("type", "BPE"), ("dropout", .null), ("unk_token", .null)])
-    if let unknownByteToken { model["unk_token"] = .string(content(of: unknownByteToken)) }
-    model["continuing_subword_prefix"] = .null
-    model["end_of_word_suffix"] = .null
-    model["fuse_unk"] = .bool(fusesUnknownBytes)
-    model["byte_fallback"] = false
-    model["ignore_merges"] = .bool(ignoresMerges)
-    model["vocab"] = vocabulary
-    model["merges"] = .array((0..<merges.count).map { .string(merges.string($0)) })
-    return .object(
+    .object(
       JSONObject([
         ("version", "1.0"), ("truncation", .null), ("padding", .null),
         ("added_tokens", .array(addedTokens.sorted { $0.id < $1.id }.map(\.json))),
         ("normalizer", Self.sequence(normalizers.map(\.json), type: "normalizers")),
         ("pre_tokenizer", Self.sequence(preTokenizer.map(\.json), type: "pretokenizers")),
         ("post_processor", postProcessorJSON),
-        (
-          "decoder",
-          ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
-        ),
-        ("model", .object(model)),
+        ("decoder", Self.sequence(decoder.compactMap(\.json), type: "decoders")),
+        ("model", try modelJSON()),
       ]))
+  }
+
+  private func modelJSON() throws(TokenizerError) -> JSONValue {
+    switch model {
+    case .bytePairs(let rules): try bytePairJSON(rules)
+    case .scoredPairs(let rules):
+      try bytePairJSON(rules.asMerges(of: tokens))
+    case .unigram(let rules):
+      [
+        "type": "Unigram", "unk_id": rules.unknownToken.map { .integer(Int($0)) } ?? .null,
+        "vocab": .array(try vocabularyMembers().enumerated().map { [.string($1.0), .number(rules.scores[$0])] }),
+        "byte_fallback": .bool(rules.fallsBackToBytes),
+      ]
+    case .wordPiece(let rules):
+      [
+        "type": "WordPiece", "unk_token": .string(content(of: rules.unknownToken)),
+        "continuing_subword_prefix": .string(rules.continuationPrefix),
+        "max_input_chars_per_word": .integer(rules.longestWord), "vocab": .object(JSONObject(try vocabularyMembers())),
+      ]
+    }
+  }
+
+  private func bytePairJSON(_ rules: BytePairRules) throws(TokenizerError) -> JSONValue {
+    [
+      "type": "BPE", "dropout": .null, "unk_token": rules.unknownToken.map { .string(content(of: $0)) } ?? .null,
+      "continuing_subword_prefix": .null, "end_of_word_suffix": .null, "fuse_unk": .bool(rules.fusesUnknowns),
+      "byte_fallback": .bool(rules.fallsBackToBytes), "ignore_merges": .bool(rules.ignoresMerges),
+      "vocab": .object(JSONObject(try vocabularyMembers())),
+      "merges": .array((0..<rules.merges.count).map { .string(rules.merges.string($0)) }),
+    ]
   }
 
   /// The text of a token, for the files that name tokens instead of counting them.
@@ -59,6 +76,7 @@ extension TokenizerDescription {
 
   private var postProcessorJSON: JSONValue {
     guard !prefix.isEmpty || !suffix.isEmpty else {
+      if !isByteLevel { return .null }
       return ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true]
     }
     func special(_ token: Int32) -> JSONValue {
@@ -94,8 +112,44 @@ extension NormalizerStep {
     switch self {
     case .unicode(let form): ["type": .string(form.rawValue)]
     case .prepend(let text): ["type": "Prepend", "prepend": .string(text)]
-    case .replace(let text, let content):
-      ["type": "Replace", "pattern": ["String": .string(text)], "content": .string(content)]
+    case .replace(let rule, let content): ["type": "Replace", "pattern": rule.json, "content": .string(content)]
+    case .strip(let left, let right): ["type": "Strip", "strip_left": .bool(left), "strip_right": .bool(right)]
+    case .lowercase: ["type": "Lowercase"]
+    case .stripAccents: ["type": "StripAccents"]
+    case .bert(let normalization):
+      [
+        "type": "BertNormalizer", "clean_text": .bool(normalization.cleansText),
+        "handle_chinese_chars": .bool(normalization.spacesChineseCharacters),
+        "strip_accents": .bool(normalization.stripsAccents), "lowercase": .bool(normalization.lowercases),
+      ]
+    case .characterMap(let map):
+      ["type": "Precompiled", "precompiled_charsmap": .string(Base64.encode(map.bytes))]
+    }
+  }
+}
+
+extension DecoderStep {
+  /// Nil for what a file without a decoder means.
+  fileprivate var json: JSONValue? {
+    switch self {
+    case .byteLevel: ["type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true]
+    case .byteFallback: ["type": "ByteFallback"]
+    case .fuse: ["type": "Fuse"]
+    case .replace(let rule, let content): ["type": "Replace", "pattern": rule.json, "content": .string(content)]
+    case .strip(let character, let start, let stop):
+      [
+        "type": "Strip", "content": .string(String(Character(character))), "start": .integer(start),
+        "stop": .integer(stop),
+      ]
+    case .metaspace(let marker, let droppingFirst):
+      [
+        "type": "Metaspace", "replacement": .string(marker),
+        "prepend_scheme": .string(droppingFirst ? "always" : "never"),
+        "split": true,
+      ]
+    case .wordPiece(let prefix, let cleaningUp):
+      ["type": "WordPiece", "prefix": .string(prefix), "cleanup": .bool(cleaningUp)]
+    case .spaceBetween: nil
     }
   }
 }
@@ -114,6 +168,12 @@ extension PreTokenizerStep {
     case .whitespace: ["type": "Whitespace"]
     case .whitespaceSplit: ["type": "WhitespaceSplit"]
     case .punctuation(let behavior): ["type": "Punctuation", "behavior": .string(behavior.rawValue)]
+    case .metaspace(let marker, let prefix, let splitting):
+      [
+        "type": "Metaspace", "replacement": .string(marker), "prepend_scheme": .string(prefix.rawValue),
+        "split": .bool(splitting),
+      ]
+    case .bert: ["type": "BertPreTokenizer"]
     }
   }
 }
