@@ -1,4 +1,4 @@
-"""GGUF files of the families in tiny_families.py, with the names, metadata and forms that llama.cpp's converter writes."""
+"""GGUF files of the families in tiny_families.py: names, metadata and forms as llama.cpp's converter writes them."""
 
 import gguf
 import numpy as np
@@ -123,7 +123,7 @@ def restored(name, weight, config):
 
 
 def write(path, config, weights, quantization, metadata):
-    """Writes the file; returns the weights a reader gets back, in Hugging Face's form, and the configuration it sees."""
+    """Writes the file; returns the weights a reader gets, in Hugging Face's form, and the configuration it sees."""
     architecture = ARCHITECTURES[config["model_type"]]
     writer = gguf.GGUFWriter(path, architecture)
     add_metadata(writer, config, quantization)

@@ -1,9 +1,9 @@
-"""Makes the tiny random checkpoints of the other dense families and their golden values, as tiny_models.py does for Llama.
+"""Makes the tiny random checkpoints of the other dense families and their golden values, as tiny_models.py does.
 
 Run: python Scripts/goldens/tiny_families.py [FAMILY...]      (half a minute for all; versions in requirements.txt)
 
-A family needs its configurations here (`FAMILIES`), and in gguf_families.py what is particular about its GGUF files; weights
-are made by the names and shapes that transformers gives them.
+A family needs its configurations in tiny_family_configs.py, and in gguf_families.py what is particular about its GGUF
+files; weights are made by the names and shapes that transformers gives them.
 """
 
 import json

@@ -104,6 +104,13 @@ struct FamilyConfigurationTests {
     #expect(try family("hunyuan_v1_dense-tiny/hunyuan_v1_dense-tiny-F16.gguf") == "HunyuanDenseModel")
   }
 
+  @Test("GPT-2's own names of sizes are known to listings too")
+  func dimensions() throws {
+    let dimensions = try Checkpoint.open(Goldens.path("models/gpt2-tiny")).dimensions
+    #expect(dimensions.hiddenSize == 32 && dimensions.layerCount == 2 && dimensions.headCount == 4)
+    #expect(dimensions.contextLength == 96 && dimensions.innerSize == nil)
+  }
+
   /// The base checkpoint of a family with another configuration.
   private func checkpoint(_ family: String, _ change: (inout JSONObject) -> Void) throws -> Checkpoint {
     var configuration = try #require(Goldens.json("models/\(family)-tiny/config.json").object)

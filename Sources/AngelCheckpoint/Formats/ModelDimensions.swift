@@ -42,11 +42,15 @@ extension Checkpoint {
 
   private var huggingFaceDimensions: ModelDimensions {
     let fields = configuration["text_config"]?.object ?? configuration
-    func size(_ key: String) -> Int? { Self.positive(fields[key]) }
+    /// The size under its usual name, or under GPT-2's.
+    func size(_ key: String, _ older: String? = nil) -> Int? {
+      Self.positive(fields[key]) ?? older.flatMap { Self.positive(fields[$0]) }
+    }
     return ModelDimensions(
-      contextLength: size("max_position_embeddings"), vocabularySize: size("vocab_size"),
-      hiddenSize: size("hidden_size"), layerCount: size("num_hidden_layers"), headCount: size("num_attention_heads"),
-      keyValueHeadCount: size("num_key_value_heads"), innerSize: size("intermediate_size"))
+      contextLength: size("max_position_embeddings", "n_positions"), vocabularySize: size("vocab_size"),
+      hiddenSize: size("hidden_size", "n_embd"), layerCount: size("num_hidden_layers", "n_layer"),
+      headCount: size("num_attention_heads", "n_head"), keyValueHeadCount: size("num_key_value_heads"),
+      innerSize: size("intermediate_size", "n_inner"))
   }
 
   private static func positive(_ value: JSONValue?) -> Int? { value?.integer.flatMap { $0 > 0 ? $0 : nil } }

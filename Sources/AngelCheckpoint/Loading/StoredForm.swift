@@ -16,8 +16,6 @@ public struct StoredForm: Hashable, Sendable {
 
   /// As the model has it.
   public static let plain = StoredForm()
-  /// The transpose.
-  public static let transposed = StoredForm(isTransposed: true)
   /// Less one, as norms that multiply by 1 + w are kept.
   public static let lessOne = StoredForm(offset: 1)
   /// Part `share` of `count`.

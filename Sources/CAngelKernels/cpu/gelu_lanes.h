@@ -4,8 +4,8 @@
 #include "vector_math.h"
 
 // The normal distribution's mass below x, within 3 ulp on both sides of 0; NaN passes.
-//   For y = |x| the mass beyond is exp(-y^2/2) g(u) / (1 + y) with u = (y - 3.5) / (y + 3.5); g was fitted for the least
-//   relative error, 2^-26. What y*y loses to rounding is put back, or large y would lose digits.
+//   For y = |x| the mass beyond is exp(-y^2/2) g(u) / (1 + y) with u = (y - 3.5) / (y + 3.5); g was fitted for the
+//   least relative error, 2^-26. What y*y loses to rounding is put back, or large y would lose digits.
 ANGEL_INLINE f32x16 normal_mass_below(f32x16 x) {
   f32x16 y = f32x16_of_bits(f32x16_bits(x) & 0x7fffffff);
   y = y > 15.0f ? f32x16_splat(15.0f) : y;  // the mass beyond 15 is below half the least subnormal

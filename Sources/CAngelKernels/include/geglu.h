@@ -1,5 +1,7 @@
 // geglu: output = gelu(gate) * up (arXiv:2002.05202), with gelu as in gelu.h. dtypes: (f32, none, none).
 // Output may be an input's memory.
+// 2048 values on one thread of a Zen 4 (2026-11-25, shared machine, CPU time, medians of 21), AVX-512 and AVX2: tanh form
+// 0.87 and 1.6 us, erf form 1.5 and 2.8 us, swiglu 0.74 and 1.2 us; with the C library's tanh or erf 26 to 27 us.
 #pragma once
 #include "gelu.h"
 
