@@ -57,7 +57,8 @@ private struct BFloat16Product {
   @Test("Rows are rounded half to even and padded with zeros")
   func rounds() {
     let values: [Float] = [
-      1, 1.00390625, 1.01171875, -1.001, 0, -0.0, 1e-40, .infinity, .greatestFiniteMagnitude, 3e-39,
+      1, 1.00390625, 1.01171875, -1.001, 0, -0.0, Float(bitPattern: 0x0001_16C2), .infinity, .greatestFiniteMagnitude,
+      Float(bitPattern: 0x0020_AAE6),
     ]
     let expected: [UInt16] = [
       0x3F80, 0x3F80, 0x3F82, 0xBF80, 0, 0x8000, 1, 0x7F80, 0x7F80, 0x0021,
