@@ -105,8 +105,8 @@ def gemma(texts):
 def metaspace(texts):
     tokenizer = pairs(texts, 1_000, 250, bytes_too=False, fuse_unk=False)
     tokenizer.normalizer = normalizers.Sequence([
-        normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Strip(True, True),
-        normalizers.Replace(Regex(r"\d+"), "9")])
+        normalizers.Replace(Regex(r"\d+"), "9"), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(),
+        normalizers.Strip(True, True)])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Metaspace(prepend_scheme="first", split=True), pre_tokenizers.Digits(individual_digits=True)])
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
