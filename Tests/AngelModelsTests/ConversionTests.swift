@@ -176,6 +176,14 @@ struct ConversionTests {
       try tokens(of: copy, "one two") == tokens(of: Checkpoint.open(Goldens.path("models/llama-tiny")), "one two"))
   }
 
+  @Test("a file in parts becomes one")
+  func parts() throws {
+    let original = try Checkpoint.open(Goldens.path("formats/split-00001-of-00003.gguf"))
+    let whole = try convert(original.path, to: "whole.gguf")
+    try expectEqual(original, whole)
+    #expect(!whole.configuration.members.contains { $0.key.hasPrefix("split.") })
+  }
+
   @Test(
     "rotary scalings keep their frequencies in both layouts",
     arguments: [
@@ -244,6 +252,36 @@ struct ConversionTests {
     builder.addTensor("m", sizes: [48, 1], values: [Float](repeating: 1, count: 48))
     try folder.write(builder.bytes, to: "source.gguf")
     #expect(refusal(folder("source.gguf"), to: "a.gguf", .q8_0).contains("not whole q8_0 blocks of 32"))
+  }
+
+  @Test("norms and biases in blocks are refused by name, not misread")
+  func blockVectors() throws {
+    let golden = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-F32.gguf"))
+    for name in ["output_norm.weight", "blk.0.attn_norm.weight"] {
+      var builder = GGUFBuilder()
+      for member in golden.configuration.members {
+        switch member.value {
+        case .string(let text): builder.add(member.key, text)
+        case .integer(let value): builder.add(member.key, UInt32(value))
+        case .number(let value): builder.addFloat(member.key, Float(value))
+        default: continue
+        }
+      }
+      for tensor in golden.tensorNames {
+        let record = try golden.tensor(tensor)
+        let sizes = record.shape.array.reversed().map { UInt64($0) }
+        if tensor == name {
+          builder.addTensor(tensor, sizes: sizes, type: 8, bytes: [UInt8](repeating: 0, count: 68))
+        } else {
+          builder.addTensor(tensor, sizes: sizes, type: 0, bytes: try record.withBytes { Array($0) })
+        }
+      }
+      try folder.write(builder.bytes, to: "source.gguf")
+      #expect(refusal(folder("source.gguf"), to: "a").contains("'\(name)', whose type q8_0 cannot be used"))
+      // Within the layout nothing is interpreted, so it is copied.
+      let copy = try convert(folder("source.gguf"), to: "copy\(name.count).gguf", .q4_0)
+      #expect(try copy.tensor(name).dtype == .q8_0)
+    }
   }
 
   @Test("a target is written over only when asked, and only where it is of its kind")
