@@ -284,6 +284,49 @@ struct ConversionTests {
     }
   }
 
+  @Test(
+    "a damaged file becomes a model or one clear error, and never part of a model",
+    arguments: ["llama-tiny-Q4_0", "qwen3_moe-tiny-Q8_0"])
+  func damaged(_ file: String) throws {
+    let base = file.split(separator: "-").dropLast().joined(separator: "-")
+    let sound = try Goldens.bytes("models/\(base)/\(file).gguf")
+    let header =
+      try Checkpoint.open(Goldens.path("models/\(base)/\(file).gguf")).tensors.values
+      .map(\.byteRange.lowerBound).min() ?? 0
+    var random = SeededRandom(seed: 5)
+    var (written, refused) = (0, 0)
+    for _ in 0..<(Environment.current().runsAllTests ? 2000 : 120) {
+      var bytes = sound
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        let place = Int.random(in: 0..<header, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        case 1: bytes[place] = UInt8.random(in: 0...255, using: &random)
+        case 2: for byte in place..<min(place + 8, header) { bytes[byte] = 0xFF }
+        default: bytes.removeSubrange(place..<min(place + 9, header))
+        }
+      }
+      try folder.write(bytes, to: "source.gguf")
+      let target = Bool.random(using: &random) ? "target.gguf" : "target"
+      do {
+        let checkpoint = try Checkpoint.open(folder("source.gguf"))
+        let layout: Checkpoint.Layout = target == "target" ? .huggingFace : .gguf
+        var request = ModelConverter.Request(
+          target: folder(target), layout: layout, matrixType: Bool.random(using: &random) ? .bfloat16 : nil)
+        request.replaces = true
+        _ = try ModelConverter(on: backend).convert(checkpoint, request)
+        _ = try Checkpoint.open(folder(target))
+        written += 1
+      } catch {
+        #expect(!"\(error)".contains("\n") && "\(error)".count < 1000)
+        refused += 1
+      }
+      #expect(
+        Set(folder.files().map { $0.prefix { $0 != "/" } }).isSubset(of: ["source.gguf", "target.gguf", "target"]))
+    }
+    #expect(written > 5 && refused > 5, "\(written) written, \(refused) refused")
+  }
+
   @Test("a target is written over only when asked, and only where it is of its kind")
   func targets() throws {
     let tiny = Goldens.path("models/llama-tiny")
