@@ -176,6 +176,14 @@ struct ConversionTests {
       try tokens(of: copy, "one two") == tokens(of: Checkpoint.open(Goldens.path("models/llama-tiny")), "one two"))
   }
 
+  @Test("a file in parts becomes one")
+  func parts() throws {
+    let original = try Checkpoint.open(Goldens.path("formats/split-00001-of-00003.gguf"))
+    let whole = try convert(original.path, to: "whole.gguf")
+    try expectEqual(original, whole)
+    #expect(!whole.configuration.members.contains { $0.key.hasPrefix("split.") })
+  }
+
   @Test(
     "rotary scalings keep their frequencies in both layouts",
     arguments: [
@@ -244,6 +252,79 @@ struct ConversionTests {
     builder.addTensor("m", sizes: [48, 1], values: [Float](repeating: 1, count: 48))
     try folder.write(builder.bytes, to: "source.gguf")
     #expect(refusal(folder("source.gguf"), to: "a.gguf", .q8_0).contains("not whole q8_0 blocks of 32"))
+  }
+
+  @Test("norms and biases in blocks are refused by name, not misread")
+  func blockVectors() throws {
+    let golden = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-F32.gguf"))
+    for name in ["output_norm.weight", "blk.0.attn_norm.weight"] {
+      var builder = GGUFBuilder()
+      for member in golden.configuration.members {
+        switch member.value {
+        case .string(let text): builder.add(member.key, text)
+        case .integer(let value): builder.add(member.key, UInt32(value))
+        case .number(let value): builder.addFloat(member.key, Float(value))
+        default: continue
+        }
+      }
+      for tensor in golden.tensorNames {
+        let record = try golden.tensor(tensor)
+        let sizes = record.shape.array.reversed().map { UInt64($0) }
+        if tensor == name {
+          builder.addTensor(tensor, sizes: sizes, type: 8, bytes: [UInt8](repeating: 0, count: 68))
+        } else {
+          builder.addTensor(tensor, sizes: sizes, type: 0, bytes: try record.withBytes { Array($0) })
+        }
+      }
+      try folder.write(builder.bytes, to: "source.gguf")
+      #expect(refusal(folder("source.gguf"), to: "a").contains("'\(name)', whose type q8_0 cannot be used"))
+      // Within the layout nothing is interpreted, so it is copied.
+      let copy = try convert(folder("source.gguf"), to: "copy\(name.count).gguf", .q4_0)
+      #expect(try copy.tensor(name).dtype == .q8_0)
+    }
+  }
+
+  @Test(
+    "a damaged file becomes a model or one clear error, and never part of a model",
+    arguments: ["llama-tiny-Q4_0", "qwen3_moe-tiny-Q8_0"])
+  func damaged(_ file: String) throws {
+    let base = file.split(separator: "-").dropLast().joined(separator: "-")
+    let sound = try Goldens.bytes("models/\(base)/\(file).gguf")
+    let header =
+      try Checkpoint.open(Goldens.path("models/\(base)/\(file).gguf")).tensors.values
+      .map(\.byteRange.lowerBound).min() ?? 0
+    var random = SeededRandom(seed: 5)
+    var (written, refused) = (0, 0)
+    for _ in 0..<(Environment.current().runsAllTests ? 2000 : 120) {
+      var bytes = sound
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        let place = Int.random(in: 0..<header, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        case 1: bytes[place] = UInt8.random(in: 0...255, using: &random)
+        case 2: for byte in place..<min(place + 8, header) { bytes[byte] = 0xFF }
+        default: bytes.removeSubrange(place..<min(place + 9, header))
+        }
+      }
+      try folder.write(bytes, to: "source.gguf")
+      let target = Bool.random(using: &random) ? "target.gguf" : "target"
+      do {
+        let checkpoint = try Checkpoint.open(folder("source.gguf"))
+        let layout: Checkpoint.Layout = target == "target" ? .huggingFace : .gguf
+        var request = ModelConverter.Request(
+          target: folder(target), layout: layout, matrixType: Bool.random(using: &random) ? .bfloat16 : nil)
+        request.replaces = true
+        _ = try ModelConverter(on: backend).convert(checkpoint, request)
+        _ = try Checkpoint.open(folder(target))
+        written += 1
+      } catch {
+        #expect(!"\(error)".contains("\n") && "\(error)".count < 1000)
+        refused += 1
+      }
+      #expect(
+        Set(folder.files().map { $0.prefix { $0 != "/" } }).isSubset(of: ["source.gguf", "target.gguf", "target"]))
+    }
+    #expect(written > 5 && refused > 5, "\(written) written, \(refused) refused")
   }
 
   @Test("a target is written over only when asked, and only where it is of its kind")

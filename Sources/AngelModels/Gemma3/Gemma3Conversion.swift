@@ -9,7 +9,8 @@ extension Gemma3Model: ConvertibleLanguageModel {
     var fields = c.huggingFaceFields(
       "Gemma3ForCausalLM", type: "gemma3_text", activation: "hidden_activation",
       [
-        ("intermediate_size", .integer(c.innerSize)), ("query_pre_attn_scalar", .float(c.queryScalar)),
+        ("intermediate_size", .integer(c.innerSize)),
+        ("query_pre_attn_scalar", Int(exactly: c.queryScalar).map { .integer($0) } ?? .float(c.queryScalar)),
         ("sliding_window", .integer(c.window)),
         ("layer_types", .array(c.localLayers.map { $0 ? "sliding_attention" : "full_attention" })),
         ("rope_local_base_freq", .float(c.localRotaryBase)), ("attn_logit_softcapping", .null),

@@ -51,6 +51,7 @@ public enum PEFTFolder {
     result.rank = rank
     result.alpha = alpha
     result.targets = targets
+    result.from = path
     if object["use_rslora"]?.bool == true { result.alpha = alpha * Double(rank).squareRoot() }
     return result
   }
