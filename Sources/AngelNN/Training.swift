@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 import AngelTensor
 
 extension Parameter {

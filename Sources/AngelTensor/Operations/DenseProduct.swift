@@ -1,5 +1,4 @@
-import AngelCore
-package import CAngelKernels
+package import AngelCore
 
 /// The product of two dense matrices, either transposed, plus a bias: the linear layers of training (arrange.h, matmul.h).
 ///

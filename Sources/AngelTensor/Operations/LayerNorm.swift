@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 package import CAngelKernels
 
 /// Normalisation to mean 0 and variance 1 over the last axis (arXiv:1607.06450, layernorm.h).

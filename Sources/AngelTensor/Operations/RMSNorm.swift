@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 package import CAngelKernels
 
 /// Root mean square normalisation over the last axis (arXiv:1910.07467, rmsnorm.h).

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import AngelMemory
 import CAngelKernels
 
