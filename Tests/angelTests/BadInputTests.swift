@@ -123,7 +123,7 @@ struct BadInputTests {
     try refuse(["generate", write(mutated), "x"], .failure, "blk.1.attn_q.weight")
     mutated = sound
     mutated.replace("general.architecture\u{8}\0\0\0\u{5}\0\0\0\0\0\0\0llama", "llama", "gemma")
-    try refuse(["generate", write(mutated), "x"], .failure, "'gemma'", "supported: llama, qwen3")
+    try refuse(["generate", write(mutated), "x"], .failure, "'gemma'", "supported: gemma3_text, ")
     mutated = sound
     mutated.replace("llama.block_count", "count", "c0unt")
     try refuse(["generate", write(mutated), "x"], .failure, "llama.block_count")
