@@ -194,11 +194,13 @@ ANGEL_INLINE void convert_rows(
   }
 }
 
-// The transpose of 16 rows of 16.
-ANGEL_INLINE void transpose_square(const float *source, int64_t stride, float *target, int64_t target_stride) {
+// The transpose of 16 rows of 16 elements, as float32.
+ANGEL_INLINE void transpose_square(
+  const void *source, int64_t stride, float *target, int64_t target_stride, const angel_dtype dtype, angel_isa isa) {
+  const char *start = source;
   f32x16 rows[16], next[16];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < 16; i++) rows[i] = f32x16_load(source + i * stride);
+  for (int i = 0; i < 16; i++) rows[i] = f32x16_from(start + i * stride * cache_element(dtype), dtype, isa);
   // Four perfect shuffles: each interleaves rows i and i + 8.
 #pragma clang loop unroll(full)
   for (int round = 0; round < 4; round++) {

@@ -7,8 +7,8 @@
 #include "attention_strips.h"
 
 enum {
-  tile_queries = 96,         // query vectors of a tile, at most
-  tile_strips = 16,          // strips of a tile, at most
+  tile_queries = 192,        // query vectors of a tile, at most
+  tile_strips = 32,          // strips of a tile, at most
   tile_floats = 12288,       // room for the query vectors of a tile
   batch_strips = 8,          // strips that go over a group's keys, then over its values: these stay in the L1 cache
   direct_strips = 2,         // tiles of so few strips read the cache as it is, others a float32 copy of each group
@@ -92,7 +92,7 @@ ANGEL_INLINE struct cache_rows cached_rows(
   return rows;
 }
 
-// Block `b` of a group of rows as a cache would hold it in float32: keys transposed, elements from ..< from + count.
+// Rows base ..< base + 16 as a block of a float32 cache: keys transposed, elements from ..< from + count.
 ANGEL_INLINE void convert_block(
   const struct attention_source *source, int64_t base, int64_t from, int64_t count, int values, float *room,
   angel_isa isa) {
@@ -103,13 +103,17 @@ ANGEL_INLINE void convert_block(
     convert_rows(start, source->stride, rows, count, room, (count + 15) / 16 * 16, source->dtype, isa);
     return;
   }
-  for (int64_t d = 0; d < count; d += 16) {
-    const int64_t width = count - d < 16 ? count - d : 16;
-    _Alignas(64) float square[16 * 16];
-    memset(square, 0, sizeof square);
-    convert_rows(
-      start + d * cache_element(source->dtype), source->stride, rows, width, square, 16, source->dtype, isa);
-    transpose_square(square, 16, room + d * ANGEL_BLOCK_TOKENS, ANGEL_BLOCK_TOKENS);
+  for (int64_t d = 0; d < count; d += 16, room += 16 * ANGEL_BLOCK_TOKENS) {
+    const char *square = start + d * cache_element(source->dtype);
+    if (rows == 16 && count - d >= 16 && source->dtype == ANGEL_F32) {
+      transpose_square(square, source->stride, room, ANGEL_BLOCK_TOKENS, ANGEL_F32, isa);
+    } else if (rows == 16 && count - d >= 16 && source->dtype == ANGEL_BF16) {
+      transpose_square(square, source->stride, room, ANGEL_BLOCK_TOKENS, ANGEL_BF16, isa);
+    } else {
+      _Alignas(64) float padded[16 * 16] = {0};
+      convert_rows(square, source->stride, rows, count - d < 16 ? count - d : 16, padded, 16, source->dtype, isa);
+      transpose_square(padded, 16, room, ANGEL_BLOCK_TOKENS, ANGEL_F32, isa);
+    }
   }
 }
 

@@ -61,10 +61,12 @@ ANGEL_INLINE void store_rows(
 }
 
 // [rows of a tile of keys][width] -> [width][key_rows].
-ANGEL_INLINE void transpose_rows(const struct backward_tiles *t, const float *rows, float *target) {
+ANGEL_INLINE void transpose_rows(
+  const struct backward_tiles *t, const float *rows, float *target, angel_isa isa) {
   for (int64_t i = 0; i < t->key_rows; i += 16) {
     for (int64_t d = 0; d < t->width; d += 16) {
-      transpose_square(rows + i * t->width + d, t->width, target + d * t->key_rows + i, t->key_rows);
+      transpose_square(
+        rows + i * t->width + d, t->width, target + d * t->key_rows + i, t->key_rows, ANGEL_F32, isa);
     }
   }
 }
@@ -74,9 +76,9 @@ ANGEL_INLINE void load_keys(struct backward_tiles *t, angel_isa isa) {
   // The rows after the last are zeros; values are needed transposed alone.
   memset(t->key_room, 0, sizeof(float) * (size_t)(t->key_rows * t->width));
   load_rows(t, t->a->values, s->kv_heads, t->kv_head, t->key, t->keys, t->key_room, isa);
-  transpose_rows(t, t->key_room, t->values_down);
+  transpose_rows(t, t->key_room, t->values_down, isa);
   load_rows(t, t->a->keys, s->kv_heads, t->kv_head, t->key, t->keys, t->key_room, isa);
-  transpose_rows(t, t->key_room, t->keys_down);
+  transpose_rows(t, t->key_room, t->keys_down, isa);
 }
 
 ANGEL_INLINE void load_queries(struct backward_tiles *t, float factor, angel_isa isa) {
