@@ -53,12 +53,17 @@ ANGEL_INLINE void multiply_block(
     .row_bytes = row_bytes, .panel_bytes = panel_bytes, .sums = is_beside ? beside : a->output + rows.begin * a->columns + column,
     .sums_stride = is_beside ? padded : a->columns, .rows = (int32_t)count,
     .panels = (int32_t)(panels.end - panels.begin), .is_streamed = is_streamed};
+  for (int64_t r = 0; r < count && is_beside && a->accumulates; r++) {
+    float *sums = beside + r * padded;
+    memcpy(sums, a->output + (rows.begin + r) * a->columns + column, (size_t)width * sizeof(float));
+    for (int64_t c = width; c < padded; c++) sums[c] = 0;
+  }
   const int64_t stretch = is_streamed ? pairs : STRETCH_PAIRS;
   for (int64_t pair = 0; pair < pairs; pair += stretch) {
     tile.input = (const uint8_t *)a->input + rows.begin * row_bytes + pair * 4;
     tile.weight = (const uint8_t *)a->weight + panels.begin * panel_bytes + pair * ANGEL_PANEL * 4;
     tile.pairs = pairs - pair < stretch ? pairs - pair : stretch;
-    tile.is_first = pair == 0;
+    tile.is_first = pair == 0 && !a->accumulates;
     multiply(&tile);
   }
   for (int64_t r = 0; r < count && is_beside; r++) {
