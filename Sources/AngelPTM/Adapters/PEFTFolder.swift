@@ -1,5 +1,5 @@
 public import AngelCheckpoint
-public import AngelCore
+import AngelCore
 public import AngelModels
 import AngelNN
 import AngelTensor

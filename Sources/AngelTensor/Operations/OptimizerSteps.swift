@@ -1,5 +1,5 @@
 public import AngelCore
-public import AngelMemory
+import AngelMemory
 import CAngelKernels
 
 /// State that an optimizer keeps beside a parameter and changes in place: zero at first, of the parameter's shape.
