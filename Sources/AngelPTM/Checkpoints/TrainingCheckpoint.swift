@@ -26,7 +26,7 @@ public struct TrainingCheckpoint: Sendable {
     self.path = path
     let file = FilePath.join(path, "state.json")
     let object: JSONValue
-    do { object = try JSONValue(parsing: MappedFile(path: file).unsafeBytes, maximumDepth: 8) } catch {
+    do { object = try JSONValue(parsing: MappedFile.bytes(of: file), maximumDepth: 8) } catch {
       throw PTMError.checkpoint(path: path, reason: "it has no readable state.json (\(error))")
     }
     guard object["version"]?.integer == Self.version, let step = object["step"]?.integer, step >= 0,
@@ -44,8 +44,7 @@ public struct TrainingCheckpoint: Sendable {
   public static func latest(in folder: String) throws -> TrainingCheckpoint? {
     let link = FilePath.join(folder, latestName)
     guard FilePath.kind(link) != nil else { return nil }
-    let file = try MappedFile(path: link)
-    let name = String(decoding: file.unsafeBytes.prefix(256), as: UTF8.self).filter { $0 != "\n" }
+    let name = String(decoding: try MappedFile.bytes(of: link).prefix(256), as: UTF8.self).filter { $0 != "\n" }
     guard step(of: name) != nil else {
       throw PTMError.checkpoint(path: link, reason: "it names \(quoted(name)), which is no checkpoint; remove it")
     }
