@@ -1,5 +1,5 @@
 import AngelCheckpoint
-public import AngelCore
+import AngelCore
 import AngelNN
 import AngelTensor
 
@@ -26,7 +26,7 @@ public struct TrainingCheckpoint: Sendable {
     self.path = path
     let file = FilePath.join(path, "state.json")
     let object: JSONValue
-    do { object = try JSONValue(parsing: MappedFile(path: file).unsafeBytes, maximumDepth: 8) } catch {
+    do { object = try JSONValue(parsing: MappedFile.bytes(of: file), maximumDepth: 8) } catch {
       throw PTMError.checkpoint(path: path, reason: "it has no readable state.json (\(error))")
     }
     guard object["version"]?.integer == Self.version, let step = object["step"]?.integer, step >= 0,
@@ -44,8 +44,7 @@ public struct TrainingCheckpoint: Sendable {
   public static func latest(in folder: String) throws -> TrainingCheckpoint? {
     let link = FilePath.join(folder, latestName)
     guard FilePath.kind(link) != nil else { return nil }
-    let file = try MappedFile(path: link)
-    let name = String(decoding: file.unsafeBytes.prefix(256), as: UTF8.self).filter { $0 != "\n" }
+    let name = String(decoding: try MappedFile.bytes(of: link).prefix(256), as: UTF8.self).filter { $0 != "\n" }
     guard step(of: name) != nil else {
       throw PTMError.checkpoint(path: link, reason: "it names \(quoted(name)), which is no checkpoint; remove it")
     }
@@ -64,51 +63,59 @@ public struct TrainingCheckpoint: Sendable {
   /// Puts every value back where it was; throws before anything is changed when something is missing or damaged.
   public func restore(_ trainer: Trainer) throws {
     for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
-    let records = try verify()
+    let saved = try verifiedTensors()
     for (name, target) in trainer.storedTensors {
-      guard let record = records[name], record.shape == target.shape, record.dtype == target.dtype else {
+      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
         throw PTMError.checkpoint(
           path: path, reason: "it has no tensor \(quoted(name)) of \(target.specification); the recipe has changed")
       }
     }
     for (path, parameter) in trainer.parameters {
-      guard let record = records["parameters/" + path] else { continue }
-      try parameter.update { tensor in try record.withBytes { tensor.overwrite(with: $0) } }
+      guard let values = saved["parameters/" + path] else { continue }
+      try parameter.update { tensor in try values.withBytes { tensor.overwrite(with: $0) } }
     }
     for (name, state) in trainer.optimizer.states {
-      try records["optimizer/" + name]?.withBytes { state.restore($0) }
+      try saved["optimizer/" + name]?.withBytes { state.restore($0) }
     }
     trainer.step = step
     trainer.skippedSteps = skippedSteps
   }
 
+  /// Throws when a tensor is missing or not what was written.
+  public func verify() throws { _ = try verifiedTensors() }
+
   /// Every tensor, after its digest has been compared.
-  @discardableResult
-  func verify() throws -> [String: TensorRecord] {
-    var records: [String: TensorRecord] = [:]
+  private func verifiedTensors() throws -> [String: SavedTensor] {
+    var tensors: [String: SavedTensor] = [:]
     for name in try FilePath.names(in: path) where name.hasSuffix(".safetensors") {
       let file = try SafetensorsFile(path: FilePath.join(path, name))
-      for tensor in file.header.tensors {
-        guard let dtype = tensor.dtype else { continue }
-        records[tensor.name] = TensorRecord(
-          name: tensor.name, dtype: dtype, shape: tensor.shape, file: file.file, byteRange: tensor.byteRange)
-      }
+      for tensor in file.header.tensors { tensors[tensor.name] = SavedTensor(file: file.file, tensor: tensor) }
     }
     for (name, expected) in digests.sorted(by: { $0.key < $1.key }) {
-      guard let record = records[name] else {
+      guard let tensor = tensors[name] else {
         throw PTMError.checkpoint(path: path, reason: "tensor \(quoted(name)) is missing; use an earlier checkpoint")
       }
-      guard try record.withBytes(Self.digest) == expected else {
+      guard try tensor.withBytes(Self.digest) == expected else {
         throw PTMError.checkpoint(
           path: path, reason: "tensor \(quoted(name)) is not what was written (its digest differs); use an earlier one")
       }
     }
-    return records
+    return tensors
   }
 
   static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
     var hash = SHA256()
     hash.update(bytes)
     return hash.hexadecimal()
+  }
+}
+
+/// A tensor of a checkpoint's file.
+private struct SavedTensor {
+  let file: MappedFile
+  let tensor: SafetensorsTensor
+
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try file.withBytes(tensor.byteRange, body)
   }
 }

@@ -98,7 +98,7 @@ struct Preparation {
     case "byte"?: return (.bytes(), nil)
     case "character"?:
       var text: [UInt8] = []
-      for path in recipe.data.train + recipe.data.validation { text += try MappedFile(path: path).unsafeBytes }
+      for path in recipe.data.train + recipe.data.validation { text += try MappedFile.bytes(of: path) }
       return (.characters(of: text), nil)
     case let name?:
       let checkpoint = try openModel(name)

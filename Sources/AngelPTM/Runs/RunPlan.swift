@@ -30,7 +30,8 @@ public struct RunPlan: Sendable, Hashable {
 
   /// Plans by one step of `model`, whose parameters must lie on `backend`: shapes are followed, nothing is computed, so the
   /// peak is exact.
-  init(_ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource, on backend: ShapesBackend) throws
+  init(_ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource, on backend: ShapesBackend)
+    throws
   {
     let trained = model.trainedParameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
     parameterCount = model.parameterCount

@@ -27,7 +27,8 @@ public enum InitialValues {
       return Tensor(uninitialized: TensorSpecification(shape, .float32), on: backend, kind: .weights)
     }
     guard shape.rank > 1 else {
-      return Tensor([Float](repeating: path.hasSuffix("bias") ? 0 : 1, count: count), shape: shape, on: backend, kind: .weights)
+      return Tensor(
+        [Float](repeating: path.hasSuffix("bias") ? 0 : 1, count: count), shape: shape, on: backend, kind: .weights)
     }
     let isResidual = path.hasSuffix("output.weight") || path.hasSuffix("down.weight")
     let scale = deviation / (isResidual ? (2 * Double(max(1, layerCount))).squareRoot() : 1)

@@ -1,7 +1,7 @@
 import AngelCore
 public import AngelData
 public import AngelModels
-public import AngelNN
+import AngelNN
 public import AngelTensor
 
 /// Takes a model through its steps: batch, loss, gradients, clipping, update.
