@@ -53,7 +53,9 @@ struct BFloat16OperationTests {
 
   init() throws { backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2) }
 
-  private func rounded(_ x: Tensor) throws -> [Float] { try x.cast(to: .bfloat16).cast(to: .float32).read() }
+  private func rounded(_ x: Tensor) throws -> [Float] {
+    try x.cast(to: .bfloat16).cast(to: .float32).read(as: Float.self)
+  }
 
   /// Arithmetic is float32 inside, so the float32 operation on the same values is the reference, to the last bit where sums
   /// have one order.
@@ -75,12 +77,16 @@ struct BFloat16OperationTests {
     for (x, twin) in zip(narrow, wide) {
       let gradient = try #require(gradients[x])
       #expect(gradient.dtype == .bfloat16)
-      #expect(try normalizedError(rounded(gradient), #require(references[twin]).read()) < 3e-3)
+      // Attention's backward pass reads its result, which has been rounded.
+      let bound = c.testDescription.hasPrefix("attention") ? 1e-2 : 3e-3
+      let error = try normalizedError(rounded(gradient), #require(references[twin]).read(as: Float.self))
+      #expect(error < bound)
     }
     for (parameter, twin) in zip(parameters, twins) {
       let gradient = try #require(gradients[parameter])
       #expect(gradient.dtype == .float32)
-      #expect(try normalizedError(gradient.read(), #require(references[twin]).read()) < 1e-6)
+      #expect(
+        try normalizedError(gradient.read(as: Float.self), #require(references[twin]).read(as: Float.self)) < 1e-6)
     }
   }
 

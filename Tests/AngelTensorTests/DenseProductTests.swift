@@ -53,8 +53,8 @@ struct DenseProductTests {
     let (left, right, bias) = operands(c)
     let product = DenseProduct(transposesLeft: c.transposesLeft, transposesRight: c.transposesRight)
     let (x, y, b) = (try left.read(as: Float.self), try right.read(as: Float.self), try bias.read(as: Float.self))
-    #expect(try product(left, right).read() == chain(c, x, y, bias: nil))
-    #expect(try product(left, right, bias: bias).read() == chain(c, x, y, bias: b))
+    #expect(try product(left, right).read(as: Float.self) == chain(c, x, y, bias: nil))
+    #expect(try product(left, right, bias: bias).read(as: Float.self) == chain(c, x, y, bias: b))
   }
 
   @Test("a bfloat16 product sums the rounded operands in float32 and is rounded once", arguments: cases)
@@ -66,10 +66,10 @@ struct DenseProductTests {
     let want = chain(c, x, y, bias: try bias.read(as: Float.self), inPairs: true)
     let flags = (c.transposesLeft, c.transposesRight)
     let wide = DenseProduct(transposesLeft: flags.0, transposesRight: flags.1, output: .float32)
-    #expect(try wide(narrowLeft, narrowRight, bias: bias).read() == want)
+    #expect(try wide(narrowLeft, narrowRight, bias: bias).read(as: Float.self) == want)
     // One operand in bfloat16 rounds the other.
-    #expect(try wide(narrowLeft, right, bias: bias).read() == want)
-    #expect(try wide(left, narrowRight, bias: bias).read() == want)
+    #expect(try wide(narrowLeft, right, bias: bias).read(as: Float.self) == want)
+    #expect(try wide(left, narrowRight, bias: bias).read(as: Float.self) == want)
     let narrow = DenseProduct(transposesLeft: flags.0, transposesRight: flags.1)(narrowLeft, narrowRight, bias: bias)
     let rounded = Tensor(want, shape: [c.m, c.n], on: backend).cast(to: .bfloat16).cast(to: .float32)
     #expect(narrow.dtype == .bfloat16)
@@ -90,9 +90,9 @@ struct DenseProductTests {
     #expect(byX.dtype == .bfloat16 && byWeight.dtype == .float32 && byBias.dtype == .float32)
     let wantWeight = DenseProduct(transposesLeft: true)(wide.0, wide.1)
     let wantX = DenseProduct()(wide.0, wide.2)
-    #expect(try normalizedError(byWeight.read(), wantWeight.read()) < 1e-6)
-    #expect(try normalizedError(byX.cast(to: .float32).read(), wantX.read()) < 3e-3)
-    #expect(try normalizedError(byBias.read(), wide.0.sum(over: 0).read()) < 1e-6)
+    #expect(try normalizedError(byWeight.read(as: Float.self), wantWeight.read(as: Float.self)) < 1e-6)
+    #expect(try normalizedError(byX.cast(to: .float32).read(as: Float.self), wantX.read(as: Float.self)) < 3e-3)
+    #expect(try normalizedError(byBias.read(as: Float.self), wide.0.sum(over: 0).read(as: Float.self)) < 1e-6)
   }
 
   @Test("the chunks of a head's loss change no bit of it or its gradients", arguments: [DType.float32, .bfloat16])
@@ -107,8 +107,8 @@ struct DenseProductTests {
       let loss = hidden.crossEntropy(head: weight.leaf(leaf), targets, logitBytes: bytes)
       let gradients = try loss.backward()
       return [
-        try loss.read(), try #require(gradients[hidden]).cast(to: .float32).read(),
-        try #require(gradients[leaf]).read(),
+        try loss.read(as: Float.self), try #require(gradients[hidden]).cast(to: .float32).read(as: Float.self),
+        try #require(gradients[leaf]).read(as: Float.self),
       ]
     }
     let whole = try results(1 << 30)
@@ -118,7 +118,7 @@ struct DenseProductTests {
     let leaf = weight.cast(to: .float32).asLeaf()
     let gradients = try stored.matmul(leaf, bias: nil).crossEntropy(targets).backward()
     let bound = dtype == .float32 ? 1e-5 : 6e-3
-    #expect(try normalizedError(whole[1], #require(gradients[stored]).read()) < bound)
-    #expect(try normalizedError(whole[2], #require(gradients[leaf]).read()) < bound)
+    #expect(try normalizedError(whole[1], #require(gradients[stored]).read(as: Float.self)) < bound)
+    #expect(try normalizedError(whole[2], #require(gradients[leaf]).read(as: Float.self)) < bound)
   }
 }
