@@ -61,4 +61,34 @@ import Testing
     }
     #expect(try activations(true) * 2 < activations(false))
   }
+
+  @Test("the guide has a row for every key, and no others")
+  func guide() throws {
+    let path = Goldens.path("../../Documentation/Training.md")
+    let rows = Set(
+      String(decoding: try TemporaryFolder.read(path), as: UTF8.self).split(separator: "\n").map(String.init))
+    var keys = 0
+    for field in TrainingRecipe.fields {
+      let nested = field.nested.map { ("\(field.name).\($0.name)", $0.summary) }
+      for (key, summary) in [(field.name, field.summary)] + nested {
+        #expect(rows.contains("| `\(key)` | \(summary) |"), "\(key)")
+        keys += 1
+      }
+    }
+    let table = rows.filter { $0.hasPrefix("| `") && !$0.contains("/` ") && !$0.contains("jsonl` ") }
+    #expect(table.count - 2 == keys, "resolved.yaml and curves.svg are the other rows")
+  }
+
+  @Test("every recipe reads and fits together", arguments: recipeFiles)
+  func recipes(_ path: String) throws {
+    let node = try RecipeParser.parse(path: path)
+    _ = try TrainingRecipe(recipe: node)
+    let lines = String(decoding: try TemporaryFolder.read(path), as: UTF8.self).split(separator: "\n")
+    #expect(lines.count <= 15)
+  }
+}
+
+/// The recipes that come with the program.
+private let recipeFiles = ["llama-15m", "lora", "sft", "shakespeare"].map {
+  Goldens.path("../../Recipes/\($0).yaml")
 }
