@@ -233,40 +233,58 @@ import Testing
 }
 
 @Suite struct SegmentAttentionKernelTests {
-  @Test("every variant gives the same bits, forward and backward", arguments: [(16, false), (20, true)])
-  func variants(_ size: Int, isCausal: Bool) {
+  @Test(
+    "every variant gives the same bits, forward and backward", arguments: [(16, false), (20, true)], [false, true])
+  func variants(_ sizeAndMask: (Int, Bool), isBFloat16: Bool) {
+    let (size, isCausal) = sizeAndMask
     var random = TestRandom(state: UInt64(size))
-    let (heads, groups, bounds): (Int, Int, [Int32]) = (4, 2, [0, 3, 40, 57])
+    let (heads, groups, bounds): (Int, Int, [Int32]) = (4, 2, [0, 3, 40, 157])
     let rows = Int(bounds[3])
-    let (queries, gradient) = (random.floats(rows * heads * size), random.floats(rows * heads * size))
-    let (keys, values) = (random.floats(rows * groups * size), random.floats(rows * groups * size))
+    let counts = [rows * heads * size, rows * groups * size]
+    let (queries, gradient) = (random.floats(counts[0]), random.floats(counts[0]))
+    let (keys, values) = (random.floats(counts[1]), random.floats(counts[1]))
+    let dtype = isBFloat16 ? ANGEL_BF16 : ANGEL_F32
+    func elements(_ values: [Float], _ memory: TestMemory) -> UnsafeMutableRawPointer {
+      guard isBFloat16 else { return UnsafeMutableRawPointer(memory.copy(values)) }
+      return UnsafeMutableRawPointer(memory.copy(values.map { UInt16(truncatingIfNeeded: $0.bitPattern >> 16) }))
+    }
+    func room(_ count: Int, _ memory: TestMemory) -> UnsafeMutableRawPointer {
+      elements([Float](repeating: .nan, count: count), memory)
+    }
+    func floats(_ pointer: UnsafeMutableRawPointer, _ count: Int) -> [Float] {
+      guard isBFloat16 else { return array(pointer.assumingMemoryBound(to: Float.self), count) }
+      return array(pointer.assumingMemoryBound(to: UInt16.self), count).map { Float(bitPattern: UInt32($0) << 16) }
+    }
     func shape(_ bounds: UnsafePointer<Int32>) -> angel_segment_attention_shape {
       angel_segment_attention_shape(
         bounds: bounds, rows: Int64(rows), segments: 3, heads: Int64(heads), kv_heads: Int64(groups),
         head_size: Int64(size), scale: 0.25, softcap: isCausal ? 2 : 0, window: isCausal ? 0 : 9,
         causal: isCausal ? 1 : 0)
     }
-    let forward: [[Float]] = everyVariant(ANGEL_FAMILY_segment_attention, ANGEL_F32) { run in
+    let forward: [[Float]] = everyVariant(ANGEL_FAMILY_segment_attention, dtype) { run in
       TestMemory.scope { memory in
-        let output = memory.room(queries.count, of: Float.nan)
+        let output = room(counts[0], memory)
         let logSums = memory.room(rows * heads, of: Float.nan)
         run(
           angel_segment_attention_arguments(
-            queries: memory.copy(queries), keys: memory.copy(keys), values: memory.copy(values), output: output,
-            logsumexp: logSums, shape: shape(memory.copy(bounds))))
-        return [array(output, queries.count), array(logSums, rows * heads)]
+            queries: elements(queries, memory), keys: elements(keys, memory), values: elements(values, memory),
+            output: output, logsumexp: logSums, shape: shape(memory.copy(bounds))))
+        return [floats(output, counts[0]), array(logSums, rows * heads)]
       }
     }
-    let backward: [[Float]] = everyVariant(ANGEL_FAMILY_segment_attention_backward, ANGEL_F32) { run in
+    let backward: [[Float]] = everyVariant(ANGEL_FAMILY_segment_attention_backward, dtype) { run in
       TestMemory.scope { memory in
-        let results = [queries.count, keys.count, keys.count].map { memory.room($0, of: Float.nan) }
+        let results = [counts[0], counts[1], counts[1]].map { room($0, memory) }
+        let sums =
+          isBFloat16
+          ? memory.room(counts[0], of: Float.nan) : results[0].assumingMemoryBound(to: Float.self)
         run(
           angel_segment_attention_backward_arguments(
-            queries: memory.copy(queries), keys: memory.copy(keys), values: memory.copy(values),
-            output: memory.copy(forward[0]), logsumexp: memory.copy(forward[1]), gradient: memory.copy(gradient),
-            query_gradient: results[0], key_gradient: results[1], value_gradient: results[2],
-            shape: shape(memory.copy(bounds))))
-        return zip(results, [queries.count, keys.count, keys.count]).map { array($0, $1) }
+            queries: elements(queries, memory), keys: elements(keys, memory), values: elements(values, memory),
+            output: elements(forward[0], memory), logsumexp: memory.copy(forward[1]),
+            gradient: elements(gradient, memory), query_gradient: results[0], key_gradient: results[1],
+            value_gradient: results[2], query_sums: sums, shape: shape(memory.copy(bounds))))
+        return zip(results, [counts[0], counts[1], counts[1]]).map { floats($0, $1) }
       }
     }
     #expect((forward + backward).allSatisfy { $0.allSatisfy(\.isFinite) })

@@ -49,6 +49,30 @@ struct SegmentAttentionTests {
     #expect(try check.errorInFloat32() < 2e-6)
   }
 
+  @Test("bfloat16 is rounded once: its output has the bits of float32's, its gradients are near", arguments: shapes)
+  func bfloat16(_ shape: AttentionShape) throws {
+    let backend = try TestBackend.make()
+    let x = Inputs(rows: 100, on: backend)
+    let segments = Segments(lengths: [1, 16, 50, 33], on: backend)
+    let halves = [x.queries, x.keys, x.values].map { $0.cast(to: .bfloat16).asLeaf() }
+    let singles = halves.map { $0.detached.cast(to: .float32).asLeaf() }
+    func run(_ inputs: [Tensor]) -> Tensor {
+      segmentAttention(inputs[0], keys: inputs[1], values: inputs[2], segments: segments, shape: shape)
+    }
+    let (half, single) = (run(halves), run(singles))
+    #expect(try half.cast(to: .float32).read() as [Float] == single.cast(to: .bfloat16).cast(to: .float32).read())
+    let weights = backend.random([100, 6, 20], seed: 13).cast(to: .bfloat16)
+    let got = half.gradients(weightedBy: weights)
+    let want = single.gradients(weightedBy: weights.cast(to: .float32))
+    for (half, single) in zip(halves, singles) {
+      let (got, want) = (try #require(got[half]), try #require(want[single]))
+      #expect(got.dtype == .bfloat16)
+      let numbers: [Float] = try got.cast(to: .float32).read()
+      let exact: [Float] = try want.read()
+      #expect(normalizedError(numbers.map(Double.init), exact.map(Double.init)) < 8e-3)
+    }
+  }
+
   @Test("the bits are those of the paged cache in float32, which serves", arguments: shapes)
   func paged(_ shape: AttentionShape) throws {
     let backend = try TestBackend.make()

@@ -48,7 +48,7 @@ public enum Adapters {
   public static func merge(into model: inout some Module) {
     model.visitLinearLayers { _, linear in
       guard let adapter = linear.adapter else { return }
-      let weight = linear.weight.trained?.detached ?? linear.weight.matrix.0.dequantized()
+      let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
       linear.weight.value = .trained((weight + adapter.weightChange()).copied())
       linear.adapter = nil
     }

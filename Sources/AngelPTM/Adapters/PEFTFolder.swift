@@ -25,7 +25,7 @@ public enum PEFTFolder {
     let writer = try ModelFolderWriter(path: path)
     try writer.write(document(configuration, base: base), as: "adapter_config.json")
     try writer.writeTensors(sources, shardBytes: .max, named: "adapter_model") { source, write in
-      guard let tensor = adapters[source.name]?.trained?.detached else { return }
+      guard let tensor = adapters[source.name]?.trainedValues?.values else { return }
       try tensor.withHostBytes(write)
     }
     try writer.finish()

@@ -60,7 +60,7 @@ extension Trainer {
   /// What a checkpoint holds, by name.
   var storedTensors: [String: Tensor] {
     var tensors: [String: Tensor] = [:]
-    for (path, parameter) in parameters { tensors["parameters/" + path] = parameter.trained?.detached }
+    for (path, parameter) in parameters { tensors["parameters/" + path] = parameter.trainedValues?.values }
     for (name, state) in optimizer.states { tensors["optimizer/" + name] = state.tensor }
     return tensors
   }

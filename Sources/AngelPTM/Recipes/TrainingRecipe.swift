@@ -11,7 +11,12 @@ public struct TrainingRecipe: Configurable, Hashable {
   }
 
   /// What products are computed in.
-  public enum Precision: String, ConfigurationChoice { case f32, bf16 }
+  public enum Precision: String, ConfigurationChoice {
+    case f32, bf16
+
+    /// What training computes in (`Module.compute`).
+    public var dtype: DType { self == .bf16 ? .bfloat16 : .float32 }
+  }
 
   public var stage = Stage.sft
   /// A model of the store, a folder or a file to begin from.

@@ -44,12 +44,14 @@ struct Preparation {
   func makeModel(on backend: any Backend) throws -> any LanguageModel {
     guard let checkpoint else {
       let model = try Self.outline(of: recipe, encoding.tokenizer)
+      model.compute(in: recipe.precision.dtype)
       fill(model, on: backend)
       return model
     }
     let entry = try ModelCatalog.languageModel(for: checkpoint)
     var model = try entry.outline(checkpoint)
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
+    model.compute(in: recipe.precision.dtype)
     guard let lora else {
       model.makeTrained()
       return model
@@ -62,6 +64,7 @@ struct Preparation {
   ) throws -> any LanguageModel {
     var model = model
     _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
+    model.compute(in: recipe.precision.dtype)
     if let folder = lora.from { try PEFTFolder.load(into: model, names: names, from: folder) }
     return model
   }

@@ -32,5 +32,5 @@ extension LinearHeadModel {
 }
 
 extension Parameter {
-  var isTrained: Bool { if case .trained = value { true } else { false } }
+  var isTrained: Bool { trained != nil }
 }

@@ -4,8 +4,8 @@ package import CAngelKernels
 /// Softmax attention inside each of several sequences laid end to end, over dense keys and values (arXiv:2205.14135,
 /// segment_attention.h).
 ///
-/// Nothing of size R x R is stored: what training keeps is the result and a logarithm for each row and head, from which the
-/// backward pass makes the probabilities again. So it states the parts of a `TensorOperation` itself.
+/// Float32 or bfloat16, in float32 inside. Nothing of size R x R is stored: what training keeps is the result and a logarithm
+/// for each row and head, from which the backward pass makes the probabilities again. So it states the parts of a `TensorOperation` itself.
 package struct SegmentAttention: Sendable {
   package static var family: angel_family { ANGEL_FAMILY_segment_attention }
   package let segments: Segments
@@ -23,13 +23,15 @@ package struct SegmentAttention: Sendable {
     check(queries.specification, keys.specification, values.specification)
     let backend = queries.backend
     guard let kernel = backend.kernel(Self.family, KernelDTypes(queries.dtype)) else {
-      return composed(queries, keys: keys, values: values)
+      guard queries.dtype == .bfloat16 else { return composed(queries, keys: keys, values: values) }
+      let wide = [queries, keys, values].map { $0.cast(to: .float32) }
+      return self(wide[0], keys: wide[1], values: wide[2]).cast(to: .bfloat16)
     }
     let inputs = [queries, keys, values]
     let output = Tensor(uninitialized: queries.specification, on: backend)
     let logSums = inputs.contains(where: \.isTrainable) ? rowNumbers(like: queries) : nil
     let arguments = angel_segment_attention_arguments(
-      queries: queries.floats, keys: keys.floats, values: values.floats, output: output.mutableFloats,
+      queries: queries.address, keys: keys.address, values: values.address, output: output.address,
       logsumexp: logSums?.mutableFloats, shape: kernelShape(queries, keys))
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 2)) }
     // The argument struct holds addresses only: the inputs must outlive the launch.
@@ -51,13 +53,16 @@ package struct SegmentAttention: Sendable {
       return composedGradients(saved, gradient)
     }
     let results = saved.map { Tensor(uninitialized: $0.specification, on: backend) }
+    let sums =
+      queries.dtype == .float32
+      ? results[0] : Tensor(uninitialized: TensorSpecification(queries.shape, .float32), on: backend)
     let arguments = angel_segment_attention_backward_arguments(
-      queries: queries.floats, keys: keys.floats, values: values.floats, output: output.floats,
-      logsumexp: logSums.floats, gradient: gradient.floats, query_gradient: results[0].mutableFloats,
-      key_gradient: results[1].mutableFloats, value_gradient: results[2].mutableFloats,
+      queries: queries.address, keys: keys.address, values: values.address, output: output.address,
+      logsumexp: logSums.floats, gradient: gradient.address, query_gradient: results[0].address,
+      key_gradient: results[1].address, value_gradient: results[2].address, query_sums: sums.mutableFloats,
       shape: kernelShape(queries, keys))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 7)) }
-    withExtendedLifetime((saved, output, logSums, gradient, segments)) {}
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 5)) }
+    withExtendedLifetime((saved, output, logSums, gradient, sums, segments)) {}
     return results
   }
 
@@ -97,10 +102,9 @@ package struct SegmentAttention: Sendable {
       "segment_attention: queries \(queries), keys \(keys), values \(values), \(segments.rowCount) rows")
   }
 
-  /// One number for each row and head.
+  /// One float32 number for each row and head.
   private func rowNumbers(like queries: Tensor) -> Tensor {
-    Tensor(
-      uninitialized: TensorSpecification([queries.shape[0], queries.shape[1]], queries.dtype), on: queries.backend)
+    Tensor(uninitialized: TensorSpecification([queries.shape[0], queries.shape[1]], .float32), on: queries.backend)
   }
 
   private func kernelShape(_ queries: Tensor, _ keys: Tensor) -> angel_segment_attention_shape {

@@ -193,3 +193,27 @@ ANGEL_INLINE void convert_rows(
     if (cache == ANGEL_BF16) convert_run(source + r * stride * 2, count, room, ANGEL_BF16, isa);
   }
 }
+
+// The transpose of 16 rows of 16 elements, as float32.
+ANGEL_INLINE void transpose_square(
+  const void *source, int64_t stride, float *target, int64_t target_stride, const angel_dtype dtype, angel_isa isa) {
+  const char *start = source;
+  f32x16 rows[16], next[16];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i++) rows[i] = f32x16_from(start + i * stride * cache_element(dtype), dtype, isa);
+  // Four perfect shuffles: each interleaves rows i and i + 8.
+#pragma clang loop unroll(full)
+  for (int round = 0; round < 4; round++) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; i++) {
+      next[2 * i] = __builtin_shufflevector(
+        rows[i], rows[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      next[2 * i + 1] = __builtin_shufflevector(
+        rows[i], rows[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 16; i++) rows[i] = next[i];
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 16; i++) f32x16_store(target + i * target_stride, rows[i]);
+}

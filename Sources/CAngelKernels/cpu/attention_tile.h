@@ -1,25 +1,34 @@
-// A tile of paged_attention: query vectors that read the same keys and values (rows of one sequence, query heads of one
-// kv head), and the arithmetic of one group of positions. Tiles only decide what shares a load or a conversion.
+// A tile of paged_attention and segment_attention: query vectors that read the same keys and values (rows of one sequence,
+// query heads of one kv head), and the arithmetic of one group of positions. Tiles only decide what shares a load or a
+// conversion.
 #pragma once
 #include <math.h>
 
 #include "attention_strips.h"
 
 enum {
-  tile_queries = 96,         // query vectors of a tile, at most
-  tile_strips = 16,          // strips of a tile, at most
+  tile_queries = 192,        // query vectors of a tile, at most
+  tile_strips = 32,          // strips of a tile, at most
   tile_floats = 12288,       // room for the query vectors of a tile
   batch_strips = 8,          // strips that go over a group's keys, then over its values: these stay in the L1 cache
   direct_strips = 2,         // tiles of so few strips read the cache as it is, others a float32 copy of each group
   converted_elements = 128,  // of head_size in that copy at a time
 };
 
+// The keys and values of one sequence and kv head: in blocks of a cache, or in rows one after the other.
+struct attention_source {
+  angel_dtype dtype;
+  const char *keys, *values;  // of position 0; of a cache: to which the offset of a block is added
+  const int64_t *blocks;      // offsets of a cache's blocks, NULL for rows
+  int64_t stride, length;     // of rows: elements from one to the next, and how many there are
+};
+
 struct attention_tile {
-  const struct angel_paged_attention_arguments *a;
-  angel_dtype cache;
-  const int64_t *blocks;                           // the sequence's block table
+  struct attention_source source;
+  int64_t size, width;                             // of a head; rounded up to whole vectors
+  float scale, softcap;
   int64_t row, rows, head, heads;                  // rows of one sequence x heads of one kv head
-  int64_t count, width;                            // query vectors; head_size rounded up to whole vectors
+  int64_t count;                                   // query vectors
   int64_t strips, strip_count;                     // strips, and query vectors of each but the last
   int64_t begin[tile_queries], end[tile_queries];  // visible positions of each query
   int64_t ahead_end;                               // positions before this one may be fetched ahead
@@ -30,7 +39,7 @@ struct attention_tile {
   _Alignas(64) float corrections[batch_strips * 16];
   _Alignas(64) float weights[batch_strips * strip_queries * ANGEL_GROUP_TOKENS];
   int64_t from[batch_strips * 16], to[batch_strips * 16];
-  _Alignas(64) float queries[tile_floats];                      // [count][head_size], scaled
+  _Alignas(64) float queries[tile_floats + 16];                 // [count][head_size], scaled
   _Alignas(64) float outputs[tile_floats + 16 * tile_queries];  // [count][width] of the current split
   _Alignas(64) float keys[converted_elements * ANGEL_GROUP_TOKENS];
   _Alignas(64) float values[converted_elements * ANGEL_GROUP_TOKENS];
@@ -53,45 +62,72 @@ ANGEL_INLINE int64_t strip_size(const struct attention_tile *t, int64_t s) {
   return left < t->strip_count ? left : t->strip_count;
 }
 
-ANGEL_INLINE void load_queries(struct attention_tile *t) {
-  const struct angel_paged_attention_arguments *a = t->a;
-  const int64_t size = a->cache.head_size;
-  const float factor = a->softcap > 0 ? a->scale : a->scale * 0x1.715476p+0f;
-  for (int64_t q = 0; q < t->count; q++) {
-    const float *query = a->queries + ((t->row + q / t->heads) * a->heads + t->head + q % t->heads) * size;
-    for (int64_t d = 0; d < size; d++) t->queries[q * size + d] = query[d] * factor;
-  }
-}
+// The factor of queries: weights are powers of two.
+static inline float query_factor(float scale, float softcap) { return softcap > 0 ? scale : scale * 0x1.715476p+0f; }
 
-// The tile's part of a block's keys or values, `head_size * 16` elements.
-ANGEL_INLINE const char *block_part(const struct attention_tile *t, int64_t block, int values) {
-  const struct angel_paged_cache *c = &t->a->cache;
-  const int64_t kv_head = t->head / (t->a->heads / c->kv_heads) + (values ? c->kv_heads : 0);
-  const int64_t bytes = c->head_size * ANGEL_BLOCK_TOKENS * cache_element(t->cache);
-  return c->arena + t->blocks[block] + c->layer_offset + kv_head * bytes;
+// Takes the tile's rows and heads of queries [rows, heads, head_size].
+ANGEL_INLINE void load_queries(
+  struct attention_tile *t, const void *queries, int64_t heads, angel_dtype dtype, angel_isa isa) {
+  const int64_t row_elements = heads * t->size, element = cache_element(dtype);
+  for (int64_t r = 0; r < t->rows; r++) {
+    const char *row = (const char *)queries + ((t->row + r) * row_elements + t->head * t->size) * element;
+    convert_run(row, t->heads * t->size, t->queries + r * t->heads * t->size, dtype, isa);
+  }
+  const float factor = query_factor(t->scale, t->softcap);
+  for (int64_t i = 0; i < t->count * t->size; i++) t->queries[i] *= factor;
 }
 
 // The group's rows as they lie in the cache, from element `from` of head_size on.
 ANGEL_INLINE struct cache_rows cached_rows(
   const struct attention_tile *t, struct attention_group g, int64_t from, int values) {
-  const int64_t size = t->a->cache.head_size, block = g.base / ANGEL_BLOCK_TOKENS;
-  const int64_t offset = from * (values ? 1 : ANGEL_BLOCK_TOKENS) * cache_element(t->cache);
-  struct cache_rows rows = {.stride = values ? size : ANGEL_BLOCK_TOKENS};
+  const int64_t *blocks = t->source.blocks + g.base / ANGEL_BLOCK_TOKENS;
+  const int64_t offset = from * (values ? 1 : ANGEL_BLOCK_TOKENS) * cache_element(t->source.dtype);
+  const char *start = (values ? t->source.values : t->source.keys) + offset;
+  struct cache_rows rows = {.stride = values ? t->size : ANGEL_BLOCK_TOKENS};
   for (int64_t b = g.first; b < g.last; b++) {
-    const int64_t next = block + b + group_blocks;
-    rows.blocks[b] = block_part(t, block + b, values) + offset;
-    rows.next[b] = next * ANGEL_BLOCK_TOKENS < t->ahead_end ? block_part(t, next, values) + offset : rows.blocks[b];
+    const int64_t next = b + group_blocks;
+    rows.blocks[b] = start + blocks[b];
+    rows.next[b] = g.base + next * ANGEL_BLOCK_TOKENS < t->ahead_end ? start + blocks[next] : rows.blocks[b];
   }
   return rows;
 }
 
-// The group's rows as float32: the cache itself where it can be read so, else a copy, made anew when `convert` is set.
+// Rows base ..< base + 16 as a block of a float32 cache: keys transposed, elements from ..< from + count.
+ANGEL_INLINE void convert_block(
+  const struct attention_source *source, int64_t base, int64_t from, int64_t count, int values, float *room,
+  angel_isa isa) {
+  const int64_t left = source->length - base, rows = left < ANGEL_BLOCK_TOKENS ? left : ANGEL_BLOCK_TOKENS;
+  const char *start = (values ? source->values : source->keys)
+    + (base * source->stride + from) * cache_element(source->dtype);
+  if (values) {
+    convert_rows(start, source->stride, rows, count, room, (count + 15) / 16 * 16, source->dtype, isa);
+    return;
+  }
+  for (int64_t d = 0; d < count; d += 16, room += 16 * ANGEL_BLOCK_TOKENS) {
+    const char *square = start + d * cache_element(source->dtype);
+    if (rows == 16 && count - d >= 16 && source->dtype == ANGEL_F32) {
+      transpose_square(square, source->stride, room, ANGEL_BLOCK_TOKENS, ANGEL_F32, isa);
+    } else if (rows == 16 && count - d >= 16 && source->dtype == ANGEL_BF16) {
+      transpose_square(square, source->stride, room, ANGEL_BLOCK_TOKENS, ANGEL_BF16, isa);
+    } else {
+      _Alignas(64) float padded[16 * 16] = {0};
+      convert_rows(square, source->stride, rows, count - d < 16 ? count - d : 16, padded, 16, source->dtype, isa);
+      transpose_square(padded, 16, room, ANGEL_BLOCK_TOKENS, ANGEL_F32, isa);
+    }
+  }
+}
+
+// The group's rows as float32, as blocks of a cache: the cache itself where it can be read so, else a copy, made anew when
+// `convert` is set.
 // Elements from ..< from + count of head_size.
 ANGEL_INLINE struct cache_rows float_rows(
   struct attention_tile *t, struct attention_group g, int64_t from, int64_t count, int values, int convert,
   angel_isa isa) {
-  const struct cache_rows cached = cached_rows(t, g, from, values);
-  if (t->cache == ANGEL_F32 && (!values || t->a->cache.head_size % 16 == 0)) return cached;
+  const angel_dtype cache = t->source.dtype;
+  const int in_blocks = t->source.blocks != NULL;
+  struct cache_rows cached = {.stride = 0};
+  if (in_blocks) cached = cached_rows(t, g, from, values);
+  if (in_blocks && cache == ANGEL_F32 && (!values || t->size % 16 == 0)) return cached;
   // Keys [block][count][16], values [block][16][count rounded up]: dense, so that they spread over the L1 cache's sets.
   const int64_t width = (count + 15) / 16 * 16;
   struct cache_rows rows = {.stride = values ? width : ANGEL_BLOCK_TOKENS};
@@ -99,10 +135,12 @@ ANGEL_INLINE struct cache_rows float_rows(
     float *room = (values ? t->values : t->keys) + b * width * ANGEL_BLOCK_TOKENS;
     rows.blocks[b] = (const char *)room;
     if (!convert) continue;
-    if (values) {
-      convert_rows(cached.blocks[b], cached.stride, ANGEL_BLOCK_TOKENS, count, room, rows.stride, t->cache, isa);
+    if (!in_blocks) {
+      convert_block(&t->source, g.base + b * ANGEL_BLOCK_TOKENS, from, count, values, room, isa);
+    } else if (values) {
+      convert_rows(cached.blocks[b], cached.stride, ANGEL_BLOCK_TOKENS, count, room, rows.stride, cache, isa);
     } else {
-      convert_rows(cached.blocks[b], 0, 1, count * ANGEL_BLOCK_TOKENS, room, 0, t->cache, isa);
+      convert_rows(cached.blocks[b], 0, 1, count * ANGEL_BLOCK_TOKENS, room, 0, cache, isa);
     }
   }
   return rows;
@@ -158,9 +196,9 @@ ANGEL_INLINE void weigh_strips(struct attention_tile *t, int64_t s, int64_t stri
       float *scores = t->weights + (i * strip_queries + q) * ANGEL_GROUP_TOKENS;
       const int64_t from = t->from[i * 16 + q], to = t->to[i * 16 + q];
       if (from >= to) continue;
-      const int whole = to - from == ANGEL_GROUP_TOKENS && t->a->softcap == 0;
+      const int whole = to - from == ANGEL_GROUP_TOKENS && t->softcap == 0;
       found[i * 16 + q] = whole ? whole_maximum(scores)
-                                : finish_scores(scores, first_block(from), last_block(to), from, to, t->a->softcap);
+                                : finish_scores(scores, first_block(from), last_block(to), from, to, t->softcap);
     }
   }
   for (int64_t i = 0; i < strips; i++) {
@@ -232,7 +270,7 @@ ANGEL_INLINE void add_values(
 ANGEL_INLINE void attend_strips(
   struct attention_tile *t, struct attention_group g, int64_t s, int64_t strips, angel_dtype cache, int direct,
   angel_isa isa) {
-  const int64_t size = t->a->cache.head_size, step = direct ? size : converted_elements;
+  const int64_t size = t->size, step = direct ? size : converted_elements;
   int64_t first[batch_strips], last[batch_strips];
   for (int64_t i = 0; i < strips; i++) {
     first[i] = ANGEL_GROUP_TOKENS, last[i] = 0;

@@ -3,42 +3,8 @@
 // The unit of work is one row's query heads of one kv head, over all its positions or, where there is a workspace, over
 // one split of them; a part owns a run of units, kv head by kv head, equal in cost. Neighbouring units that read the
 // same keys and values are computed together as a tile (attention_tile.h).
-#include "attention_tile.h"
-#include "variants.h"
+#include "attention_engine.h"
 
-// What differs from one instruction set to the next. The rest of this file is integer work, compiled once.
-struct attention_engine {
-  void (*load_queries)(struct attention_tile *tile);
-  // Strips s ..< s + strips against a group: its rows as float32, or as they lie in a cache of a dtype (NULL: never).
-  void (*attend_copy)(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
-  void (*attend_cache[ANGEL_BF16 + 1])(
-    struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
-  void (*merge_split)(struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size);
-  void (*normalize)(struct merged_splits *merged, int64_t size);
-};
-#define STRIPS(name, target, cache, direct, isa)                                                              \
-  target static void name(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips) { \
-    attend_strips(tile, group, s, strips, cache, direct, isa);                                                \
-  }
-#define DIRECT_STRIPS(name, target, isa)                      \
-  STRIPS(attend_f32_##name, target, ANGEL_F32, 1, isa)        \
-  STRIPS(attend_f16_##name, target, ANGEL_F16, 1, isa)        \
-  STRIPS(attend_bf16_##name, target, ANGEL_BF16, 1, isa)
-#define ENGINE(name, target, isa, ...)                                                                         \
-  target static void load_queries_##name(struct attention_tile *tile) { load_queries(tile); }                  \
-  STRIPS(attend_copy_##name, target, ANGEL_F32, 0, isa)                                                        \
-  target static void merge_split_##name(                                                                       \
-    struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size) {               \
-    merge_split(merged, output, maximum, sum, size);                                                           \
-  }                                                                                                            \
-  target static void normalize_##name(struct merged_splits *merged, int64_t size) { normalize(merged, size); } \
-  static const struct attention_engine engine_##name = {                                                       \
-    .load_queries = load_queries_##name, .attend_copy = attend_copy_##name, .merge_split = merge_split_##name, \
-    .normalize = normalize_##name, .attend_cache = {__VA_ARGS__}};
-#define DIRECT_ENGINE(name, target, isa)                                                                      \
-  DIRECT_STRIPS(name, target, isa)                                                                            \
-  ENGINE(name, target, isa, [ANGEL_F32] = attend_f32_##name, [ANGEL_F16] = attend_f16_##name,                 \
-         [ANGEL_BF16] = attend_bf16_##name)
 #if defined(__aarch64__)
 DIRECT_ENGINE(scalar, , ANGEL_ISA_PLAIN)
 #else
@@ -48,28 +14,6 @@ ENGINE(scalar, , ANGEL_ISA_PLAIN, NULL)  // the readable one: it always reads a 
 DIRECT_ENGINE(avx2, ANGEL_TARGET_AVX2, ANGEL_ISA_AVX2)
 DIRECT_ENGINE(avx512, ANGEL_TARGET_AVX512, ANGEL_ISA_AVX512)
 #endif
-
-// One group for the whole tile.
-static void attend_group(struct attention_tile *t, struct attention_group g, const struct attention_engine *engine) {
-  // Few strips read the cache itself, where its rows are whole vectors.
-  if (t->strips <= direct_strips && t->a->cache.head_size % 16 == 0 && engine->attend_cache[t->cache] != NULL) {
-    engine->attend_cache[t->cache](t, g, 0, t->strips);
-    return;
-  }
-  for (int64_t s = 0; s < t->strips; s += batch_strips) {
-    engine->attend_copy(t, g, s, t->strips - s < batch_strips ? t->strips - s : batch_strips);
-  }
-}
-
-// Positions begin ..< end, which lie in one split, for the whole tile.
-static void attend_split(struct attention_tile *t, int64_t begin, int64_t end, const struct attention_engine *engine) {
-  for (int64_t i = 0; i < t->strips * 16; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
-  memset(t->outputs, 0, sizeof(float) * t->count * t->width);
-  for (int64_t base = begin / ANGEL_GROUP_TOKENS * ANGEL_GROUP_TOKENS; base < end; base += ANGEL_GROUP_TOKENS) {
-    const int64_t from = clamp(begin - base, 0, ANGEL_GROUP_TOKENS), to = clamp(end - base, 0, ANGEL_GROUP_TOKENS);
-    attend_group(t, (struct attention_group){base, first_block(from), last_block(to)}, engine);
-  }
-}
 
 // How a launch is cut: units are (kv head, span, row), where a span is a split, or all positions.
 struct attention_units {
@@ -110,74 +54,55 @@ static struct attention_unit first_unit(const struct attention_units *u, int64_t
   return (struct attention_unit){kv_head + 1, 0, 0};
 }
 
-static float *query_output(const struct attention_tile *t, int64_t q) {
+static float *query_output(
+  const struct attention_tile *t, const struct angel_paged_attention_arguments *a, int64_t q) {
   const int64_t row = t->row + q / t->heads, head = t->head + q % t->heads;
-  return t->a->output + (row * t->a->heads + head) * t->a->cache.head_size;
+  return a->output + (row * a->heads + head) * t->size;
 }
 
-static float *query_partial(const struct attention_tile *t, int64_t q, int64_t split) {
+static float *query_partial(
+  const struct attention_tile *t, const struct angel_paged_attention_arguments *a, int64_t q, int64_t split) {
   const int64_t row = t->row + q / t->heads, head = t->head + q % t->heads;
-  const int64_t splits = angel_attention_splits(t->a->cache.blocks_per_sequence);
-  return t->a->partials + ((row * t->a->heads + head) * splits + split) * (t->a->cache.head_size + 2);
-}
-
-static float lane(const struct attention_tile *t, const float *lanes, int64_t q) {
-  return lanes[q / t->strip_count * 16 + q % t->strip_count];
+  const int64_t splits = angel_attention_splits(a->cache.blocks_per_sequence);
+  return a->partials + ((row * a->heads + head) * splits + split) * (t->size + 2);
 }
 
 // Leaves one split of the tile in the workspace; whoever finishes a row's last split merges them all.
-static void finish_partials(struct attention_tile *t, int64_t split, const struct attention_engine *engine) {
-  const int64_t size = t->a->cache.head_size;
+static void finish_partials(struct attention_tile *t, const struct attention_units *u, int64_t split) {
+  const struct angel_paged_attention_arguments *a = u->a;
+  const int64_t size = t->size;
   for (int64_t q = 0; q < t->count; q++) {
     if (t->begin[q] >= (split + 1) * ANGEL_SPLIT_TOKENS || t->end[q] <= split * ANGEL_SPLIT_TOKENS) continue;
-    float *partial = query_partial(t, q, split);
+    float *partial = query_partial(t, a, q, split);
     memcpy(partial, t->outputs + q * t->width, sizeof(float) * size);
     partial[size] = lane(t, t->maximum, q), partial[size + 1] = lane(t, t->sum, q);
   }
   for (int64_t q = 0; q < t->count; q += t->heads) {
     const int64_t first = t->begin[q] / ANGEL_SPLIT_TOKENS, last = (t->end[q] - 1) / ANGEL_SPLIT_TOKENS;
     if (split < first || split > last) continue;
-    uint32_t *ticket = t->a->tickets + (t->row + q / t->heads) * t->a->heads + t->head;
+    uint32_t *ticket = a->tickets + (t->row + q / t->heads) * a->heads + t->head;
     if (__atomic_add_fetch(ticket, 1, __ATOMIC_ACQ_REL) != last - first + 1) continue;
     __atomic_store_n(ticket, 0, __ATOMIC_RELAXED);
     for (int64_t h = q; h < q + t->heads; h++) {
-      struct merged_splits merged = {.output = query_output(t, h)};
+      struct merged_splits merged = {.output = query_output(t, a, h)};
       for (int64_t i = first; i <= last; i++) {
-        const float *partial = query_partial(t, h, i);
-        engine->merge_split(&merged, partial, partial[size], partial[size + 1], size);
+        const float *partial = query_partial(t, a, h, i);
+        u->engine->merge_split(&merged, partial, partial[size], partial[size + 1], size);
       }
-      engine->normalize(&merged, size);
+      u->engine->normalize(&merged, size);
     }
   }
-}
-
-// All splits of the tile one after the other.
-static void attend_whole(struct attention_tile *t, int64_t begin, int64_t end, const struct attention_engine *engine) {
-  const int64_t size = t->a->cache.head_size;
-  struct merged_splits merged[tile_queries];
-  for (int64_t q = 0; q < t->count; q++) merged[q] = (struct merged_splits){.output = query_output(t, q)};
-  while (begin < end) {
-    const int64_t split_end = (begin / ANGEL_SPLIT_TOKENS + 1) * ANGEL_SPLIT_TOKENS;
-    const int64_t stop = split_end < end ? split_end : end;
-    attend_split(t, begin, stop, engine);
-    for (int64_t q = 0; q < t->count; q++) {
-      if (t->begin[q] >= stop || t->end[q] <= begin) continue;
-      engine->merge_split(
-        &merged[q], t->outputs + q * t->width, lane(t, t->maximum, q), lane(t, t->sum, q), size);
-    }
-    begin = stop;
-  }
-  for (int64_t q = 0; q < t->count; q++) engine->normalize(&merged[q], size);
 }
 
 // One tile over one span: its rows and heads are set.
 static void attend_tile(struct attention_tile *t, const struct attention_units *u, int64_t span) {
-  const struct angel_paged_attention_arguments *a = t->a;
-  t->blocks = a->cache.block_table + a->cache.row_sequences[t->row] * a->cache.blocks_per_sequence;
-  t->count = t->rows * t->heads;
-  t->width = (a->cache.head_size + 15) / 16 * 16;
-  t->strips = (t->count + strip_queries - 1) / strip_queries;
-  t->strip_count = (t->count + t->strips - 1) / t->strips;
+  const struct angel_paged_attention_arguments *a = u->a;
+  const int64_t kv_heads = a->cache.kv_heads, kv_head = t->head / (a->heads / kv_heads);
+  const int64_t bytes = t->size * ANGEL_BLOCK_TOKENS * cache_element(t->source.dtype);
+  t->source.keys = a->cache.arena + a->cache.layer_offset + kv_head * bytes;
+  t->source.values = t->source.keys + kv_heads * bytes;
+  t->source.blocks = a->cache.block_table + a->cache.row_sequences[t->row] * a->cache.blocks_per_sequence;
+  set_strips(t);
   int64_t begin = INT64_MAX, end = 0;
   for (int64_t q = 0; q < t->count; q++) {
     const int64_t row = t->row + q / t->heads;
@@ -186,26 +111,26 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
     begin = t->begin[q] < begin ? t->begin[q] : begin;
     end = t->end[q] > end ? t->end[q] : end;
   }
-  u->engine->load_queries(t);
+  u->engine->load_queries(t, a->queries, a->heads, ANGEL_F32);
   if (u->spans == 1) {
+    struct merged_splits merged[tile_queries];
+    for (int64_t q = 0; q < t->count; q++) merged[q] = (struct merged_splits){.output = query_output(t, a, q)};
     t->ahead_end = end;
-    attend_whole(t, begin, end, u->engine);
+    attend_whole(t, begin, end, merged, u->engine);
     return;
   }
   begin = clamp(begin, span * u->span_tokens, (span + 1) * u->span_tokens);
   t->ahead_end = t->ahead_end < end ? t->ahead_end : end;
   attend_split(t, begin, clamp(end, begin, (span + 1) * u->span_tokens), u->engine);
-  finish_partials(t, span, u->engine);
+  finish_partials(t, u, span);
 }
 
 // Rows [row, last_row) of one kv head over one span, in tiles of rows of one sequence and of equal size.
 static void attend_rows(
   struct attention_tile *t, const struct attention_units *u, int64_t kv_head, int64_t span, int64_t row,
   int64_t last_row) {
-  const int32_t *sequences = t->a->cache.row_sequences;
-  const int64_t group = t->a->heads / t->a->cache.kv_heads, size = t->a->cache.head_size;
-  const int64_t batch = size > converted_elements ? batch_strips * strip_queries : tile_queries;
-  const int64_t limit = clamp(tile_floats / size, 1, batch);
+  const int32_t *sequences = u->a->cache.row_sequences;
+  const int64_t group = u->a->heads / u->a->cache.kv_heads, limit = tile_limit(t->size);
   while (row < last_row) {
     int64_t run = 0;
     while (row + run < last_row && sequences[row + run] == sequences[row] && unit_cost(u, span, row + run) > 0) run++;
@@ -225,13 +150,14 @@ static void attend_rows(
 
 static void attend(
   const void *arguments, int32_t part, int32_t parts, angel_dtype cache, const struct attention_engine *engine) {
+  const struct angel_paged_attention_arguments *a = arguments;
   struct attention_tile t;
-  t.a = arguments;
-  t.cache = cache;
-  struct attention_units u = {.a = t.a, .engine = engine, .spans = 1, .span_tokens = INT64_MAX / 2};
+  t.source.dtype = cache;
+  t.size = a->cache.head_size, t.scale = a->scale, t.softcap = a->softcap;
+  struct attention_units u = {.a = a, .engine = engine, .spans = 1, .span_tokens = INT64_MAX / 2};
   int64_t greatest = 0;
-  for (int64_t row = 0; row < t.a->rows && t.a->partials != NULL; row++) {
-    greatest = t.a->cache.row_positions[row] > greatest ? t.a->cache.row_positions[row] : greatest;
+  for (int64_t row = 0; row < a->rows && a->partials != NULL; row++) {
+    greatest = a->cache.row_positions[row] > greatest ? a->cache.row_positions[row] : greatest;
   }
   if (greatest >= ANGEL_SPLIT_TOKENS) {
     u.span_tokens = ANGEL_SPLIT_TOKENS;
@@ -239,7 +165,7 @@ static void attend(
   }
   int64_t total = 0;
   for (int64_t span = 0; span < u.spans; span++) {
-    for (int64_t row = 0; row < t.a->rows; row++) total += unit_cost(&u, span, row);
+    for (int64_t row = 0; row < a->rows; row++) total += unit_cost(&u, span, row);
   }
   if (total == 0) return;
   struct attention_unit unit = first_unit(&u, total, part, parts);
@@ -251,7 +177,7 @@ static void attend(
       // The next span is fetched ahead when it is this part's too.
       const int64_t ahead = unit.span + 1 + (unit.span + 1 < spans - (end.row == 0));
       t.ahead_end = ahead * ANGEL_SPLIT_TOKENS;
-      attend_rows(&t, &u, unit.kv_head, unit.span, unit.row, last ? end.row : t.a->rows);
+      attend_rows(&t, &u, unit.kv_head, unit.span, unit.row, last ? end.row : a->rows);
     }
   }
 }

@@ -1,125 +1,144 @@
-// segment_attention in float32 (segment_attention.h).
-#include <math.h>
-
-#include "paged_attention.h"
+// segment_attention in float32 and bf16 (segment_attention.h): the tiles of paged_attention over rows instead of a cache.
+//
+// A tile is a run of rows of one sequence and the query heads of one kv head; a part owns a run of tiles, equal in cost.
+#include "attention_engine.h"
 #include "segment_tiles.h"
-#include "variants.h"
 
-// Sixteen query rows of one head, and what they have gathered so far.
-struct forward_tile {
-  struct segment_tile at;
-  struct angel_range seen[tile_rows];
-  // Of the current split, and of the splits before it.
-  float maximum[tile_rows], sum[tile_rows], merged_maximum[tile_rows], merged_sum[tile_rows];
-  _Alignas(64) float weights[tile_rows * tile_rows];
-  _Alignas(64) float rows[tile_rows * ANGEL_SEGMENT_HEAD_LIMIT];
-  _Alignas(64) float queries[tile_rows * ANGEL_SEGMENT_HEAD_LIMIT];  // transposed
-  _Alignas(64) float keys[tile_rows * ANGEL_SEGMENT_HEAD_LIMIT];     // transposed
-  _Alignas(64) float outputs[tile_rows * ANGEL_SEGMENT_HEAD_LIMIT];
-  _Alignas(64) float merged[tile_rows * ANGEL_SEGMENT_HEAD_LIMIT];
+ANGEL_INLINE void store_rows(
+  const struct attention_tile *t, const float *merged, char *output, int64_t heads, angel_dtype dtype, angel_isa isa) {
+  const int64_t row_elements = heads * t->size;
+  for (int64_t r = 0; r < t->rows; r++) {
+    char *row = output + ((t->row + r) * row_elements + t->head * t->size) * cache_element(dtype);
+    store_run(merged + r * t->heads * t->size, t->heads * t->size, 1, row, dtype, isa);
+  }
+}
+
+struct segment_engine {
+  const struct attention_engine *attention;
+  void (*store_rows)(
+    const struct attention_tile *tile, const float *merged, char *output, int64_t heads, angel_dtype dtype);
+};
+#define SEGMENT_ENGINE(name, target, isa)                                                                         \
+  ENGINE(name, target, isa, NULL)                                                                                 \
+  target static void store_rows_##name(                                                                           \
+    const struct attention_tile *tile, const float *merged, char *output, int64_t heads, angel_dtype dtype) {     \
+    store_rows(tile, merged, output, heads, dtype, isa);                                                          \
+  }                                                                                                               \
+  static const struct segment_engine segment_engine_##name = {                                                    \
+    .attention = &engine_##name, .store_rows = store_rows_##name};
+SEGMENT_ENGINE(scalar, , ANGEL_ISA_PLAIN)
+#if defined(ANGEL_X86)
+SEGMENT_ENGINE(avx2, ANGEL_TARGET_AVX2, ANGEL_ISA_AVX2)
+SEGMENT_ENGINE(avx512, ANGEL_TARGET_AVX512, ANGEL_ISA_AVX512)
+#endif
+
+// The tile, whose sequence, rows and heads are set, from its queries to the output.
+static void attend_tile(
+  struct attention_tile *t, const struct angel_segment_attention_arguments *a, int64_t start,
+  const struct segment_engine *engine) {
+  const struct angel_segment_attention_shape *s = &a->shape;
+  const int64_t kv_head = t->head / (s->heads / s->kv_heads), stride = s->kv_heads * s->head_size;
+  const int64_t offset = (start * stride + kv_head * s->head_size) * cache_element(t->source.dtype);
+  t->source.keys = (const char *)a->keys + offset;
+  t->source.values = (const char *)a->values + offset;
+  t->source.stride = stride;
+  set_strips(t);
+  float outputs[tile_floats];
+  struct merged_splits merged[tile_queries];
+  for (int64_t q = 0; q < t->count; q++) {
+    const struct angel_range seen = segment_visible(s, t->row - start + q / t->heads, t->source.length);
+    t->begin[q] = seen.begin, t->end[q] = seen.end;
+    merged[q] = (struct merged_splits){.output = outputs + q * t->size};
+  }
+  engine->attention->load_queries(t, a->queries, s->heads, t->source.dtype);
+  attend_whole(t, t->begin[0], t->end[t->count - 1], merged, engine->attention);
+  engine->store_rows(t, outputs, a->output, s->heads, t->source.dtype);
+  if (a->logsumexp == NULL) return;
+  for (int64_t q = 0; q < t->count; q++) {
+    const int64_t place = (t->row + q / t->heads) * s->heads + t->head + q % t->heads;
+    a->logsumexp[place] = merged[q].maximum + log2f(merged[q].sum);
+  }
+}
+
+// Tiles of one sequence and kv head: `most` rows at most, and as many query heads.
+struct segment_cut {
+  int64_t heads, most;
 };
 
-// Scores of one row and block -> weights, updating the row's running maximum, sum and output.
-ANGEL_INLINE void weigh(
-  struct forward_tile *t, const struct angel_segment_attention_shape *s, int64_t i, int64_t base, int64_t width) {
-  float *weights = t->weights + i * tile_rows;
-  if (i >= t->at.count || t->seen[i].begin >= base + tile_rows || t->seen[i].end <= base) {
-    f32x16_store(weights, f32x16_splat(0));
-    return;
-  }
-  const f32x16 scores = tile_scores(s, f32x16_load(weights), t->seen[i], base);
-  const float block_maximum = f32x16_maximum(scores), old = t->maximum[i];
-  const float maximum = old > block_maximum ? old : block_maximum;
-  const f32x16 lanes = f32x16_exp(scores - maximum);
-  f32x16_store(weights, lanes);
-  const float sum = f32x16_sum(lanes);
-  if (maximum == old) {
-    t->sum[i] += sum;
-    return;
-  }
-  const float correction = f32_exp(old - maximum);
-  t->maximum[i] = maximum;
-  t->sum[i] = t->sum[i] * correction + sum;
-  float *outputs = t->outputs + i * width;
-  for (int64_t d = 0; d < width; d += 16) f32x16_store(outputs + d, f32x16_load(outputs + d) * correction);
+// Blocks the rows of a tile visit, and two for what is done once.
+static int64_t tile_cost(const struct angel_segment_attention_shape *s, int64_t length, struct angel_range rows) {
+  const struct angel_range first = segment_visible(s, rows.begin, length);
+  const struct angel_range last = segment_visible(s, rows.end - 1, length);
+  const int64_t seen = (first.end - first.begin + last.end - last.begin) / 2;
+  return (rows.end - rows.begin) * (seen / ANGEL_BLOCK_TOKENS + 3);
 }
 
-ANGEL_INLINE void merge(struct forward_tile *t, int64_t i, int64_t width) {
-  float *merged = t->merged + i * width;
-  const float *outputs = t->outputs + i * width;
-  if (t->merged_sum[i] == 0) {
-    t->merged_maximum[i] = t->maximum[i], t->merged_sum[i] = t->sum[i];
-    for (int64_t d = 0; d < width; d++) merged[d] = outputs[d];
-    return;
-  }
-  const float old = t->merged_maximum[i], maximum = old > t->maximum[i] ? old : t->maximum[i];
-  const float before = f32_exp(old - maximum), now = f32_exp(t->maximum[i] - maximum);
-  t->merged_maximum[i] = maximum;
-  t->merged_sum[i] = __builtin_fmaf(t->sum[i], now, t->merged_sum[i] * before);
-  for (int64_t d = 0; d < width; d++) merged[d] = __builtin_fmaf(outputs[d], now, merged[d] * before);
-}
-
-// Blocks [block, stop) of one split.
-ANGEL_INLINE void attend_split(
-  struct forward_tile *t, const struct angel_segment_attention_arguments *a, int64_t kv_head, int64_t width,
-  int64_t block, int64_t stop, angel_isa isa) {
+// Goes over the tiles of a sequence and kv head, of which this part computes those that begin at costs `owned`; the
+// cost after them. With `t` NULL nothing is computed.
+static int64_t attend_segment(
+  struct attention_tile *t, const struct angel_segment_attention_arguments *a, struct segment_cut cut, int64_t segment,
+  int64_t kv_head, int64_t cost, struct angel_range owned, const struct segment_engine *engine) {
   const struct angel_segment_attention_shape *s = &a->shape;
-  for (int64_t i = 0; i < tile_rows; i++) t->maximum[i] = -INFINITY, t->sum[i] = 0;
-  for (int64_t i = 0; i < tile_rows * width; i++) t->outputs[i] = 0;
-  for (; block < stop; block++) {
-    const int64_t base = block * tile_rows, row = t->at.start + base;
-    const int64_t count = t->at.end - row < tile_rows ? t->at.end - row : tile_rows;
-    tile_load(t->rows, a->keys, s->kv_heads, kv_head, s->head_size, width, row, count);
-    tile_transpose(t->keys, t->rows, width);
-    tile_dots(t->queries, t->keys, width, t->weights, isa);
-    for (int64_t i = 0; i < tile_rows; i++) weigh(t, s, i, base, width);
-    tile_load(t->rows, a->values, s->kv_heads, kv_head, s->head_size, width, row, count);
-    tile_add(t->weights, t->rows, width, t->outputs, isa);
-  }
-}
-
-ANGEL_INLINE void attend_tile(
-  struct forward_tile *t, const struct angel_segment_attention_arguments *a, int64_t head, angel_isa isa) {
-  const struct angel_segment_attention_shape *s = &a->shape;
-  const int64_t size = s->head_size, width = (size + 15) / 16 * 16, kv_head = head / (s->heads / s->kv_heads);
-  const int64_t length = t->at.end - t->at.start, first_row = t->at.start + t->at.first;
-  tile_load(t->rows, a->queries, s->heads, head, size, width, first_row, t->at.count);
-  tile_transpose(t->queries, t->rows, width);
-  int64_t begin = length, end = 0;
-  for (int64_t i = 0; i < t->at.count; i++) {
-    t->seen[i] = segment_visible(s, t->at.first + i, length);
-    t->merged_sum[i] = 0;
-    begin = t->seen[i].begin < begin ? t->seen[i].begin : begin;
-    end = t->seen[i].end > end ? t->seen[i].end : end;
-  }
-  const int64_t split_blocks = ANGEL_SPLIT_TOKENS / tile_rows, last = (end + tile_rows - 1) / tile_rows;
-  for (int64_t block = begin / tile_rows; block < last;) {
-    const int64_t split_end = (block / split_blocks + 1) * split_blocks, stop = split_end < last ? split_end : last;
-    attend_split(t, a, kv_head, width, block, stop, isa);
-    for (int64_t i = 0; i < t->at.count; i++) {
-      if (t->seen[i].begin < stop * tile_rows && t->seen[i].end > block * tile_rows) merge(t, i, width);
+  const int64_t start = s->bounds[segment], length = segment_length(s, segment), group = s->heads / s->kv_heads;
+  const int64_t tiles = (length + cut.most - 1) / cut.most;
+  for (int64_t tile = 0; tile < tiles; tile++) {
+    const struct angel_range rows = {length * tile / tiles, length * (tile + 1) / tiles};
+    const int mine = cost >= owned.begin && cost < owned.end;
+    cost += tile_cost(s, length, rows);
+    for (int64_t head = 0; t != NULL && mine && head < group; head += t->heads) {
+      t->heads = group - head < cut.heads ? group - head : cut.heads;
+      t->head = kv_head * group + head;
+      t->row = start + rows.begin, t->rows = rows.end - rows.begin;
+      t->source.length = length;
+      attend_tile(t, a, start, engine);
     }
-    block = stop;
   }
-  for (int64_t i = 0; i < t->at.count; i++) {
-    const int64_t place = (first_row + i) * s->heads + head;
-    for (int64_t d = 0; d < size; d++) a->output[place * size + d] = t->merged[i * width + d] / t->merged_sum[i];
-    if (a->logsumexp != NULL) a->logsumexp[place] = t->merged_maximum[i] + logf(t->merged_sum[i]);
-  }
+  return cost;
 }
 
-ANGEL_INLINE void segment_attention_tiles(const void *arguments, int32_t part, int32_t parts, angel_isa isa) {
+static void attend_segments(
+  const void *arguments, int32_t part, int32_t parts, angel_dtype dtype, const struct segment_engine *engine) {
   const struct angel_segment_attention_arguments *a = arguments;
-  struct forward_tile t;
-  const int64_t tiles = segment_tiles(&a->shape);
-  const struct angel_range units = angel_part_range(tiles * a->shape.heads, part, parts);
-  for (int64_t unit = units.begin; unit < units.end; unit++) {
-    t.at = segment_tile_at(&a->shape, unit % tiles);
-    attend_tile(&t, a, unit / tiles, isa);
+  const struct angel_segment_attention_shape *s = &a->shape;
+  const int64_t limit = tile_limit(s->head_size), group = s->heads / s->kv_heads;
+  struct segment_cut cut = {.heads = group < limit ? group : limit};
+  cut.most = limit / cut.heads;
+  int64_t total = 0;
+  for (int64_t i = 0; i < s->segments; i++) {
+    total = attend_segment(NULL, a, cut, i, 0, total, (struct angel_range){0, 0}, engine);
+  }
+  const struct angel_range owned = angel_part_range(total * s->kv_heads, part, parts);
+  struct attention_tile t;
+  t.source.dtype = dtype, t.source.blocks = NULL;
+  t.size = s->head_size, t.scale = s->scale, t.softcap = s->softcap;
+  for (int64_t h = owned.begin / (total > 0 ? total : 1); h < s->kv_heads && h * total < owned.end; h++) {
+    int64_t cost = h * total;
+    for (int64_t i = 0; i < s->segments; i++) cost = attend_segment(&t, a, cut, i, h, cost, owned, engine);
   }
 }
-ANGEL_VARIANTS(segment_attention, segment_attention_tiles)
 
-angel_kernel angel_segment_attention_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
-  return angel_only(ANGEL_F32, first, second, third) ? segment_attention_variant(isa) : NULL;
+#define KERNELS(isa)                                                                                   \
+  static void segment_attention_f32_##isa(const void *arguments, int32_t part, int32_t parts) {        \
+    attend_segments(arguments, part, parts, ANGEL_F32, &segment_engine_##isa);                         \
+  }                                                                                                    \
+  static void segment_attention_bf16_##isa(const void *arguments, int32_t part, int32_t parts) {       \
+    attend_segments(arguments, part, parts, ANGEL_BF16, &segment_engine_##isa);                        \
+  }                                                                                                    \
+  static angel_kernel segment_attention_##isa(angel_dtype dtype) {                                     \
+    return dtype == ANGEL_F32 ? segment_attention_f32_##isa : segment_attention_bf16_##isa;            \
+  }
+KERNELS(scalar)
+#if defined(ANGEL_X86)
+KERNELS(avx2)
+KERNELS(avx512)
+#endif
+
+angel_kernel angel_segment_attention_kernel(
+  [[maybe_unused]] angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
+  if (!angel_only(ANGEL_F32, first, second, third) && !angel_only(ANGEL_BF16, first, second, third)) return NULL;
+#if defined(ANGEL_X86)
+  if (isa >= ANGEL_ISA_AVX512) return segment_attention_avx512(first);
+  if (isa == ANGEL_ISA_AVX2) return segment_attention_avx2(first);
+#endif
+  return segment_attention_scalar(first);
 }

@@ -92,12 +92,14 @@ enum BenchTraining {
     _ model: some LanguageModel, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
   ) throws -> Trainer {
     var model = model
+    model.compute(in: recipe.precision.dtype)
     InitialValues.fill(
       model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
     if let lora = recipe.lora {
       model = model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
       _ = try Adapters.attach(
         lora, to: &model, names: type(of: model).names(for: model.configuration), seed: 0, on: backend)
+      model.compute(in: recipe.precision.dtype)
     }
     return try Trainer(
       model, source: source, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: recipe.training,
