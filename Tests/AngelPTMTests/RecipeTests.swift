@@ -89,6 +89,6 @@ import Testing
 }
 
 /// The recipes that come with the program.
-private let recipeFiles = ["llama-15m", "lora", "sft", "shakespeare"].map {
+private let recipeFiles = ["dialogues", "llama-15m", "lora", "sft", "shakespeare"].map {
   Goldens.path("../../Recipes/\($0).yaml")
 }

@@ -32,12 +32,6 @@ import Testing
     #expect(json["recipe"]?["training"]?["steps"] == 40)
   }
 
-  @Test("dry runs say that bf16 is computed as f32")
-  func precision() throws {
-    let result = try program.run(["train", files.recipe, "--dry-run", "precision=bf16"])
-    #expect(result.output.contains("bf16 is computed as f32"))
-  }
-
   @Test("a run prints its steps; with --json each line is an object; it is not written over")
   func train() throws {
     let result = try program.run(["train", files.recipe, "training.steps=4"])
