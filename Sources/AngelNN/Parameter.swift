@@ -76,7 +76,8 @@ public final class Parameter: Sendable {
           tensor.specification == TensorSpecification(shape, .float32),
           "a parameter of shape \(shape) was given \(tensor.specification)")
       case .halved(let values):
-        precondition(values.tensor.shape == shape, "a parameter of shape \(shape) was given \(values.tensor.specification)")
+        precondition(
+          values.tensor.shape == shape, "a parameter of shape \(shape) was given \(values.tensor.specification)")
       case .matrix(let matrix, _):
         precondition(
           shape.rank == 2 && matrix.columns == shape[0] && matrix.depth == shape[1],

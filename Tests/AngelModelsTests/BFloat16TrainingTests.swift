@@ -66,7 +66,9 @@ struct BFloat16TrainingTests {
       let run = try TrainingRun(name, on: CPUBackend(pool: PagePool(budget: 256 << 20), threadCount: count))
       run.model.compute(in: .bfloat16)
       _ = try losses(run, steps: 3)
-      return try run.model.trainedParameters.map { try #require($0.parameter.trainedValues).values.read(as: Float.self) }
+      return try run.model.trainedParameters.map {
+        try #require($0.parameter.trainedValues).values.read(as: Float.self)
+      }
     }
     #expect(runs[0] == runs[1])
   }
@@ -74,7 +76,9 @@ struct BFloat16TrainingTests {
   @Test("a matrix takes the room of its float32 values and is told apart from them only by what products read")
   func held() throws {
     let run = try TrainingRun("llama-tiny")
-    let before = try run.model.trainedParameters.map { try #require($0.parameter.trainedValues).values.read(as: Float.self) }
+    let before = try run.model.trainedParameters.map {
+      try #require($0.parameter.trainedValues).values.read(as: Float.self)
+    }
     run.model.compute(in: .bfloat16)
     for ((path, parameter), values) in zip(run.model.trainedParameters, before) {
       #expect(try #require(parameter.trainedValues).values.read(as: Float.self) == values, "\(path)")

@@ -115,7 +115,9 @@ struct BFloat16OperationTests {
 
   @Test("two halves hold every float32, and the upper one is the nearest bfloat16")
   func halves() throws {
-    var bits: [UInt32] = [0, 0x8000_0000, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x7F80_0000, 1, 0x3F80_8000, 0x3F81_8000, 0xBF80_8000]
+    var bits: [UInt32] = [
+      0, 0x8000_0000, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x7F80_0000, 1, 0x3F80_8000, 0x3F81_8000, 0xBF80_8000,
+    ]
     bits += (0..<5000).map { UInt32($0) &* 2_654_435_761 }.filter { $0 & 0x7F80_0000 != 0x7F80_0000 }
     let values = bits.map(Float.init(bitPattern:))
     let held = TrainedValues(halving: Tensor(values, on: backend))

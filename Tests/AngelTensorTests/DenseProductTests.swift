@@ -85,7 +85,8 @@ struct DenseProductTests {
     let dy = backend.random([37, 48], seed: 7).cast(to: .bfloat16)
     let gradients = x.matmul(weight.leaf(leaf), bias: bias).gradients(weightedBy: dy)
     let wide = (dy.cast(to: .float32), x.detached.cast(to: .float32), weight.cast(to: .float32))
-    let byX = try #require(gradients[x]), byWeight = try #require(gradients[leaf]), byBias = try #require(gradients[bias])
+    let byX = try #require(gradients[x]), byWeight = try #require(gradients[leaf]),
+      byBias = try #require(gradients[bias])
     #expect(byX.dtype == .bfloat16 && byWeight.dtype == .float32 && byBias.dtype == .float32)
     let wantWeight = DenseProduct(transposesLeft: true)(wide.0, wide.1)
     let wantX = DenseProduct()(wide.0, wide.2)
@@ -106,7 +107,8 @@ struct DenseProductTests {
       let loss = hidden.crossEntropy(head: weight.leaf(leaf), targets, logitBytes: bytes)
       let gradients = try loss.backward()
       return [
-        try loss.read(), try #require(gradients[hidden]).cast(to: .float32).read(), try #require(gradients[leaf]).read(),
+        try loss.read(), try #require(gradients[hidden]).cast(to: .float32).read(),
+        try #require(gradients[leaf]).read(),
       ]
     }
     let whole = try results(1 << 30)

@@ -41,10 +41,11 @@ public struct RunPlan: Sendable, Hashable {
     rowsPerStep = rowsPerBatch * recipe.training.accumulation
     gigaflopsPerStep = StepArithmetic(model).operationsPerToken * Double(rowsPerStep) / 1e9
     memory.trainedWeights = 4 * trained
-    memory.frozenWeights = max(0, (backend.currentBytes[.weights] ?? 0) - 4 * trained)
     memory.gradients = 4 * trained
     memory.optimizerStates = recipe.optimizer.stateBytes * trained
     memory.activations = try Self.stepBytes(recipe, model, rows: rowsPerBatch, on: backend) - memory.gradients
+    // The step has made the transposes that frozen matrices keep.
+    memory.frozenWeights = max(0, (backend.currentBytes[.weights] ?? 0) - 4 * trained)
   }
 
   /// The most bytes beside weights that forward and backward passes of one batch hold, gradients included.

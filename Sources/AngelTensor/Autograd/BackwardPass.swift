@@ -80,9 +80,19 @@ struct BackwardPass {
     }
   }
 
+  /// Adds an operation's gradient to the sum that `input` has so far, where nobody else sees that sum.
+  private mutating func add(_ gradient: Tensor, to input: GradientNode, by adding: AddingFunction) -> Bool {
+    let key = ObjectIdentifier(input)
+    guard var sum = gradients.removeValue(forKey: key) else { return false }
+    let isUnique = sum.dtype == .float32 && sum.isStorageUnique
+    if isUnique { adding(gradient, sum) }
+    gradients[key] = sum
+    return isUnique
+  }
+
   /// Runs a node's own gradient and with that releases what it saved.
   private mutating func gradientsOfInputs(of node: GradientNode) -> ([GradientNode.Edge?], [Tensor?]) {
-    guard let (inputs, backward) = node.takeOperation() else {
+    guard let (inputs, backward, adding) = node.takeOperation() else {
       preconditionFailure("backward: part of this graph ran backward in another pass")
     }
     for case let edge? in inputs where edge.version != edge.node.version {
@@ -92,6 +102,7 @@ struct BackwardPass {
     guard let gradient = gradients.removeValue(forKey: ObjectIdentifier(node)) else {
       return (inputs, [Tensor?](repeating: nil, count: inputs.count))
     }
+    if let adding, let input = inputs.first??.node, add(gradient, to: input, by: adding) { return (inputs, [nil]) }
     let results = backward(gradient)
     precondition(results.count == inputs.count, "backward: \(results.count) gradients for \(inputs.count) inputs")
     return (inputs, results)

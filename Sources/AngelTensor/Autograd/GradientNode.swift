@@ -6,6 +6,9 @@ import Synchronization
 /// The tensors it captures are what the operation saves for its backward pass; they are released right after it ran.
 package typealias BackwardFunction = @Sendable (_ gradient: Tensor) -> [Tensor?]
 
+/// Adds the gradient of an operation's one input to a sum of such gradients, in the sum's own memory.
+package typealias AddingFunction = @Sendable (_ gradient: Tensor, _ sum: Tensor) -> Void
+
 /// A tensor's place in the graph that `Tensor.backward` walks: a leaf, or the operation that made it.
 ///
 /// Nodes point at what they were made from and nothing points back, so a graph lives as long as a tensor made from it.
@@ -18,7 +21,7 @@ package final class GradientNode: Sendable {
 
   private enum Content {
     case leaf
-    case operation([Edge?], BackwardFunction)
+    case operation([Edge?], BackwardFunction, AddingFunction?)
     /// Its gradient has run: nothing is left of it.
     case spent
   }
@@ -41,10 +44,13 @@ package final class GradientNode: Sendable {
   }
 
   /// The result of an operation on `inputs`, nil where an input is a constant.
-  init(_ specification: TensorSpecification, inputs: [GradientNode?], _ backward: @escaping BackwardFunction) {
+  init(
+    _ specification: TensorSpecification, inputs: [GradientNode?], adding: AddingFunction? = nil,
+    _ backward: @escaping BackwardFunction
+  ) {
     number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
     self.specification = specification
-    content = Mutex(.operation(inputs.map { $0.map { Edge(node: $0, version: $0.version) } }, backward))
+    content = Mutex(.operation(inputs.map { $0.map { Edge(node: $0, version: $0.version) } }, backward, adding))
   }
 
   deinit {
@@ -73,18 +79,18 @@ package final class GradientNode: Sendable {
     content.withLock {
       switch $0 {
       case .leaf: nil
-      case .operation(let inputs, _): inputs
+      case .operation(let inputs, _, _): inputs
       case .spent: preconditionFailure("backward: part of this graph has run backward before; its activations are gone")
       }
     }
   }
 
   /// Takes what the operation saved, so that it is released with the caller's copy; nil for a leaf or a spent node.
-  func takeOperation() -> (inputs: [Edge?], backward: BackwardFunction)? {
+  func takeOperation() -> (inputs: [Edge?], backward: BackwardFunction, adding: AddingFunction?)? {
     content.withLock {
-      guard case .operation(let inputs, let backward) = $0 else { return nil }
+      guard case .operation(let inputs, let backward, let adding) = $0 else { return nil }
       $0 = .spent
-      return (inputs, backward)
+      return (inputs, backward, adding)
     }
   }
 }
@@ -125,6 +131,13 @@ extension Tensor {
   /// This constant as the result of an operation on tensors with these places in the graph.
   func recorded(from inputs: [GradientNode?], _ backward: @escaping BackwardFunction) -> Tensor {
     with(gradientNode: GradientNode(specification, inputs: inputs, backward))
+  }
+
+  /// This constant as the result of an operation on one tensor, whose gradient can also be added to others in place.
+  func recorded(
+    from input: GradientNode, adding: @escaping AddingFunction, _ backward: @escaping @Sendable (Tensor) -> Tensor
+  ) -> Tensor {
+    with(gradientNode: GradientNode(specification, inputs: [input], adding: adding) { [backward($0)] })
   }
 
   private func with(gradientNode: GradientNode) -> Tensor {

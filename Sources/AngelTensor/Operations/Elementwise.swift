@@ -107,8 +107,8 @@ extension Tensor {
 
   /// Adds a tensor of the same specification, in this tensor's own memory where nobody else can see it.
   mutating func add(_ other: Tensor) {
-    guard dtype == .float32, specification == other.specification, isStorageUnique,
-      let kernel = backend.kernel(Add.family, KernelDTypes(.float32))
+    let dtypes = KernelDTypes(dtype, dtype == .bfloat16 ? .bfloat16 : nil)
+    guard specification == other.specification, isStorageUnique, let kernel = backend.kernel(Add.family, dtypes)
     else { return self = self + other }
     let work = Work(bytes: 3 * specification.byteCount)
     withUnsafeBytes(of: Binary<Add>().arguments([self, other], self)) { backend.launch(kernel, $0, work: work) }

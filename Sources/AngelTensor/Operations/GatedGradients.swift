@@ -29,7 +29,8 @@ extension SwiGLU {
       up: Tensor(uninitialized: up.specification, on: backend)
     )
     let arguments = angel_swiglu_backward_arguments(
-      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address), gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
+      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address),
+      gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
       up_gradient: results.up.address, count: Int64(gate.shape.elementCount))
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 64 * gate.shape.elementCount)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
@@ -57,7 +58,8 @@ extension GEGLU {
       up: Tensor(uninitialized: up.specification, on: backend)
     )
     let arguments = angel_geglu_backward_arguments(
-      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address), gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
+      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address),
+      gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
       up_gradient: results.up.address, count: Int64(gate.shape.elementCount), form: form.kernelForm)
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 96 * gate.shape.elementCount)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }

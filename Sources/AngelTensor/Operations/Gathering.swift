@@ -41,7 +41,8 @@ private struct ScatterAdding: TensorOperation {
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_scatter_add_arguments {
     angel_scatter_add_arguments(
       rows: UnsafeRawPointer(inputs[0].address), indices: inputs[1].int32s, output: output.address,
-      row_count: Int64(inputs[0].shape[0]), count: Int64(count), width: Int64(output.shape[1]))
+      row_count: Int64(inputs[0].shape[0]), count: Int64(count), width: Int64(output.shape[1]),
+      accumulates: 0)
   }
 
   func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
@@ -62,9 +63,24 @@ extension Tensor {
   /// Rows `indices` of this [N, W] table in float32, whatever it is held in; gradients by the table are float32 too.
   public func wideRows(_ indices: Tensor) -> Tensor {
     let count = shape[0]
-    return Gathering()(detached, indices).cast(to: .float32).recorded(from: [self]) { _ in
-      { [$0.scattered(to: indices, count: count)] }
+    let rows = Gathering()(detached, indices).cast(to: .float32)
+    guard let gradientNode else { return rows }
+    // A table that is the output head too has a gradient by then, of its full size: rows are added to that.
+    return rows.recorded(
+      from: gradientNode, adding: { $1.scatter($0, to: indices) }, { $0.scattered(to: indices, count: count) })
+  }
+
+  /// Adds `rows` [R, W] to those of this [N, W] table that have index `indices` ([R] int32), in this tensor's own memory:
+  /// only for float32 that nobody else can see.
+  private func scatter(_ rows: Tensor, to indices: Tensor) {
+    let operation = ScatterAdding(count: shape[0])
+    var arguments = operation.arguments([rows, indices], self)
+    arguments.accumulates = 1
+    guard let kernel = backend.kernel(ANGEL_FAMILY_scatter_add, KernelDTypes(.float32)) else {
+      preconditionFailure("scatter_add: no kernel on \(backend.device)")
     }
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 3 * rows.specification.byteCount)) }
+    withExtendedLifetime((rows, indices)) {}
   }
 
   /// A table [count, W] whose row `i` is the sum of those rows of this [R, W] tensor that have index `i` ([R] int32, each

@@ -26,7 +26,8 @@ package struct LayerNormalization: TensorOperation {
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_layernorm_arguments {
     let width = output.shape[-1]
     return angel_layernorm_arguments(
-      input: UnsafeRawPointer(inputs[0].address), weight: inputs[1].floats, bias: inputs[2].floats, output: output.address,
+      input: UnsafeRawPointer(inputs[0].address), weight: inputs[1].floats, bias: inputs[2].floats,
+      output: output.address,
       rows: Int64(output.shape.elementCount / width), width: Int64(width), epsilon: epsilon)
   }
 

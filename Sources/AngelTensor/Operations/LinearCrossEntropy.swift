@@ -18,7 +18,8 @@ struct LinearCrossEntropy: Sendable {
     let backend = hidden.backend
     let products = DenseKernels(hidden.dtype, head.dtype, on: backend)
     let gradients: DType? = products?.dtype == .bfloat16 ? .bfloat16Rows : nil
-    guard let products, let kernel = backend.kernel(ANGEL_FAMILY_cross_entropy, KernelDTypes(.float32, gradients)) else {
+    guard let products, let kernel = backend.kernel(ANGEL_FAMILY_cross_entropy, KernelDTypes(.float32, gradients))
+    else {
       return hidden.matmul(head.values, bias: nil).crossEntropy(targets)
     }
     let pass = Pass(hidden, head, kernel: kernel, products: products)

@@ -81,7 +81,8 @@ public struct SGDStep: Sendable {
   public func apply(to values: TrainedValues, gradient: Tensor, velocity: OptimizerState?) {
     let arguments = angel_sgd_arguments(
       parameter: values.tensor.address, low: values.lowHalves, gradient: gradient.floats,
-      velocity: velocity?.tensor.mutableFloats, count: Int64(values.tensor.shape.elementCount), gradient_scale: gradientScale, learning_rate: learningRate,
+      velocity: velocity?.tensor.mutableFloats, count: Int64(values.tensor.shape.elementCount),
+      gradient_scale: gradientScale, learning_rate: learningRate,
       weight_decay: weightDecay, momentum: momentum)
     values.tensor.launchOptimizer(ANGEL_FAMILY_sgd, arguments, bytes: 5 * gradient.specification.byteCount)
     withExtendedLifetime((values, gradient, velocity)) {}

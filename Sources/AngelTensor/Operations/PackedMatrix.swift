@@ -174,7 +174,10 @@ extension Tensor {
   /// x Wᵀ + bias for x [R, depth] (float32 or int8 rows): [R, columns] float32.
   package func matmul(_ matrix: PackedMatrix, bias: Tensor? = nil) -> Tensor {
     // A trainable bias is an input of its own.
-    if let bias, bias.isTrainable { return PackedProduct(matrix: matrix, bias: nil)(self) + bias }
+    if let bias, bias.isTrainable {
+      let product = PackedProduct(matrix: matrix, bias: nil)(self)
+      return (product + bias).cast(to: product.dtype)
+    }
     return PackedProduct(matrix: matrix, bias: bias)(self)
   }
 }

@@ -18,7 +18,8 @@ package struct Rotation: TensorOperation {
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_rotary_arguments {
     angel_rotary_arguments(
-      input: UnsafeRawPointer(inputs[0].address), table: inputs[1].floats, output: output.address, rows: Int64(output.shape[0]),
+      input: UnsafeRawPointer(inputs[0].address), table: inputs[1].floats, output: output.address,
+      rows: Int64(output.shape[0]),
       heads: Int64(output.shape[1]), head_size: Int64(output.shape[2]), rotated: Int64(2 * inputs[1].shape[2]))
   }
 

@@ -28,14 +28,8 @@ ANGEL_INLINE void finish(
   for (int64_t c = 0; c < width; c += 16) {
     const int64_t count = width - c < 16 ? width - c : 16;
     f32x16 values = f32x16_load(sums + c);
-    if (a->bias != NULL) values += f32x16_load_first(a->bias + column + c, count);
-    if (!is_bf16) {
-      if (count == 16) f32x16_store(a->output + at + c, values);
-      else f32x16_store_first(a->output + at + c, values, count);
-    } else {
-      const u16x16 rounded = u16x16_from(values, ANGEL_BF16, ANGEL_ISA_SCALAR);
-      memcpy((uint16_t *)a->output + at + c, &rounded, (size_t)count * 2);
-    }
+    if (a->bias != NULL) values += f32x16_load_first_or_all(a->bias + column + c, count);
+    f32x16_write(a->output, at + c, values, count, is_bf16 ? ANGEL_BF16 : ANGEL_F32);
   }
 }
 

@@ -10,7 +10,10 @@
     const struct angel_scatter_add_arguments *a = arguments;                                    \
     const struct angel_range owned = angel_part_range(a->count, part, parts);                   \
     type *output = a->output;                                                                   \
-    memset(output + owned.begin * a->width, 0, sizeof(type) * (size_t)((owned.end - owned.begin) * a->width)); \
+    if (!a->accumulates) {                                                                      \
+      const int64_t count = (owned.end - owned.begin) * a->width;                               \
+      memset(output + owned.begin * a->width, 0, sizeof(type) * (size_t)count);                 \
+    }                                                                                           \
     for (int64_t r = 0; r < a->row_count; r++) {                                                \
       const int64_t index = a->indices[r];                                                      \
       if (index < owned.begin || index >= owned.end) continue;                                  \

@@ -47,6 +47,7 @@ struct angel_scatter_add_arguments {
   const int32_t *indices;  // [row_count], each in 0..<count
   void *output;            // [count, width]
   int64_t row_count, count, width;
+  int32_t accumulates;     // not 0: sums begin from what the output holds, not from 0
 };
 struct angel_contract_arguments {
   const void *left;   // [batch, m, k] by strides, in elements

@@ -46,6 +46,13 @@ enum BenchCommand: Command {
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return Int(usage.ru_maxrss) * 1024
   }
+
+  /// How often this process has touched memory that was not mapped yet.
+  static func pageFaults() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Int(usage.ru_minflt)
+  }
 }
 
 extension Array<Double> {

@@ -67,10 +67,13 @@ enum BenchTraining {
     var rows: [Row] = []
     for _ in 0...arguments[steps] {
       try context.interruption.check()
-      let cpu = BenchCommand.cpuSeconds()
+      let (cpu, faults) = (BenchCommand.cpuSeconds(), BenchCommand.pageFaults())
       let record = try trainer.takeStep()
       let cpuSeconds = BenchCommand.cpuSeconds() - cpu
-      rows.append(Row(record: record, cpuSeconds: cpuSeconds, gemmGigaflops: try gemm.measure()))
+      let pageFaults = BenchCommand.pageFaults() - faults
+      rows.append(
+        Row(
+          record: record, cpuSeconds: cpuSeconds, pageFaults: pageFaults, gemmGigaflops: try gemm.measure()))
     }
     try show(kind, rows, source, recipe, backend, context)
   }
@@ -79,6 +82,7 @@ enum BenchTraining {
   private struct Row {
     let record: StepRecord
     let cpuSeconds: Double
+    let pageFaults: Int
     let gemmGigaflops: Double
   }
 
@@ -124,6 +128,7 @@ enum BenchTraining {
         "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds),
         "gflops": .number(gigaflops),
         "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
+        "page_faults": .array(rows.map { .integer($0.pageFaults) }),
         "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "loss": .array(rows.map { .number($0.record.loss) }),
       ])
     }
