@@ -111,9 +111,10 @@ static void attend_segments(
   struct attention_tile t;
   t.source.dtype = dtype, t.source.blocks = NULL;
   t.size = s->head_size, t.scale = s->scale, t.softcap = s->softcap;
-  for (int64_t h = owned.begin / (total > 0 ? total : 1); h < s->kv_heads && h * total < owned.end; h++) {
-    int64_t cost = h * total;
-    for (int64_t i = 0; i < s->segments; i++) cost = attend_segment(&t, a, cut, i, h, cost, owned, engine);
+  // Sequence by sequence: its heads lie beside each other in memory.
+  int64_t cost = 0;
+  for (int64_t i = 0; i < s->segments; i++) {
+    for (int64_t h = 0; h < s->kv_heads; h++) cost = attend_segment(&t, a, cut, i, h, cost, owned, engine);
   }
 }
 
