@@ -73,7 +73,7 @@ let package = Package(
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
     tests("AngelCore"),
-    tests("angel", ["AngelCheckpoint"]),
+    tests("angel", ["AngelCheckpoint", "AngelPTM"]),
     tests("AngelMemory"),
     tests("AngelText"),
     tests("AngelTensor", ["AngelMemory", "AngelCPU", "CAngelKernels"]),

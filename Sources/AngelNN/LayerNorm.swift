@@ -18,7 +18,7 @@ public struct LayerNorm: Module {
 
   /// [..., width] → the same shape
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    x.layerNormalized(weight: weight.vector, bias: bias.vector, epsilon: epsilon)
+    x.layerNormalized(weight: weight.vector, bias: bias.vector, epsilon: epsilon, output: weight.output)
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

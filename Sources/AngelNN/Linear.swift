@@ -29,8 +29,10 @@ public struct Linear: Module {
   }
 
   private func product(_ x: Tensor) -> Tensor {
+    let x = weight.operand(x)
     if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
     let (matrix, arithmetic) = weight.matrix
+    if x.dtype == .bfloat16 { return x.matmul(matrix, bias: bias?.vector) }
     let rows = arithmetic.inputDType(for: matrix.dtype)
     // Rounding has no gradient.
     let input = rows == .float32 || x.isTrainable ? x : x.quantizedRows(rows)
@@ -41,7 +43,8 @@ public struct Linear: Module {
   /// outputs are never stored whole.
   public func crossEntropy(_ x: Tensor, _ targets: PredictionTargets) -> Tensor {
     if bias != nil || adapter != nil { return self(x).crossEntropy(targets) }
-    return x.crossEntropy(head: weight.trained ?? weight.matrix.0.dequantized(), targets)
+    let x = weight.operand(x)
+    return weight.trained.map { x.crossEntropy(head: $0, targets) } ?? x.crossEntropy(head: weight.matrix.0, targets)
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

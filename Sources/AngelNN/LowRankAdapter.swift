@@ -18,16 +18,21 @@ public struct LowRankAdapter: Module {
   }
 
   /// [R, inputs] → [R, outputs]
-  public func callAsFunction(_ x: Tensor) -> Tensor { Self.product(Self.product(x, down), up) * Double(scale) }
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    // The scale is applied where there is least of it.
+    let inner = Self.product(x, down)
+    return Self.product((inner * Double(scale)).cast(to: inner.dtype), up)
+  }
 
   private static func product(_ x: Tensor, _ weight: Parameter) -> Tensor {
+    let x = weight.operand(x)
     if let dense = weight.trained { return x.matmul(dense, bias: nil) }
     return x.matmul(weight.matrix.0)
   }
 
   /// What the layer's weight has to gain for the adapter to be left out: scale · B A, [outputs, inputs].
   public func weightChange() -> Tensor {
-    func dense(_ parameter: Parameter) -> Tensor { parameter.trained?.detached ?? parameter.matrix.0.dequantized() }
+    func dense(_ parameter: Parameter) -> Tensor { parameter.trainedValues?.values ?? parameter.matrix.0.dequantized() }
     let (down, up) = (dense(down), dense(up))
     let product = up.reshaped([1] + up.shape.array).matmul(down.reshaped([1] + down.shape.array))
     return product.reshaped(up.shape[0], down.shape[1]) * Double(scale)

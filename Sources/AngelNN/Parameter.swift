@@ -25,13 +25,15 @@ public final class Parameter: Sendable {
     case matrix(PackedMatrix, Arithmetic)
     /// Float32 values in row-major order that gradients are taken by.
     case trained(Tensor)
+    /// The same in two halves, of which products read the upper one, in bfloat16.
+    case halved(TrainedValues)
   }
 
   public let shape: Shape
   public let role: Role
   /// What gradients by this parameter are found under.
   package let leaf: GradientNode
-  private let state = Mutex<(value: Value, version: Int)>((.absent, 0))
+  private let state = Mutex<(value: Value, version: Int, computing: DType)>((.absent, 0, .float32))
 
   /// A parameter without a value yet.
   public init(_ shape: Shape, _ role: Role) {
@@ -43,7 +45,27 @@ public final class Parameter: Sendable {
   /// How often the value has been set or changed.
   public var version: Int { state.withLock { $0.version } }
 
-  /// The value; setting it checks the shape.
+  /// What training computes in where this parameter takes part: float32, or bfloat16, which activations then are and matrices
+  /// are read as. Gradients and what optimizers change stay float32.
+  public var computing: DType { state.withLock { $0.computing } }
+
+  /// The dtype of activations made with this parameter; nil: that of the input.
+  var output: DType? { computing == .bfloat16 && role != .exactMatrix ? .bfloat16 : nil }
+
+  /// x in the dtype that products with this parameter are computed in.
+  func operand(_ x: Tensor) -> Tensor {
+    if role == .exactMatrix { return x.dtype == .bfloat16 ? x.cast(to: .float32) : x }
+    return output.map { x.cast(to: $0) } ?? x
+  }
+
+  /// Says what training computes in; trained values are held accordingly.
+  func compute(in dtype: DType) {
+    precondition(dtype == .float32 || dtype == .bfloat16, "training computes in f32 or bf16, not \(dtype.name)")
+    state.withLock { $0.computing = dtype }
+    if let values = trainedValues { value = .trained(values.values) }
+  }
+
+  /// The value; setting it checks the shape. Trained matrices are taken apart for computing in bfloat16.
   public var value: Value {
     get { state.withLock { $0.value } }
     set {
@@ -53,19 +75,33 @@ public final class Parameter: Sendable {
         precondition(
           tensor.specification == TensorSpecification(shape, .float32),
           "a parameter of shape \(shape) was given \(tensor.specification)")
+      case .halved(let values):
+        precondition(values.tensor.shape == shape, "a parameter of shape \(shape) was given \(values.tensor.specification)")
       case .matrix(let matrix, _):
         precondition(
           shape.rank == 2 && matrix.columns == shape[0] && matrix.depth == shape[1],
           "a parameter of shape \(shape) was given a matrix of [\(matrix.columns), \(matrix.depth)]")
       }
-      state.withLock { $0 = (newValue, $0.version + 1) }
+      let held = held(newValue)
+      state.withLock { $0 = (held, $0.version + 1, $0.computing) }
     }
   }
 
-  /// The trained values as something gradients are taken by, nil when the parameter is a constant.
-  public var trained: Tensor? {
-    guard case .trained(let tensor) = value else { return nil }
-    return tensor.detached.leaf(leaf)
+  private func held(_ value: Value) -> Value {
+    guard case .trained(let tensor) = value, computing == .bfloat16, role == .matrix else { return value }
+    return .halved(TrainedValues(halving: tensor))
+  }
+
+  /// What products read of the trained values, as something gradients are taken by; nil when the parameter is a constant.
+  public var trained: Tensor? { trainedValues?.tensor.leaf(leaf) }
+
+  /// The trained values as optimizers and checkpoints see them; nil when the parameter is a constant.
+  public var trainedValues: TrainedValues? {
+    switch value {
+    case .trained(let tensor): TrainedValues(tensor)
+    case .halved(let values): values
+    case .absent, .vector, .matrix: nil
+    }
   }
 
   /// The tensor of a vector, trained or loaded.
@@ -73,7 +109,7 @@ public final class Parameter: Sendable {
     switch value {
     case .vector(let tensor): return tensor
     case .trained(let tensor): return tensor.detached.leaf(leaf)
-    case .absent, .matrix: preconditionFailure("a vector parameter \(shape) has no value")
+    case .absent, .matrix, .halved: preconditionFailure("a vector parameter \(shape) has no value")
     }
   }
 
@@ -87,13 +123,13 @@ public final class Parameter: Sendable {
 
   /// Changes trained values in place: for optimizers, after the backward pass and before the next forward pass. A graph that
   /// was built before can no longer run backward.
-  public func update(_ change: (Tensor) throws -> Void) rethrows {
-    guard case .trained(let tensor) = value else {
+  public func update(_ change: (TrainedValues) throws -> Void) rethrows {
+    guard let values = trainedValues else {
       preconditionFailure("a constant parameter \(shape) cannot be updated")
     }
     leaf.change()
     state.withLock { $0.version += 1 }
-    try change(tensor)
+    try change(values)
   }
 }
 

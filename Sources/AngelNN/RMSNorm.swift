@@ -14,7 +14,9 @@ public struct RMSNorm: Module {
   }
 
   /// [..., width] → the same shape
-  public func callAsFunction(_ x: Tensor) -> Tensor { x.rmsNormalized(weight: weight.vector, epsilon: epsilon) }
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    x.rmsNormalized(weight: weight.vector, epsilon: epsilon, output: weight.output)
+  }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) { visitor.visit("weight", &weight) }
 }

@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 import AngelTensor
 
 extension Parameter {
@@ -6,7 +6,7 @@ extension Parameter {
   public func makeTrained() {
     switch value {
     case .absent: preconditionFailure("a parameter \(shape) has no value to train")
-    case .trained: break
+    case .trained, .halved: break
     case .vector(let tensor): value = .trained(tensor)
     case .matrix(let matrix, _): value = .trained(matrix.dequantized().copied(to: .weights))
     }
@@ -14,7 +14,7 @@ extension Parameter {
 
   /// A parameter that holds the values of now as constants; matrices are packed for products in `arithmetic`.
   func constant(_ arithmetic: Arithmetic) -> Parameter {
-    guard case .trained(let tensor) = value else { return self }
+    guard let tensor = trainedValues?.values else { return self }
     let result = Parameter(shape, role)
     switch role {
     case .vector: result.value = .vector(tensor.copied())
@@ -30,6 +30,13 @@ extension Module {
   /// Makes the parameters whose path `isTrained` accepts trainable; the others stay constants.
   public func makeTrained(where isTrained: (String) -> Bool = { _ in true }) {
     for (path, parameter) in parameterShapes() where isTrained(path) { parameter.makeTrained() }
+  }
+
+  /// Says what training computes in: float32, or bfloat16 with float32 sums, gradients and master weights.
+  ///
+  /// In bfloat16 the residual stream stays float32; what norms, linear layers, attention and activations make is rounded.
+  public func compute(in dtype: DType) {
+    for (_, parameter) in parameterShapes() { parameter.compute(in: dtype) }
   }
 
   /// The trained parameters with their paths, in visiting order; one that is used in several places is named once.

@@ -14,7 +14,7 @@ public enum PTMError: DescribedError, Equatable {
     case .recipe(let text): text
     case .checkpoint(let path, let reason): "'\(path)': \(reason)"
     case .notFinite(let step, let what, let skipped):
-      "step \(step): \(what) is not finite, for the \(skipped)th time in a row; lower optimizer.learning_rate, lengthen "
+      "step \(step): \(what) is not finite, \(skipped) steps in a row; lower optimizer.learning_rate, lengthen "
         + "schedule.warmup, or look at the data of this step"
     }
   }

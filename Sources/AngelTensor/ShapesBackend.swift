@@ -9,6 +9,9 @@ public final class ShapesBackend: Backend {
     var current: [MemoryKind: Int] = [:]
     var peak: [MemoryKind: Int] = [:]
     var launches: [String: Int] = [:]
+    /// Of all kinds but weights together.
+    var currentBesideWeights = 0
+    var peakBesideWeights = 0
   }
   private let state = Mutex(State())
 
@@ -22,6 +25,17 @@ public final class ShapesBackend: Backend {
   /// The bytes of each kind that are held now.
   public var currentBytes: [MemoryKind: Int] { state.withLock { $0.current } }
 
+  /// The most bytes of all kinds but weights that were held together.
+  public var peakBytesBesideWeights: Int { state.withLock { $0.peakBesideWeights } }
+
+  /// Takes what is held now as the peak: what follows is measured alone.
+  public func resetPeak() {
+    state.withLock {
+      $0.peak = $0.current
+      $0.peakBesideWeights = $0.currentBesideWeights
+    }
+  }
+
   /// How often each kernel family was launched.
   public var launches: [String: Int] { state.withLock { $0.launches } }
 
@@ -29,12 +43,18 @@ public final class ShapesBackend: Backend {
     state.withLock {
       $0.current[kind, default: 0] += byteCount
       $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
+      guard kind != .weights else { return }
+      $0.currentBesideWeights += byteCount
+      $0.peakBesideWeights = max($0.peakBesideWeights, $0.currentBesideWeights)
     }
     return .nowhere(byteCount: byteCount, kind: kind)
   }
 
   public func release(_ allocation: Allocation) {
-    state.withLock { $0.current[allocation.kind, default: 0] -= allocation.byteCount }
+    state.withLock {
+      $0.current[allocation.kind, default: 0] -= allocation.byteCount
+      if allocation.kind != .weights { $0.currentBesideWeights -= allocation.byteCount }
+    }
   }
 
   public func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {

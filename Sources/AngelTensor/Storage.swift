@@ -8,8 +8,15 @@ import Synchronization
 package final class Storage: Sendable {
   package let backend: any Backend
   package let allocation: Allocation
-  /// The int8 or bfloat16 form of these activations, made once when several linear layers read the same tensor.
-  private let quantizedRows = Mutex<[DType: Tensor]>([:])
+  /// Another form of what is stored, made once and kept as long as this.
+  package enum DerivedForm: Hashable, Sendable {
+    /// Activations as int8 or bfloat16 rows, for several linear layers that read the same tensor.
+    case rows(DType)
+    /// The transpose of a packed matrix, in panels of a dtype.
+    case transposedPanels(DType)
+  }
+
+  private let derived = Mutex<[DerivedForm: Tensor]>([:])
 
   package init(byteCount: Int, kind: MemoryKind, on backend: any Backend) {
     self.backend = backend
@@ -19,10 +26,10 @@ package final class Storage: Sendable {
   deinit { backend.release(allocation) }
 
   /// The remembered form, or the one `make` gives.
-  package func quantizedRows(_ dtype: DType, orMake make: () -> Tensor) -> Tensor {
-    if let known = quantizedRows.withLock({ $0[dtype] }) { return known }
+  package func derived(_ form: DerivedForm, orMake make: () -> Tensor) -> Tensor {
+    if let known = derived.withLock({ $0[form] }) { return known }
     let made = make()
-    quantizedRows.withLock { $0[dtype] = made }
+    derived.withLock { $0[form] = made }
     return made
   }
 }

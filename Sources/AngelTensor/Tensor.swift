@@ -10,7 +10,7 @@ public struct Tensor: Sendable {
   public let shape: Shape
   /// Element type.
   public let dtype: DType
-  package let storage: Storage
+  package private(set) var storage: Storage
   package let byteOffset: Int
   /// The place in the graph of gradients; nil for a constant.
   package let gradientNode: GradientNode?
@@ -39,6 +39,9 @@ public struct Tensor: Sendable {
 
   /// The backend that runs this tensor's operations.
   public var backend: any Backend { storage.backend }
+
+  /// Whether no other tensor views this one's memory.
+  var isStorageUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
 
   /// Shape and dtype without the values.
   public var specification: TensorSpecification { TensorSpecification(shape, dtype) }

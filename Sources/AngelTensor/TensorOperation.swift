@@ -53,7 +53,11 @@ extension TensorOperation {
   }
 
   /// Runs the operation: its kernel where the backend has one, else its composed form, through which gradients then flow.
-  package func callAsFunction(_ inputs: Tensor...) -> Tensor {
+  ///
+  /// Inputs in bfloat16 that the backend has no kernel for are widened to float32, and the result rounded.
+  package func callAsFunction(_ inputs: Tensor...) -> Tensor { result(on: inputs) }
+
+  private func result(on inputs: [Tensor]) -> Tensor {
     let backend = inputs[0].backend
     let specifications = inputs.map(\.specification)
     let output = result(of: specifications)
@@ -61,6 +65,9 @@ extension TensorOperation {
       precondition(input.device == backend.device, "\(Self.family.name): \(input.device) against \(backend.device)")
     }
     guard let kernel = backend.kernel(Self.family, kernelDTypes(specifications)) else {
+      if inputs.contains(where: { $0.dtype == .bfloat16 }) {
+        return result(on: inputs.map { $0.dtype == .bfloat16 ? $0.cast(to: .float32) : $0 }).cast(to: output.dtype)
+      }
       guard let result = composed(inputs) else {
         preconditionFailure("\(Self.family.name): no kernel on \(backend.device) for \(specifications)")
       }

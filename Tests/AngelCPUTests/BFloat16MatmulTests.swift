@@ -45,7 +45,7 @@ private struct BFloat16Product {
         let arguments = angel_matmul_arguments(
           input: rounded.address + how.firstRow * rowBytes, weight: weight.packed.address,
           bias: bias == nil ? nil : biases.baseAddress, output: output.baseAddress, rows: Int64(how.rows),
-          depth: Int64(weight.depth), columns: Int64(weight.columns))
+          depth: Int64(weight.depth), columns: Int64(weight.columns), accumulates: 0)
         launch(kernel, arguments, parts: how.parts, on: how.pool)
       }
     }
@@ -62,7 +62,7 @@ extension BFloat16Product {
         let arguments = angel_matmul_arguments(
           input: rounded.address, weight: weight.packed.address, bias: bias == nil ? nil : biases.baseAddress,
           output: output.baseAddress?.assumingMemoryBound(to: Float.self), rows: Int64(rows),
-          depth: Int64(weight.depth), columns: Int64(weight.columns))
+          depth: Int64(weight.depth), columns: Int64(weight.columns), accumulates: 0)
         launch(kernel, arguments, parts: parts)
       }
     }

@@ -98,7 +98,7 @@ import Testing
           multiply,
           angel_matmul_arguments(
             input: values + first * rowBytes, weight: weight.packed.address, bias: nil, output: alone + first * columns,
-            rows: Int64(sizes[index]), depth: Int64(depth), columns: Int64(columns)))
+            rows: Int64(sizes[index]), depth: Int64(depth), columns: Int64(columns), accumulates: 0))
       }
       let addresses = memory.copy(weights.map { UnsafeRawPointer($0.packed.address) as UnsafeRawPointer? })
       let together: [UInt32] = everyVariant(ANGEL_FAMILY_expert_matmul, angel_dtype(rows), angel_dtype(dtype)) { run in

@@ -4,7 +4,7 @@ import Testing
 /// A float32 master in two halves, as adamw.h has it.
 private func halves(_ value: Float) -> (high: UInt16, low: Int16) {
   let bits = value.bitPattern
-  let high = UInt16(truncatingIfNeeded: (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
+  let high = UInt16(truncatingIfNeeded: (bits + 0x8000) >> 16)
   return (high, Int16(truncatingIfNeeded: Int64(bits) - Int64(high) << 16))
 }
 

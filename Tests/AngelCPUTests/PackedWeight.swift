@@ -152,7 +152,7 @@ extension PackedWeight {
             : values.baseAddress.map { UnsafeRawPointer($0 + how.firstRow * depth) }
           let arguments = angel_matmul_arguments(
             input: address, weight: packed.address, bias: bias == nil ? nil : biases.baseAddress,
-            output: output.baseAddress, rows: Int64(how.rows), depth: Int64(depth), columns: Int64(columns))
+            output: output.baseAddress, rows: Int64(how.rows), depth: Int64(depth), columns: Int64(columns), accumulates: 0)
           launch(kernel, arguments, parts: how.parts, on: how.pool)
         }
       }

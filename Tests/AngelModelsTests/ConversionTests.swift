@@ -46,7 +46,7 @@ struct ConversionTests {
       let (one, other) = (try a.tensor(name), try b.tensor(name))
       #expect(one.dtype == other.dtype && one.shape == other.shape, "\(name)")
       // GGUF holds Gemma's norms with 1 added, which costs float32 ones (not the usual bfloat16) their last bits.
-      if a.architecture == "gemma3_text", name.contains("norm") {
+      if a.layout == .huggingFace, a.architecture.hasPrefix("gemma"), name.contains("norm") {
         let count = one.shape.elementCount
         let (x, y) = (try a.floats(name, count: count), try b.floats(name, count: count))
         #expect(zip(x, y).allSatisfy { abs($0 - $1) < 2e-7 }, "\(name)")
@@ -176,6 +176,14 @@ struct ConversionTests {
       try tokens(of: copy, "one two") == tokens(of: Checkpoint.open(Goldens.path("models/llama-tiny")), "one two"))
   }
 
+  @Test("a file in parts becomes one")
+  func parts() throws {
+    let original = try Checkpoint.open(Goldens.path("formats/split-00001-of-00003.gguf"))
+    let whole = try convert(original.path, to: "whole.gguf")
+    try expectEqual(original, whole)
+    #expect(!whole.configuration.members.contains { $0.key.hasPrefix("split.") })
+  }
+
   @Test(
     "rotary scalings keep their frequencies in both layouts",
     arguments: [
@@ -191,6 +199,32 @@ struct ConversionTests {
     for other in [file, back] {
       let got = try other.logits(after: prompt, in: other.makeSequence())
       #expect(zip(got, expected).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
+  }
+
+  @Test("LongRoPE on a part of each head keeps its divisors, lengths and attention factor in both layouts")
+  func partialLongRope() throws {
+    for attentionFactor in [JSONValue?.none, 1.25] {
+      var configuration = try #require(Goldens.json("models/phi3-tiny/config.json").object)
+      var scaling = JSONObject([("type", "longrope"), ("short_factor", [1.0, 1.3]), ("long_factor", [1.7, 5.5])])
+      scaling["attention_factor"] = attentionFactor
+      configuration["rope_scaling"] = .object(scaling)
+      configuration["original_max_position_embeddings"] = 64
+      configuration["sliding_window"] = .null
+      try folder.write(Array(JSONValue.object(configuration).encoded().utf8), to: "source/config.json")
+      for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        try folder.write(TemporaryFolder.read(Goldens.path("models/phi3-tiny/\(file)")), to: "source/\(file)")
+      }
+      let suffix = attentionFactor == nil ? "usual" : "own"
+      let file = try convert(folder("source"), to: suffix + ".gguf")
+      #expect(file.configuration["phi3.rope.dimension_count"] == 4)
+      #expect(file.configuration["phi3.rope.scaling.original_context_length"] == 64)
+      #expect(file.configuration["phi3.attention.sliding_window"] == 0)
+      #expect(try file.floats("rope_factors_long.weight", count: 2) == [1.7, 5.5])
+      let back = try convert(folder(suffix + ".gguf"), to: suffix)
+      #expect(back.configuration["rope_scaling"]?.object == scaling)
+      #expect(back.configuration["partial_rotary_factor"] == 0.5)
+      #expect(try self.configuration(of: back) == self.configuration(of: Checkpoint.open(folder("source"))))
     }
   }
 
@@ -228,6 +262,29 @@ struct ConversionTests {
     #expect(folder.files().allSatisfy { $0.hasPrefix("source/") })
   }
 
+  @Test(
+    "what GGUF files of a family take for granted is refused where the model has it otherwise",
+    arguments: [
+      ("gemma2", "query_pre_attn_scalar", 24, "the root of 24"), ("gemma2", "hidden_activation", "gelu", "exact GELU"),
+      ("gemma2", "attn_logit_softcapping", nil, "without caps"),
+      ("gemma2", "final_logit_softcapping", nil, "without caps"),
+      ("smollm3", "no_rope_layers", [1, 0, 1, 1], "every fourth"),
+      ("olmo2", "rope_scaling", ["type": "dynamic", "factor": 2], "dynamic rotary scaling"),
+      ("glm4", "rope_scaling", ["type": "dynamic", "factor": 2], "dynamic rotary scaling"),
+    ] as [(String, String, JSONValue?, String)])
+  func takenForGranted(_ family: String, _ key: String, _ value: JSONValue?, _ word: String) throws {
+    let base = "models/\(family)-tiny/"
+    var configuration = try #require(Goldens.json(base + "config.json").object)
+    configuration[key] = value ?? .null
+    try folder.write(Array(JSONValue.object(configuration).encoded().utf8), to: "source/config.json")
+    for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+      try folder.write(TemporaryFolder.read(Goldens.path(base + file)), to: "source/\(file)")
+    }
+    let text = refusal(folder("source"), to: "a.gguf")
+    #expect(text.contains(word), "\(text)")
+    #expect(folder.files().allSatisfy { $0.hasPrefix("source/") })
+  }
+
   @Test("values that a type cannot hold are refused, and nothing is left behind")
   func unrepresentable() throws {
     for (value, type, word) in [
@@ -244,6 +301,79 @@ struct ConversionTests {
     builder.addTensor("m", sizes: [48, 1], values: [Float](repeating: 1, count: 48))
     try folder.write(builder.bytes, to: "source.gguf")
     #expect(refusal(folder("source.gguf"), to: "a.gguf", .q8_0).contains("not whole q8_0 blocks of 32"))
+  }
+
+  @Test("norms and biases in blocks are refused by name, not misread")
+  func blockVectors() throws {
+    let golden = try Checkpoint.open(Goldens.path("models/llama-tiny/llama-tiny-F32.gguf"))
+    for name in ["output_norm.weight", "blk.0.attn_norm.weight"] {
+      var builder = GGUFBuilder()
+      for member in golden.configuration.members {
+        switch member.value {
+        case .string(let text): builder.add(member.key, text)
+        case .integer(let value): builder.add(member.key, UInt32(value))
+        case .number(let value): builder.addFloat(member.key, Float(value))
+        default: continue
+        }
+      }
+      for tensor in golden.tensorNames {
+        let record = try golden.tensor(tensor)
+        let sizes = record.shape.array.reversed().map { UInt64($0) }
+        if tensor == name {
+          builder.addTensor(tensor, sizes: sizes, type: 8, bytes: [UInt8](repeating: 0, count: 68))
+        } else {
+          builder.addTensor(tensor, sizes: sizes, type: 0, bytes: try record.withBytes { Array($0) })
+        }
+      }
+      try folder.write(builder.bytes, to: "source.gguf")
+      #expect(refusal(folder("source.gguf"), to: "a").contains("'\(name)', whose type q8_0 cannot be used"))
+      // Within the layout nothing is interpreted, so it is copied.
+      let copy = try convert(folder("source.gguf"), to: "copy\(name.count).gguf", .q4_0)
+      #expect(try copy.tensor(name).dtype == .q8_0)
+    }
+  }
+
+  @Test(
+    "a damaged file becomes a model or one clear error, and never part of a model",
+    arguments: ["llama-tiny-Q4_0", "qwen3_moe-tiny-Q8_0"])
+  func damaged(_ file: String) throws {
+    let base = file.split(separator: "-").dropLast().joined(separator: "-")
+    let sound = try Goldens.bytes("models/\(base)/\(file).gguf")
+    let header =
+      try Checkpoint.open(Goldens.path("models/\(base)/\(file).gguf")).tensors.values
+      .map(\.byteRange.lowerBound).min() ?? 0
+    var random = SeededRandom(seed: 5)
+    var (written, refused) = (0, 0)
+    for _ in 0..<(Environment.current().runsAllTests ? 2000 : 120) {
+      var bytes = sound
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        let place = Int.random(in: 0..<header, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+        case 1: bytes[place] = UInt8.random(in: 0...255, using: &random)
+        case 2: for byte in place..<min(place + 8, header) { bytes[byte] = 0xFF }
+        default: bytes.removeSubrange(place..<min(place + 9, header))
+        }
+      }
+      try folder.write(bytes, to: "source.gguf")
+      let target = Bool.random(using: &random) ? "target.gguf" : "target"
+      do {
+        let checkpoint = try Checkpoint.open(folder("source.gguf"))
+        let layout: Checkpoint.Layout = target == "target" ? .huggingFace : .gguf
+        var request = ModelConverter.Request(
+          target: folder(target), layout: layout, matrixType: Bool.random(using: &random) ? .bfloat16 : nil)
+        request.replaces = true
+        _ = try ModelConverter(on: backend).convert(checkpoint, request)
+        _ = try Checkpoint.open(folder(target))
+        written += 1
+      } catch {
+        #expect(!"\(error)".contains("\n") && "\(error)".count < 1000)
+        refused += 1
+      }
+      #expect(
+        Set(folder.files().map { $0.prefix { $0 != "/" } }).isSubset(of: ["source.gguf", "target.gguf", "target"]))
+    }
+    #expect(written > 5 && refused > 5, "\(written) written, \(refused) refused")
   }
 
   @Test("a target is written over only when asked, and only where it is of its kind")

@@ -42,9 +42,18 @@ import Testing
       position += 16 + length
     }
     #expect(position == bytes.count && messages.count == 2)
-    #expect(messages[0].suffix(15) == [26, 13] + Array("brain.Event:2".utf8)[...])
+    #expect(Array(messages[0].suffix(15)) == [26, 13] + Array("brain.Event:2".utf8))
     // Step 300 as field 2, then a summary with one value: tag "a", 0.5.
-    #expect(messages[1].dropFirst(9) == [16, 172, 2, 42, 10, 10, 8, 10, 1, 97, 21, 0, 0, 0, 63])
+    #expect(Array(messages[1].dropFirst(9)) == [16, 172, 2, 42, 10, 10, 8, 10, 1, 97, 21, 0, 0, 0, 63])
+  }
+
+  @Test("an event file of a resumed run says from which step on others are void")
+  func resumedEvents() throws {
+    let folder = try TemporaryFolder()
+    do { _ = try TensorBoardFile(folder: folder("tb"), now: 1, resumingAfter: 4) }
+    let bytes = try TemporaryFolder.read(folder(try #require(folder.files(below: "tb").first)))
+    // Field 1 takes 9 bytes; then step 5 as field 2, and as field 7 a message whose field 1 is START, 1.
+    #expect(Array(bytes.dropLast(4).suffix(6)) == [16, 5, 58, 2, 8, 1])
   }
 
   @Test("a plot has a line for each series, axes and escaped names")

@@ -12,6 +12,8 @@ final class TinyRun {
   private(set) var validations: [Double] = []
   private(set) var samples: [String] = []
   private(set) var finishedPath: String?
+  private(set) var plan: RunPlan?
+  private(set) var statistics: TrainingData.Statistics?
 
   static let text = (0..<40).map { "line \($0): to be or not to be, that is question number \($0 * 7 % 13)\n" }.joined()
 
@@ -34,6 +36,11 @@ final class TinyRun {
       output: {folder: \(folder("run")), validate_every: 5}
       seed: 3
       """
+    return try recipe(text: text, changes)
+  }
+
+  /// A recipe in this folder from text, with changes laid over it.
+  func recipe(text: String, _ changes: [String] = []) throws -> TrainingRecipe {
     let node = try changes.reduce(
       try RecipeParser.parse(Array(text.utf8)) { .file(path: "r.yaml", line: $0, column: $1) }
     ) { try $0.overlaid(with: $1) }
@@ -51,7 +58,9 @@ final class TinyRun {
       TrainingRun.Surroundings(
         backend: try CPUBackend(pool: PagePool(budget: 1 << 30), threadCount: threads), progress: .silent,
         interruption: interruption, openModel: openModel,
-        sample: { _, _, prompt, _ in prompt + "…" },
+        sample: { _, encoding, prompt, _ in
+          try encoding.tokenizer.decode(prompt, skippingSpecialTokens: false) + "…"
+        },
         report: { event in
           switch event {
           case .step(let record, _):
@@ -60,7 +69,8 @@ final class TinyRun {
           case .validation(_, let loss): self.validations.append(loss)
           case .sample(_, _, let text): self.samples.append(text)
           case .finished(let path): self.finishedPath = path
-          case .plan, .resumed, .checkpoint: break
+          case .plan(let plan, let statistics): (self.plan, self.statistics) = (plan, statistics)
+          case .resumed, .checkpoint: break
           }
         }))
     try run.execute(resumes: resumes)

@@ -273,7 +273,9 @@ struct CommandTests {
     }
     let outcome = try program.run(["models", "show", file])
     #expect(outcome.code == .success && outcome.output.contains("architecture   gemma\n"))
-    #expect(outcome.output.contains("cannot be run yet: ") && outcome.output.contains("supported: ") && outcome.output.contains(", llama, "))
+    #expect(
+      outcome.output.contains("cannot be run yet: ") && outcome.output.contains("supported: ")
+        && outcome.output.contains(", llama, "))
     #expect(try json("models", "show", file)["runs"] == false)
   }
 

@@ -68,8 +68,12 @@ public struct ConversionPlan {
       role == .matrix && source.name != "position_embd.weight" && target.name != "position_embd.weight"
     }
 
+    var hasUsableType: Bool {
+      record.dtype.isFloatingPoint || (record.dtype.isQuantized && role != .vector && !source.form.isTransposed)
+    }
+
     /// Where it comes among the parts of its tensor.
-    var position: (Int, Int) { (target.entry ?? 0, target.form.share) }
+    var position: (Int, Int) { (target.entry ?? 0, target.form.firstRow(of: shape)) }
   }
 
   /// One tensor of the new file from all parameters that it holds.
@@ -77,14 +81,18 @@ public struct ConversionPlan {
     let parts = parts.sorted { $0.position < $1.position }
     let (first, form) = (parts[0], parts[0].target.form)
     let name = first.target.name
-    if let wrong = parts.first(where: { !$0.record.dtype.isFloatingPoint && !$0.record.dtype.isQuantized }) {
+    // Blocks cannot be turned, and norms and biases have none, as the loader has it.
+    if let wrong = parts.first(where: { !$0.hasUsableType }) {
       throw CheckpointError.invalidTensor(
-        name: name, path: "the new file", reason: "its type \(wrong.record.dtype.name) holds no weights")
+        name: name, path: "the new file",
+        reason: "it is made of \(quoted(wrong.record.name)), whose type "
+          + "\(wrong.record.dtype.name) cannot be used there")
     }
     var shape = form.fileShape(of: first.shape)
-    let entries = first.target.entry.map { _ in parts.count / form.shareCount }
+    let (rows, rowsOfEntry) = (parts.reduce(0) { $0 + $1.shape[0] }, form.rowCount(with: first.shape))
+    let entries = first.target.entry.map { _ in rows / rowsOfEntry }
     if let entries { shape = Shape([entries] + shape.array) }
-    guard parts.count == (entries ?? 1) * form.shareCount else {
+    guard rows == (entries ?? 1) * rowsOfEntry else {
       preconditionFailure("'\(name)' is to hold \(parts.count) parameters")
     }
     var result = TensorSource(

@@ -30,9 +30,6 @@ public struct TensorSource: Sendable {
     self.pieces = pieces
   }
 
-  /// Elements of a row: the whole tensor's for a vector would be one row, but its order is by element.
-  static func depth(of shape: Shape) -> Int { shape.rank < 2 ? 1 : shape[-1] }
-
   /// The bytes this tensor takes in a file.
   public var byteCount: Int { dtype.byteCount(of: shape.elementCount) }
 }
@@ -115,23 +112,24 @@ public struct TensorEncoder {
     _ bytes: UnsafeRawBufferPointer, _ record: TensorRecord, _ order: [Int32]?, as tensor: TensorSource,
     write: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    let depth = TensorSource.depth(of: record.shape)
-    guard depth > 0 else { return }
+    // A vector of blocks, which no model has, is only ever copied.
+    let depth = record.shape.rank < 2 && !record.dtype.isQuantized ? 1 : max(1, record.shape.array.last ?? 1)
     let rowBytes = record.dtype.byteCount(of: depth)
-    let rowCount = order?.count ?? record.shape.elementCount / depth
-    if record.dtype == tensor.dtype, order == nil, tensor.offset == 0 { return try write(bytes) }
     let step = max(1, chunkElements / depth)
     var gathered: [UInt8] = []
-    for start in stride(from: 0, to: rowCount, by: step) {
-      let range = start..<min(start + step, rowCount)
+    for start in stride(from: 0, to: order?.count ?? bytes.count / max(1, rowBytes), by: step) {
       guard let order else {
-        let chunk = UnsafeRawBufferPointer(rebasing: bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes])
-        try emit(chunk, record.dtype, [range.count, depth], of: tensor, write: write)
+        let range = start * rowBytes..<min((start + step) * rowBytes, bytes.count)
+        let chunk = UnsafeRawBufferPointer(rebasing: bytes[range])
+        try emit(chunk, record.dtype, [range.count / rowBytes, depth], of: tensor, write: write)
+        let first = record.byteRange.lowerBound
+        record.file.release(first + range.lowerBound..<first + range.upperBound)
         continue
       }
+      let rows = order[start..<min(start + step, order.count)]
       gathered.removeAll(keepingCapacity: true)
-      for row in order[range] { gathered.append(contentsOf: bytes[Int(row) * rowBytes..<(Int(row) + 1) * rowBytes]) }
-      try gathered.withUnsafeBytes { try emit($0, record.dtype, [range.count, depth], of: tensor, write: write) }
+      for row in rows { gathered.append(contentsOf: bytes[Int(row) * rowBytes..<(Int(row) + 1) * rowBytes]) }
+      try gathered.withUnsafeBytes { try emit($0, record.dtype, [rows.count, depth], of: tensor, write: write) }
     }
   }
 

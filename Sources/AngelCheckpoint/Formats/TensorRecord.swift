@@ -11,6 +11,14 @@ public struct TensorRecord: Sendable {
   /// The bytes in `file`: inside it, and as many as `shape` and `dtype` make.
   public let byteRange: Range<Int>
 
+  public init(name: String, dtype: DType, shape: Shape, file: MappedFile, byteRange: Range<Int>) {
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    self.file = file
+    self.byteRange = byteRange
+  }
+
   /// Whether elements lie at multiples of their size, which safetensors does not promise; else copy before use.
   public var isAligned: Bool { byteRange.lowerBound % (dtype.isQuantized ? 2 : dtype.blockBytes) == 0 }
 

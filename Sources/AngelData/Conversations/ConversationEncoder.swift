@@ -43,6 +43,11 @@ public struct ConversationEncoder: Sendable {
     return sample
   }
 
+  /// The tokens after which a model answers `messages`: what `encode` has before an answer.
+  public func promptTokens(_ messages: [ChatMessage]) throws -> [Int32] {
+    try tokens(render(messages[...], nil, asksForAnswer: true, "a prompt"))
+  }
+
   private func appendAnswer(_ tokens: [Int32], weight: Float, to sample: inout TokenSample) {
     let learnt = tokens.lastIndex(where: endTokens.contains).map { $0 + 1 } ?? tokens.count
     sample.append(Array(tokens[..<learnt]), weight: weight)

@@ -21,7 +21,8 @@ public enum Adapters {
       // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
       adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
       adapter.up.value = .trained(
-        Tensor([Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend))
+        Tensor(
+          [Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend, kind: .weights))
       linear.adapter = adapter
     }
     return targets
@@ -47,7 +48,7 @@ public enum Adapters {
   public static func merge(into model: inout some Module) {
     model.visitLinearLayers { _, linear in
       guard let adapter = linear.adapter else { return }
-      let weight = linear.weight.trained?.detached ?? linear.weight.matrix.0.dequantized()
+      let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
       linear.weight.value = .trained((weight + adapter.weightChange()).copied())
       linear.adapter = nil
     }
@@ -66,6 +67,6 @@ public enum Adapters {
     let generator = PhiloxGenerator(seed: seed, stream: stream &+ 1 << 32)
     let limit = 1 / Float(shape[1]).squareRoot()
     let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
-    return Tensor(values, shape: shape, on: backend)
+    return Tensor(values, shape: shape, on: backend, kind: .weights)
   }
 }

@@ -1,5 +1,5 @@
 public import AngelCheckpoint
-public import AngelCore
+import AngelCore
 public import AngelModels
 import AngelNN
 import AngelTensor
@@ -25,7 +25,7 @@ public enum PEFTFolder {
     let writer = try ModelFolderWriter(path: path)
     try writer.write(document(configuration, base: base), as: "adapter_config.json")
     try writer.writeTensors(sources, shardBytes: .max, named: "adapter_model") { source, write in
-      guard let tensor = adapters[source.name]?.trained?.detached else { return }
+      guard let tensor = adapters[source.name]?.trainedValues?.values else { return }
       try tensor.withHostBytes(write)
     }
     try writer.finish()
@@ -34,14 +34,16 @@ public enum PEFTFolder {
   /// The configuration of the adapters in the folder at `path`; throws naming what is not supported.
   public static func configuration(at path: String) throws -> LoRAConfiguration {
     let file = FilePath.join(path, "adapter_config.json")
-    let object = try JSONValue(parsing: MappedFile(path: file).unsafeBytes, maximumDepth: 16)
+    let object = try JSONValue(parsing: MappedFile.bytes(of: file), maximumDepth: 16)
     guard object["peft_type"]?.string == "LORA" else {
       throw PTMError.checkpoint(path: file, reason: "peft_type must be LORA")
     }
-    for (key, plain) in [("use_dora", JSONValue.bool(false)), ("bias", "none"), ("fan_in_fan_out", .bool(false))] {
-      if let value = object[key], !value.isNull, value != plain {
-        throw PTMError.checkpoint(path: file, reason: "\(key) is \(value.encoded()), which is not supported")
-      }
+    for key in unsupported {
+      guard let value = object[key], !value.isNull, value != false, value != "none",
+        value.object?.members.isEmpty != true,
+        value.array?.isEmpty != true
+      else { continue }
+      throw PTMError.checkpoint(path: file, reason: "\(key) is \(value.encoded()), which is not supported")
     }
     var result = LoRAConfiguration()
     guard let rank = object["r"]?.integer, (1...4096).contains(rank), let alpha = object["lora_alpha"]?.double,
@@ -51,6 +53,7 @@ public enum PEFTFolder {
     result.rank = rank
     result.alpha = alpha
     result.targets = targets
+    result.from = path
     if object["use_rslora"]?.bool == true { result.alpha = alpha * Double(rank).squareRoot() }
     return result
   }
@@ -77,6 +80,14 @@ public enum PEFTFolder {
     guard let left = tensors.keys.sorted().first else { return }
     throw PTMError.checkpoint(path: path, reason: "tensor \(quoted(left)) belongs to no adapted layer of this model")
   }
+
+  /// Settings that change what an adapter computes; absent, null, false, none and empty are fine.
+  private static let unsupported = [
+    "alpha_pattern", "bias", "exclude_modules", "fan_in_fan_out", "layer_replication", "layers_to_transform",
+    "lora_bias",
+    "modules_to_save", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora",
+    "use_qalora",
+  ]
 
   private static func name(of layer: String, _ names: NameTable) -> String? {
     guard let place = names.tensor(forParameter: layer + ".weight", in: .huggingFace), place.form == .plain,

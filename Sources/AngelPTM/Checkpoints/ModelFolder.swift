@@ -41,8 +41,7 @@ public struct ModelFolder {
     let stored = try Self.stored(model)
     let sources = stored.map { TensorSource(name: $0.key, dtype: dtype, shape: $0.value.shape, pieces: []) }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 5_000_000_000) { source, write in
-      guard let tensor = stored[source.name] else { return }
-      try tensor.values().cast(to: dtype).withHostBytes(write)
+      try stored[source.name]?.write(as: dtype, write)
     }
     try writer.finish()
   }
@@ -78,47 +77,16 @@ public struct ModelFolder {
     }
   }
 
-  /// A tensor of a file: the parameters that share it, in order, and how the file holds them.
-  private struct Stored {
-    var parts: [(share: Int, parameter: Parameter)]
-    var form: StoredForm
-
-    /// The shape in the file.
-    var shape: Shape {
-      var sizes = parts[0].parameter.shape.array
-      if parts.count > 1 { sizes[0] = parts.reduce(0) { $0 + $1.parameter.shape[0] } }
-      return Shape(form.isTransposed ? sizes.reversed() : sizes)
-    }
-
-    /// The values as the file holds them, in float32.
-    func values() -> Tensor {
-      let tensors = parts.sorted { $0.share < $1.share }.map { part -> Tensor in
-        let parameter = part.parameter
-        if case .matrix(let matrix, _) = parameter.value { return matrix.dequantized() }
-        return parameter.vectorOrTrained.detached
-      }
-      var result = tensors[0]
-      if tensors.count > 1 { result = Tensor.stacked(tensors).reshaped([-1] + tensors[0].shape.array.dropFirst()) }
-      if form.isTransposed { result = result.permuted(1, 0) }
-      return form.offset == 0 ? result : result - Double(form.offset)
-    }
-  }
-
-  private static func stored<Model: ConvertibleLanguageModel>(_ model: Model) throws -> [String: Stored] {
+  private static func stored<Model: ConvertibleLanguageModel>(_ model: Model) throws -> [String: StoredTensor] {
     let names = Model.names(for: model.configuration)
-    var result: [String: Stored] = [:]
+    var result: [String: StoredTensor] = [:]
     for (path, parameter) in model.parameterShapes() {
       guard let place = names.tensor(forParameter: path, in: .huggingFace) else {
         throw PTMError.recipe(
           "the parameter '\(path)' has no name in Hugging Face files; merge or export adapters first")
       }
-      result[place.name, default: Stored(parts: [], form: place.form)].parts.append((place.form.share, parameter))
+      result[place.name, default: StoredTensor(place.form)].add(parameter, as: place.form)
     }
     return result
   }
-}
-
-extension Parameter {
-  /// The dense values, trained or constant.
-  fileprivate var vectorOrTrained: Tensor { trained ?? vector }
 }

@@ -1,5 +1,5 @@
 import AngelCheckpoint
-public import AngelCore
+import AngelCore
 import AngelNN
 import AngelTensor
 
@@ -19,14 +19,14 @@ public struct TrainingCheckpoint: Sendable {
   private let digests: [String: String]
 
   static let version = 1
-  private static let latestName = "latest"
+  static let latestName = "latest"
 
   /// Opens the checkpoint in the folder at `path`.
   public init(path: String) throws {
     self.path = path
     let file = FilePath.join(path, "state.json")
     let object: JSONValue
-    do { object = try JSONValue(parsing: MappedFile(path: file).unsafeBytes, maximumDepth: 8) } catch {
+    do { object = try JSONValue(parsing: MappedFile.bytes(of: file), maximumDepth: 8) } catch {
       throw PTMError.checkpoint(path: path, reason: "it has no readable state.json (\(error))")
     }
     guard object["version"]?.integer == Self.version, let step = object["step"]?.integer, step >= 0,
@@ -40,111 +40,82 @@ public struct TrainingCheckpoint: Sendable {
       tensors.members.map { ($0.key, $0.value.string ?? "") }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// The newest checkpoint of the run in `folder`, nil when there is none.
+  /// The newest checkpoint in `folder`, nil when there is none.
   public static func latest(in folder: String) throws -> TrainingCheckpoint? {
     let link = FilePath.join(folder, latestName)
     guard FilePath.kind(link) != nil else { return nil }
-    let file = try MappedFile(path: link)
-    let name = String(decoding: file.unsafeBytes.prefix(256), as: UTF8.self).filter { $0 != "\n" }
-    guard name.hasPrefix("step-"), name.dropFirst(5).allSatisfy(\.isNumber) else {
+    let name = String(decoding: try MappedFile.bytes(of: link).prefix(256), as: UTF8.self).filter { $0 != "\n" }
+    guard step(of: name) != nil else {
       throw PTMError.checkpoint(path: link, reason: "it names \(quoted(name)), which is no checkpoint; remove it")
     }
     return try TrainingCheckpoint(path: FilePath.join(folder, name))
   }
 
-  /// Writes the run as it stands to `folder`, makes it the latest and removes all but the newest `keep`.
-  @discardableResult
-  public static func write(_ trainer: Trainer, recipeDigest: String, to folder: String, keep: Int) throws -> String {
-    try FileOperations.makeFolder(folder)
-    let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(trainer.step)".count)) + "\(trainer.step)"
-    let path = FilePath.join(folder, name)
-    let tensors = tensors(of: trainer)
-    let writer = try ModelFolderWriter(path: path)
-    var digests = JSONObject()
-    let sources = tensors.map { TensorSource(name: $0.key, dtype: $0.value.dtype, shape: $0.value.shape, pieces: []) }
-    try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 4 << 30) { source, write in
-      guard let tensor = tensors[source.name] else { return }
-      try tensor.withHostBytes {
-        digests[source.name] = .string(digest($0))
-        try write($0)
-      }
+  /// The step in a checkpoint's name, nil for other names.
+  static func step(of name: String) -> Int? {
+    let digits = name.dropFirst(5)
+    guard name.hasPrefix("step-"), !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+      return nil
     }
-    try writer.write(
-      [
-        "version": .integer(version), "step": .integer(trainer.step), "skipped_steps": .integer(trainer.skippedSteps),
-        "recipe": .string(recipeDigest), "tensors": .object(digests),
-      ], as: "state.json")
-    try writer.finish()
-    try TrainingCheckpoint(path: path).verify()
-    let link = try AtomicFile(path: FilePath.join(folder, latestName))
-    try link.write((name + "\n").utf8)
-    try link.commit()
-    try removeOld(in: folder, keep: keep)
-    return path
+    return Int(digits)
   }
 
   /// Puts every value back where it was; throws before anything is changed when something is missing or damaged.
   public func restore(_ trainer: Trainer) throws {
     for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
-    let targets = Self.tensors(of: trainer)
-    let records = try verify()
-    for (name, target) in targets {
-      guard let record = records[name], record.shape == target.shape, record.dtype == target.dtype else {
+    let saved = try verifiedTensors()
+    for (name, target) in trainer.storedTensors {
+      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
         throw PTMError.checkpoint(
           path: path, reason: "it has no tensor \(quoted(name)) of \(target.specification); the recipe has changed")
       }
     }
     for (path, parameter) in trainer.parameters {
-      guard let record = records["parameters/" + path] else { continue }
-      try parameter.update { tensor in try record.withBytes { tensor.overwrite(with: $0) } }
+      guard let values = saved["parameters/" + path] else { continue }
+      try parameter.update { tensor in try values.withBytes { tensor.overwrite(with: $0) } }
     }
     for (name, state) in trainer.optimizer.states {
-      try records["optimizer/" + name]?.withBytes { state.restore($0) }
+      try saved["optimizer/" + name]?.withBytes { state.restore($0) }
     }
     trainer.step = step
     trainer.skippedSteps = skippedSteps
   }
 
-  /// What is stored of a run, by name.
-  private static func tensors(of trainer: Trainer) -> [String: Tensor] {
-    var tensors: [String: Tensor] = [:]
-    for (path, parameter) in trainer.parameters { tensors["parameters/" + path] = parameter.trained?.detached }
-    for (name, state) in trainer.optimizer.states { tensors["optimizer/" + name] = state.tensor }
-    return tensors
-  }
+  /// Throws when a tensor is missing or not what was written.
+  public func verify() throws { _ = try verifiedTensors() }
 
   /// Every tensor, after its digest has been compared.
-  @discardableResult
-  func verify() throws -> [String: TensorRecord] {
-    var records: [String: TensorRecord] = [:]
+  private func verifiedTensors() throws -> [String: SavedTensor] {
+    var tensors: [String: SavedTensor] = [:]
     for name in try FilePath.names(in: path) where name.hasSuffix(".safetensors") {
       let file = try SafetensorsFile(path: FilePath.join(path, name))
-      for tensor in file.header.tensors {
-        guard let dtype = tensor.dtype else { continue }
-        records[tensor.name] = TensorRecord(
-          name: tensor.name, dtype: dtype, shape: tensor.shape, file: file.file, byteRange: tensor.byteRange)
-      }
+      for tensor in file.header.tensors { tensors[tensor.name] = SavedTensor(file: file.file, tensor: tensor) }
     }
-    for (name, expected) in digests {
-      guard let record = records[name] else {
+    for (name, expected) in digests.sorted(by: { $0.key < $1.key }) {
+      guard let tensor = tensors[name] else {
         throw PTMError.checkpoint(path: path, reason: "tensor \(quoted(name)) is missing; use an earlier checkpoint")
       }
-      guard try record.withBytes(Self.digest) == expected else {
+      guard try tensor.withBytes(Self.digest) == expected else {
         throw PTMError.checkpoint(
           path: path, reason: "tensor \(quoted(name)) is not what was written (its digest differs); use an earlier one")
       }
     }
-    return records
+    return tensors
   }
 
-  private static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
+  static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
     var hash = SHA256()
     hash.update(bytes)
     return hash.hexadecimal()
   }
+}
 
-  private static func removeOld(in folder: String, keep: Int) throws {
-    let names = try FilePath.names(in: folder).filter { $0.hasPrefix("step-") }
-    for name in names.dropLast(keep) { try FileOperations.remove(FilePath.join(folder, name)) }
+/// A tensor of a checkpoint's file.
+private struct SavedTensor {
+  let file: MappedFile
+  let tensor: SafetensorsTensor
+
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try file.withBytes(tensor.byteRange, body)
   }
 }

@@ -11,7 +11,12 @@ public struct TrainingRecipe: Configurable, Hashable {
   }
 
   /// What products are computed in.
-  public enum Precision: String, ConfigurationChoice { case f32, bf16 }
+  public enum Precision: String, ConfigurationChoice {
+    case f32, bf16
+
+    /// What training computes in (`Module.compute`).
+    public var dtype: DType { self == .bf16 ? .bfloat16 : .float32 }
+  }
 
   public var stage = Stage.sft
   /// A model of the store, a folder or a file to begin from.
@@ -77,51 +82,4 @@ public struct TrainingRecipe: Configurable, Hashable {
     object["accumulation"] = .integer(training.accumulation)
     return JSONValue.object(object).encoded()
   }
-}
-
-/// What a run writes, and when.
-public struct OutputConfiguration: Configurable, Hashable {
-  /// The run's folder.
-  public var folder = "runs/latest"
-  /// Steps between checkpoints; nothing: only at the end.
-  public var saveEvery: Int?
-  /// Checkpoints that are kept.
-  public var keep = 2
-  /// Steps between validations; nothing: only at the end.
-  public var validateEvery: Int?
-  /// Batches of a validation, at most.
-  public var validationBatches = 20
-  /// Prompts that are continued at each validation.
-  public var samples: [String] = []
-  /// Tokens of such a continuation.
-  public var sampleTokens = 64
-  /// The type of the model that is written at the end.
-  public var type = WeightType.float32
-
-  /// Types of weights in files.
-  public enum WeightType: String, ConfigurationChoice {
-    case float32, bfloat16, float16
-
-    public var dtype: DType {
-      switch self {
-      case .float32: .float32
-      case .bfloat16: .bfloat16
-      case .float16: .float16
-      }
-    }
-  }
-
-  public init() {}
-
-  public static let fields: [ConfigurationField<Self>] = [
-    .value("folder", \.folder, "the run's folder"),
-    .value("save_every", \.saveEvery, in: 1...1_000_000_000, "steps between checkpoints; null: only at the end"),
-    .value("keep", \.keep, in: 1...1000, "checkpoints that are kept"),
-    .value(
-      "validate_every", \.validateEvery, in: 1...1_000_000_000, "steps between validations; null: only at the end"),
-    .value("validation_batches", \.validationBatches, in: 1...1_000_000, "batches of a validation, at most"),
-    .value("samples", \.samples, "prompts that are continued at each validation"),
-    .value("sample_tokens", \.sampleTokens, in: 1...100_000, "tokens of such a continuation"),
-    .value("type", \.type, "float32, bfloat16 or float16: of the model written at the end"),
-  ]
 }

@@ -35,7 +35,8 @@ public final class MetricsFile {
   /// The lines of the file at `path`, none when it is not there; a last line that was cut off is left out.
   public static func lines(_ path: String) throws -> [JSONValue] {
     guard FilePath.kind(path) != nil else { return [] }
-    let file = try MappedFile(path: path)
-    return file.unsafeBytes.split(separator: UInt8(ascii: "\n")).compactMap { try? JSONValue(parsing: $0) }
+    return try MappedFile.bytes(of: path).split(separator: UInt8(ascii: "\n")).compactMap {
+      try? JSONValue(parsing: $0)
+    }
   }
 }

@@ -1,5 +1,5 @@
 import AngelCheckpoint
-public import AngelCore
+import AngelCore
 import Glibc
 
 /// Scalars as TensorBoard reads them: TFRecord frames of `Event` messages (tensorflow/core/util/event.proto).
@@ -8,7 +8,10 @@ public final class TensorBoardFile {
   private let path: String
 
   /// Starts an event file in `folder`; each process of a run has one of its own.
-  public init(folder: String, now: Int) throws {
+  ///
+  /// - Parameter step: of a run that is taken up again, the step it begins from: TensorBoard drops what other files say of
+  ///   later ones.
+  public init(folder: String, now: Int, resumingAfter step: Int = 0) throws {
     try FileOperations.makeFolder(folder)
     path = FilePath.join(folder, "events.out.tfevents.\(now).angel.\(getpid())")
     descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -17,6 +20,15 @@ public final class TensorBoardFile {
     event.double(1, Double(now))
     event.string(3, "brain.Event:2")
     try write(event.bytes)
+    guard step > 0 else { return }
+    // A SessionLog (field 7) whose status is START.
+    var log = ProtocolBuffer()
+    log.integer(1, 1)
+    var restart = ProtocolBuffer()
+    restart.double(1, Double(now))
+    restart.integer(2, step + 1)
+    restart.message(7, log)
+    try write(restart.bytes)
   }
 
   deinit { close(descriptor) }

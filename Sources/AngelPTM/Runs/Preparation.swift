@@ -10,28 +10,26 @@ struct Preparation {
   let encoding: TrainingData.Encoding
   let origin: ModelFolder.Origin
   let names: NameTable
-  /// The model without values, for the plan.
-  let outline: any LanguageModel
+  /// How adapters are shaped; nil where the whole model is trained.
+  let lora: LoRAConfiguration?
   private let recipe: TrainingRecipe
-  private let backend: any Backend
   private let checkpoint: Checkpoint?
 
-  init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) throws {
+  init(_ recipe: TrainingRecipe, openModel: (String) throws -> Checkpoint) throws {
     self.recipe = recipe
-    backend = surroundings.backend
+    lora = try recipe.lora.map { given in try given.from.map { try PEFTFolder.configuration(at: $0) } ?? given }
+    let outline: any LanguageModel
     if let name = recipe.model {
-      let checkpoint = try surroundings.openModel(name)
+      let checkpoint = try openModel(name)
       self.checkpoint = checkpoint
       outline = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
       origin = .checkpoint(checkpoint)
       encoding = try Self.encoding(of: checkpoint)
     } else {
       checkpoint = nil
-      let (description, template) = try Self.tokenizer(recipe, surroundings)
+      let (description, template) = try Self.tokenizer(recipe, openModel)
       let tokenizer = try Tokenizer(description)
-      guard let architecture = recipe.architecture else { throw PTMError.recipe("no architecture is given") }
-      outline = architecture.makeModel(
-        vocabularySize: tokenizer.vocabularySize, sequenceLength: recipe.sequenceLength)
+      outline = try Self.outline(of: recipe, tokenizer)
       origin = .tokenizer(description)
       encoding = TrainingData.Encoding(tokenizer: tokenizer, template: template, endTokens: [])
     }
@@ -42,31 +40,44 @@ struct Preparation {
     }
   }
 
-  /// The model with values, its trained parameters trainable.
-  func makeModel() throws -> any LanguageModel {
+  /// The model on `backend`, its trained parameters trainable.
+  func makeModel(on backend: any Backend) throws -> any LanguageModel {
     guard let checkpoint else {
-      fill(outline)
-      return outline
+      let model = try Self.outline(of: recipe, encoding.tokenizer)
+      model.compute(in: recipe.precision.dtype)
+      fill(model, on: backend)
+      return model
     }
-    var model = outline
-    try ModelCatalog.languageModel(for: checkpoint).load(
-      &model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
-    guard let lora = recipe.lora else {
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var model = try entry.outline(checkpoint)
+    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
+    model.compute(in: recipe.precision.dtype)
+    guard let lora else {
       model.makeTrained()
       return model
     }
-    return try adapted(model, lora)
+    return try adapted(model, lora, on: backend)
   }
 
-  private func adapted(_ model: some LanguageModel, _ lora: LoRAConfiguration) throws -> any LanguageModel {
+  private func adapted(
+    _ model: some LanguageModel, _ lora: LoRAConfiguration, on backend: any Backend
+  ) throws -> any LanguageModel {
     var model = model
     _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
+    model.compute(in: recipe.precision.dtype)
+    if let folder = lora.from { try PEFTFolder.load(into: model, names: names, from: folder) }
     return model
   }
 
-  private func fill(_ model: some LanguageModel) {
+  private func fill(_ model: some LanguageModel, on backend: any Backend) {
     InitialValues.fill(
       model, seed: UInt64(recipe.seed), layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
+  }
+
+  private static func outline(of recipe: TrainingRecipe, _ tokenizer: Tokenizer) throws -> any LanguageModel {
+    guard let architecture = recipe.architecture else { throw PTMError.recipe("no architecture is given") }
+    return architecture.makeModel(
+      vocabularySize: tokenizer.vocabularySize, sequenceLength: recipe.sequenceLength)
   }
 
   private static func encoding(of checkpoint: Checkpoint) throws -> TrainingData.Encoding {
@@ -81,16 +92,16 @@ struct Preparation {
   }
 
   private static func tokenizer(
-    _ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings
+    _ recipe: TrainingRecipe, _ openModel: (String) throws -> Checkpoint
   ) throws -> (TokenizerDescription, ChatTemplate?) {
     switch recipe.tokenizer {
     case "byte"?: return (.bytes(), nil)
     case "character"?:
       var text: [UInt8] = []
-      for path in recipe.data.train + recipe.data.validation { text += try MappedFile(path: path).unsafeBytes }
+      for path in recipe.data.train + recipe.data.validation { text += try MappedFile.bytes(of: path) }
       return (.characters(of: text), nil)
     case let name?:
-      let checkpoint = try surroundings.openModel(name)
+      let checkpoint = try openModel(name)
       return (try checkpoint.tokenizer(), try checkpoint.chatTemplate.map { try ChatTemplate($0) })
     case nil: throw PTMError.recipe("tokenizer is missing: a new model needs one")
     }

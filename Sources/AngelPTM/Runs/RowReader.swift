@@ -25,8 +25,8 @@ struct RowReader {
   mutating func stream(_ paths: [String]) throws -> TokenStream {
     if paths.allSatisfy({ $0.hasSuffix(".tokens") }) { return try tokenFiles(paths) }
     var tokens: [Int32] = []
-    try forEachRow(paths) { reader, row, place in
-      let text = try reader.text(row, place)
+    try forEachRow(paths) { reader, file, index in
+      let text = try file.text(at: index, key: reader.recipe.data.textKey)
       tokens += try reader.encoding.tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
       if reader.recipe.data.endsTexts, let end = reader.encoding.tokenizer.endToken { tokens.append(end) }
     }
@@ -49,16 +49,6 @@ struct RowReader {
     return stream
   }
 
-  private func text(_ row: JSONValue, _ place: String) throws -> String {
-    if let text = row.string { return text }
-    guard let text = row[recipe.data.textKey]?.string else {
-      let keys = row.object?.members.map { quoted($0.key) }.joined(separator: ", ") ?? row.kind
-      throw DataError.row(
-        place: place, reason: "no text under \(quoted(recipe.data.textKey)); it has \(keys); set data.text_key")
-    }
-    return text
-  }
-
   func windows(_ stream: TokenStream, seed: Int?) throws -> WindowSource {
     try WindowSource(
       stream, length: recipe.sequenceLength, batchSize: recipe.batchSize, seed: UInt64(seed ?? 0), shuffles: seed != nil
@@ -69,13 +59,12 @@ struct RowReader {
 
   /// The conversations of the files as tokens, none longer than the recipe's sequences.
   mutating func samples(_ paths: [String]) throws -> [TokenSample] {
-    guard let template = encoding.template else {
+    guard let encoder = try encoding.conversationEncoder() else {
       throw PTMError.recipe("the model '\(recipe.model ?? "")' has no chat template, which stage sft needs")
     }
-    let encoder = try ConversationEncoder(
-      tokenizer: encoding.tokenizer, template: template, endTokens: encoding.endTokens)
     var samples: [TokenSample] = []
-    try forEachRow(paths) { reader, row, place in
+    try forEachRow(paths) { reader, file, index in
+      let (row, place) = (try file.row(at: index), file.place(of: index))
       let layout = try reader.recipe.data.layout ?? ConversationLayout.detect(row, at: place)
       reader.statistics.layout = layout
       var sample = try encoder.encode(layout.conversation(row, at: place), at: place)
@@ -109,7 +98,7 @@ struct RowReader {
   // MARK: Rows
 
   private mutating func forEachRow(
-    _ paths: [String], _ body: (inout RowReader, JSONValue, _ place: String) throws -> Void
+    _ paths: [String], _ body: (inout RowReader, RecordFile, _ index: Int) throws -> Void
   ) throws {
     var left = recipe.data.rows ?? .max
     for path in paths {
@@ -118,7 +107,7 @@ struct RowReader {
       let display = progress.start("reading", total: count, unit: .items("rows"))
       for index in 0..<count {
         try interruption.check()
-        try body(&self, file.row(at: index), file.place(of: index))
+        try body(&self, file, index)
         statistics.rows += 1
         display.update(to: index + 1)
       }

@@ -4,7 +4,7 @@ import AngelModels
 import AngelNN
 import AngelTensor
 
-/// What a run will take, before it begins: parameters, tokens, memory by kind.
+/// What a run will take, before it begins: parameters, tokens, memory by kind, arithmetic.
 public struct RunPlan: Sendable, Hashable {
   public var parameterCount = 0
   public var trainedParameterCount = 0
@@ -12,44 +12,59 @@ public struct RunPlan: Sendable, Hashable {
   /// Rows of a batch, at most, and of a step.
   public var rowsPerBatch = 0
   public var rowsPerStep = 0
-  /// Bytes of frozen weights, trained weights, gradients and optimizer states.
-  public var frozenBytes = 0
-  public var weightBytes = 0
-  public var gradientBytes = 0
-  public var optimizerBytes = 0
-  /// Operations of a step, counted as 6 a token and matrix parameter, in units of 10^9.
+  public var memory = Memory()
+  /// Operations of a step (`StepArithmetic`), in units of 10^9.
   public var gigaflopsPerStep = 0.0
 
-  init(_ recipe: TrainingRecipe, _ preparation: Preparation, _ data: TrainingData) throws {
-    var matrixCount = 0
-    let adapters = try Self.adapterCount(recipe, preparation)
-    for (path, parameter) in preparation.outline.parameterShapes() {
-      parameterCount += parameter.shape.elementCount
-      if parameter.shape.rank > 1, !path.hasPrefix("embedding") { matrixCount += parameter.shape.elementCount }
-    }
-    trainedParameterCount = adapters ?? parameterCount
-    steps = recipe.training.stepCount(batchesPerEpoch: data.train.batchesPerEpoch)
-    rowsPerBatch = data.train.rowLimit
+  /// Bytes by what they hold.
+  public struct Memory: Sendable, Hashable {
+    public var frozenWeights = 0
+    public var trainedWeights = 0
+    public var gradients = 0
+    public var optimizerStates = 0
+    /// What a step keeps beside its gradients when it keeps most, scratch included.
+    public var activations = 0
+
+    public var total: Int { frozenWeights + trainedWeights + gradients + optimizerStates + activations }
+  }
+
+  /// Plans by one step of `model`, whose parameters must lie on `backend`: shapes are followed, nothing is computed, so the
+  /// peak is exact.
+  init(_ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource, on backend: ShapesBackend)
+    throws
+  {
+    let trained = model.trainedParameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
+    parameterCount = model.parameterCount
+    trainedParameterCount = trained
+    steps = recipe.training.stepCount(batchesPerEpoch: source.batchesPerEpoch)
+    rowsPerBatch = source.rowLimit
     rowsPerStep = rowsPerBatch * recipe.training.accumulation
-    frozenBytes = adapters == nil ? 0 : 4 * parameterCount
-    weightBytes = 4 * trainedParameterCount
-    gradientBytes = 4 * trainedParameterCount
-    optimizerBytes =
-      (recipe.optimizer.rule == .adamw ? 8 : recipe.optimizer.momentum > 0 ? 4 : 0) * trainedParameterCount
-    gigaflopsPerStep = 6 * Double(matrixCount) * Double(rowsPerStep) / 1e9
+    gigaflopsPerStep = StepArithmetic(model).operationsPerToken * Double(rowsPerStep) / 1e9
+    memory.trainedWeights = 4 * trained
+    memory.frozenWeights = max(0, (backend.currentBytes[.weights] ?? 0) - 4 * trained)
+    memory.gradients = 4 * trained
+    memory.optimizerStates = recipe.optimizer.stateBytes * trained
+    memory.activations = try Self.stepBytes(recipe, model, rows: rowsPerBatch, on: backend) - memory.gradients
   }
 
-  /// The parameters of adapters, nil where the whole model is trained.
-  private static func adapterCount(_ recipe: TrainingRecipe, _ preparation: Preparation) throws -> Int? {
-    guard let lora = recipe.lora else { return nil }
-    return try count(lora, preparation.outline, preparation)
-  }
-
-  private static func count(
-    _ lora: LoRAConfiguration, _ outline: some LanguageModel, _ preparation: Preparation
+  /// The most bytes beside weights that forward and backward passes of one batch hold, gradients included.
+  private static func stepBytes(
+    _ recipe: TrainingRecipe, _ model: some LanguageModel, rows: Int, on backend: ShapesBackend
   ) throws -> Int {
-    let paths = try Adapters.targets(lora, in: outline, names: preparation.names)
-    return paths.reduce(0) { $0 + lora.rank * ($1.shape[0] + $1.shape[1]) }
+    var batch = TokenBatch()
+    for start in stride(from: 0, to: rows, by: recipe.sequenceLength) {
+      batch.append(TokenSample([Int32](repeating: 0, count: min(recipe.sequenceLength, rows - start) + 1)))
+    }
+    backend.resetPeak()
+    let loss = model.loss(
+      of: batch, weight: 1, recomputesLayers: recipe.training.recompute, on: backend)
+    let gradients = try loss.backward()
+    return withExtendedLifetime(gradients) { backend.peakBytesBesideWeights }
+  }
+
+  /// Seconds of the whole run when a step reaches `share` of `peak`, 10^9 operations a second.
+  public func seconds(peakGigaflops peak: Double, share: Double) -> Double {
+    gigaflopsPerStep * Double(steps) / max(peak * share, 1e-9)
   }
 
   public var json: JSONValue {
@@ -58,9 +73,20 @@ public struct RunPlan: Sendable, Hashable {
       "steps": .integer(steps), "rows_per_batch": .integer(rowsPerBatch), "rows_per_step": .integer(rowsPerStep),
       "gflop_per_step": .number(gigaflopsPerStep),
       "memory": [
-        "frozen_weights": .integer(frozenBytes), "trained_weights": .integer(weightBytes),
-        "gradients": .integer(gradientBytes), "optimizer_states": .integer(optimizerBytes),
+        "frozen_weights": .integer(memory.frozenWeights), "trained_weights": .integer(memory.trainedWeights),
+        "gradients": .integer(memory.gradients), "optimizer_states": .integer(memory.optimizerStates),
+        "activations": .integer(memory.activations), "total": .integer(memory.total),
       ],
     ]
+  }
+}
+
+extension OptimizerConfiguration {
+  /// Bytes of states for each trained value.
+  fileprivate var stateBytes: Int {
+    switch rule {
+    case .adamw: 8
+    case .sgd: momentum > 0 ? 4 : 0
+    }
   }
 }

@@ -3,26 +3,25 @@ import Glibc
 
 /// What a run writes as it goes: metrics, TensorBoard events and curves.
 final class RunWriter {
-  private let folder: String
-  private let name: String
+  private let folder: RunFolder
   private let metrics: MetricsFile
   private let events: TensorBoardFile
 
-  init(folder: String, step: Int, name: String) throws {
+  /// - Parameter step: what was written after it is forgotten.
+  init(_ folder: RunFolder, step: Int) throws {
     self.folder = folder
-    self.name = name
-    metrics = try MetricsFile(folder: folder, keepingStepsTo: step)
-    events = try TensorBoardFile(folder: FilePath.join(folder, "tensorboard"), now: Int(Self.now))
+    metrics = try MetricsFile(folder: folder.path, keepingStepsTo: step)
+    events = try TensorBoardFile(folder: folder.tensorBoard, now: Int(Self.now), resumingAfter: step)
   }
 
   func write(_ record: StepRecord) throws {
     try metrics.append(record.json)
-    try events.write(
-      step: record.step, seconds: Self.now,
-      [
-        ("train/loss", record.loss), ("train/gradient_norm", record.gradientNorm),
-        ("train/learning_rate", record.learningRate), ("train/tokens_per_second", record.tokensPerSecond),
-      ])
+    var values = [
+      ("train/loss", record.loss), ("train/gradient_norm", record.gradientNorm),
+      ("train/learning_rate", record.learningRate), ("train/tokens_per_second", record.tokensPerSecond),
+    ]
+    if let share = record.peakShare { values.append(("train/mfu", share)) }
+    try events.write(step: record.step, seconds: Self.now, values)
   }
 
   func write(step: Int, validationLoss: Double) throws {
@@ -40,12 +39,12 @@ final class RunWriter {
       }
     }
     let plot = CurvePlot(
-      title: "\(name): loss by step",
+      title: "\(folder.path): loss by step",
       series: [
         .init(name: "training", color: "#4269d0", points: points("loss")),
         .init(name: "validation", color: "#ff725c", points: points("validation_loss"), hasDots: true),
       ])
-    let file = try AtomicFile(path: FilePath.join(folder, "curves.svg"))
+    let file = try AtomicFile(path: folder.curves)
     try file.write(plot.svg.utf8)
     try file.commit()
   }

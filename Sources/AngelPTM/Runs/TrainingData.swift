@@ -1,6 +1,6 @@
 public import AngelCore
 public import AngelData
-public import AngelText
+import AngelText
 
 /// A recipe's files as batches, with what was found in them.
 public struct TrainingData: Sendable {
@@ -26,20 +26,6 @@ public struct TrainingData: Sendable {
         "truncated_rows": .integer(truncatedRows), "dropped_rows": .integer(droppedRows),
         "layout": layout.map { .string($0.rawValue) } ?? .null,
       ]
-    }
-  }
-
-  /// What turns texts and conversations into tokens.
-  public struct Encoding: Sendable {
-    public let tokenizer: Tokenizer
-    public let template: ChatTemplate?
-    /// The tokens that end an answer.
-    public let endTokens: Set<Int32>
-
-    public init(tokenizer: Tokenizer, template: ChatTemplate?, endTokens: Set<Int32>) {
-      self.tokenizer = tokenizer
-      self.template = template
-      self.endTokens = endTokens
     }
   }
 

@@ -1,10 +1,10 @@
 public import AngelCheckpoint
 public import AngelCore
-public import AngelData
+import AngelData
 public import AngelModels
-public import AngelNN
+import AngelNN
 public import AngelTensor
-public import AngelText
+import AngelText
 import Glibc
 
 /// A recipe carried out: data, model, steps, and what is written along the way.
@@ -12,9 +12,9 @@ import Glibc
 /// The run's folder holds `resolved.yaml` (every setting with its value), `metrics.jsonl`, `tensorboard/`, `curves.svg`,
 /// `checkpoints/` and at the end `model/` or `adapter/`.
 public final class TrainingRun {
-  /// Continues a prompt with a model whose parameters are constants, by at most `tokens` tokens.
+  /// Continues prompt tokens with a model whose parameters are constants, as the recipe's output group says.
   public typealias Sampling = (
-    _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: String, _ tokens: Int
+    _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: [Int32], _ recipe: TrainingRecipe
   ) throws -> String
 
   /// What the run needs of the program around it.
@@ -46,119 +46,121 @@ public final class TrainingRun {
 
   public let recipe: TrainingRecipe
   public let plan: RunPlan
-  let surroundings: Surroundings
-  let preparation: Preparation
-  let data: TrainingData
+  /// What was found in the recipe's files.
+  public var statistics: TrainingData.Statistics { data.statistics }
+  private let surroundings: Surroundings
+  private let preparation: Preparation
+  private let data: TrainingData
 
   /// Reads model and data and makes the plan; nothing is written yet.
   public init(_ recipe: TrainingRecipe, _ surroundings: Surroundings) throws {
     self.recipe = recipe
     self.surroundings = surroundings
-    preparation = try Preparation(recipe, surroundings)
+    preparation = try Preparation(recipe, openModel: surroundings.openModel)
     data = try TrainingData(
       recipe, preparation.encoding, progress: surroundings.progress, interruption: surroundings.interruption)
-    plan = try RunPlan(recipe, preparation, data)
+    let shapes = ShapesBackend()
+    plan = try RunPlan(recipe, preparation.makeModel(on: shapes), data.train, on: shapes)
   }
 
-  private var folder: String { recipe.output.folder }
-  private var checkpoints: String { FilePath.join(folder, "checkpoints") }
-  private var digest: String { SHA256.hexadecimal(of: Array(recipe.continuationDigestText.utf8)) }
+  /// What a product of matrices gives on this machine at the recipe's precision, in 10^9 operations a second.
+  public func measurePeak() throws -> Double {
+    try ProductProbe(recipe.precision, on: surroundings.backend).measure()
+  }
 
-  /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint.
+  /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is one.
   ///
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
   public func execute(resumes: Bool) throws {
+    try refuseToOverwrite(resumes)
     try surroundings.report(.plan(plan, data.statistics))
-    let model = try preparation.makeModel()
+    let folder = try RunFolder(recipe.output.folder)
     let trainer = try Trainer(
-      model, source: data.train, optimizer: recipe.optimizer, learningRate: recipe.learningRate,
-      schedule: recipe.training, on: surroundings.backend)
-    try begin(trainer, resumes: resumes)
-    let writer = try RunWriter(folder: folder, step: trainer.step, name: recipe.output.folder)
+      preparation.makeModel(on: surroundings.backend), source: data.train, optimizer: recipe.optimizer,
+      learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
+    try begin(trainer, folder)
+    let writer = try RunWriter(folder, step: trainer.step)
+    if trainer.step == 0 { try validate(trainer, writer) }
+    let peak = try measurePeak()
     while trainer.step < trainer.stepCount {
       do { try surroundings.interruption.check() } catch {
-        try save(trainer)
+        try save(trainer, folder)
         throw error
       }
-      let record = try trainer.takeStep()
-      try writer.write(record)
-      try surroundings.report(.step(record, of: trainer.stepCount))
+      try takeStep(trainer, writer, peak)
       let isLast = trainer.step == trainer.stepCount
       if isLast || isDue(trainer.step, recipe.output.validateEvery) { try validate(trainer, writer) }
-      if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer) }
+      if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer, folder) }
     }
     try writer.plot()
-    try export(trainer)
+    try export(trainer, folder)
+  }
+
+  private func takeStep(_ trainer: Trainer, _ writer: RunWriter, _ peak: Double) throws {
+    var record = try trainer.takeStep()
+    record.peakGigaflops = peak
+    try writer.write(record)
+    try surroundings.report(.step(record, of: trainer.stepCount))
+    try trainer.count(record)
   }
 
   private func isDue(_ step: Int, _ interval: Int?) -> Bool { interval.map { step % $0 == 0 } ?? false }
 
-  /// Prepares the folder and restores a run that was begun.
-  private func begin(_ trainer: Trainer, resumes: Bool) throws {
-    let latest = try TrainingCheckpoint.latest(in: checkpoints)
-    if let latest, !resumes {
-      throw PTMError.recipe(
-        "'\(folder)' holds a run that was begun (step \(latest.step)): go on with --resume, or set output.folder")
-    }
-    try FileOperations.makeFolder(folder)
-    let file = try AtomicFile(path: FilePath.join(folder, "resolved.yaml"))
-    try file.write(recipe.yaml.utf8)
-    try file.commit()
-    guard let latest else { return }
-    guard latest.recipeDigest == digest else {
+  private var digest: String { SHA256.hexadecimal(of: Array(recipe.continuationDigestText.utf8)) }
+
+  private func refuseToOverwrite(_ resumes: Bool) throws {
+    let folder = recipe.output.folder
+    guard !resumes, let latest = try TrainingCheckpoint.latest(in: RunFolder.checkpoints(in: folder)) else { return }
+    throw PTMError.recipe(
+      "'\(folder)' holds a run that was begun (step \(latest.step)): go on with --resume, or set output.folder")
+  }
+
+  /// Writes the whole recipe down and restores a run that was begun.
+  private func begin(_ trainer: Trainer, _ folder: RunFolder) throws {
+    let latest = try TrainingCheckpoint.latest(in: folder.checkpoints)
+    if let latest, latest.recipeDigest != digest {
       throw PTMError.checkpoint(
         path: latest.path, reason: "it is of another recipe; only training and output settings may change on --resume")
     }
-    try latest.restore(trainer)
-    try surroundings.report(.resumed(step: latest.step, path: latest.path))
+    if let latest { try latest.restore(trainer) }
+    let file = try AtomicFile(path: folder.recipe)
+    try file.write(recipe.yaml.utf8)
+    try file.commit()
+    if let latest { try surroundings.report(.resumed(step: latest.step, path: latest.path)) }
   }
 
-  private func save(_ trainer: Trainer) throws {
-    let path = try TrainingCheckpoint.write(trainer, recipeDigest: digest, to: checkpoints, keep: recipe.output.keep)
+  private func save(_ trainer: Trainer, _ folder: RunFolder) throws {
+    let path = try TrainingCheckpoint.write(
+      trainer, recipeDigest: digest, to: folder.checkpoints, keep: recipe.output.keep)
     try surroundings.report(.checkpoint(step: trainer.step, path: path))
   }
 
+  /// Loss and samples with a copy of the model whose parameters are constants.
   private func validate(_ trainer: Trainer, _ writer: RunWriter) throws {
+    let samples = surroundings.sample == nil ? [] : recipe.output.samples
+    guard data.validation != nil || !samples.isEmpty else { return try writer.plot() }
+    let model = trainer.model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
     if let validation = data.validation {
-      let count = min(recipe.output.validationBatches, validation.batchesPerEpoch)
-      var (loss, weight) = (0.0, 0.0)
-      for index in 0..<count {
-        let batch = try validation.batch(index)
-        loss += try trainer.loss(of: batch) * batch.weightSum
-        weight += batch.weightSum
-      }
-      try writer.write(step: trainer.step, validationLoss: loss / max(weight, 1e-9))
-      try surroundings.report(.validation(step: trainer.step, loss: loss / max(weight, 1e-9)))
+      let loss = try model.meanLoss(
+        of: validation, count: recipe.output.validationBatches, on: surroundings.backend)
+      try writer.write(step: trainer.step, validationLoss: loss)
+      try surroundings.report(.validation(step: trainer.step, loss: loss))
     }
     try writer.plot()
-    guard let sample = surroundings.sample, !recipe.output.samples.isEmpty else { return }
-    let model = trainer.model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
-    for prompt in recipe.output.samples {
-      let text = try sample(model, preparation.encoding, prompt, recipe.output.sampleTokens)
+    for prompt in samples {
+      let tokens = try preparation.encoding.promptTokens(prompt, stage: recipe.stage)
+      let text = try surroundings.sample?(model, preparation.encoding, tokens, recipe) ?? ""
       try surroundings.report(.sample(step: trainer.step, prompt: prompt, text: text))
     }
   }
 
-  private func export(_ trainer: Trainer) throws {
-    if let lora = recipe.lora {
-      let path = FilePath.join(folder, "adapter")
+  private func export(_ trainer: Trainer, _ folder: RunFolder) throws {
+    if let lora = preparation.lora {
       try PEFTFolder.write(
-        trainer.model, lora, names: preparation.names, base: recipe.model ?? "", to: path)
-      return try surroundings.report(.finished(path: path))
+        trainer.model, lora, names: preparation.names, base: recipe.model ?? "", to: folder.adapter)
+      return try surroundings.report(.finished(path: folder.adapter))
     }
-    let path = FilePath.join(folder, "model")
-    try ModelFolder(preparation.origin, dtype: recipe.output.type.dtype).write(trainer.model, to: path)
-    try surroundings.report(.finished(path: path))
+    try ModelFolder(preparation.origin, dtype: recipe.output.type.dtype).write(trainer.model, to: folder.model)
+    try surroundings.report(.finished(path: folder.model))
   }
-}
-
-/// What happens in a run, in order.
-public enum RunEvent {
-  case plan(RunPlan, TrainingData.Statistics)
-  case resumed(step: Int, path: String)
-  case step(StepRecord, of: Int)
-  case validation(step: Int, loss: Double)
-  case sample(step: Int, prompt: String, text: String)
-  case checkpoint(step: Int, path: String)
-  case finished(path: String)
 }

@@ -22,8 +22,13 @@ public enum InitialValues {
     _ path: String, _ shape: Shape, seed: UInt64, layerCount: Int, on backend: any Backend
   ) -> Tensor {
     let count = shape.elementCount
+    // A plan needs no values.
+    if backend.device == .shapes {
+      return Tensor(uninitialized: TensorSpecification(shape, .float32), on: backend, kind: .weights)
+    }
     guard shape.rank > 1 else {
-      return Tensor([Float](repeating: path.hasSuffix("bias") ? 0 : 1, count: count), shape: shape, on: backend)
+      return Tensor(
+        [Float](repeating: path.hasSuffix("bias") ? 0 : 1, count: count), shape: shape, on: backend, kind: .weights)
     }
     let isResidual = path.hasSuffix("output.weight") || path.hasSuffix("down.weight")
     let scale = deviation / (isResidual ? (2 * Double(max(1, layerCount))).squareRoot() : 1)

@@ -13,12 +13,20 @@ public struct StepRecord: Sendable, Hashable {
   public var tokens: Int
   public var trainedTokens: Int
   public var seconds: Double
-  /// The arithmetic of the model, counted as 6 operations a token and matrix parameter.
+  /// The arithmetic of the model (`StepArithmetic`), in 10^9 operations a second.
   public var gigaflops: Double
   /// Whether the step was left out because a number was not finite.
   public var isSkipped = false
+  /// What a product of matrices gives on this machine, in 10^9 operations a second; nil where it was not measured.
+  public var peakGigaflops: Double?
 
   public var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
+
+  /// The share of the peak that the step reached.
+  public var peakShare: Double? { peakGigaflops.map { gigaflops / max($0, 1e-9) } }
+
+  /// What was not finite in a skipped step.
+  public var notFiniteName: String { loss.isFinite ? "the norm of the gradients" : "the loss" }
 
   public var json: JSONValue {
     var object = JSONObject([
@@ -27,7 +35,8 @@ public struct StepRecord: Sendable, Hashable {
       ("trained_tokens", .integer(trainedTokens)),
       ("seconds", .number(seconds)), ("tokens_per_second", .number(tokensPerSecond)), ("gflops", .number(gigaflops)),
     ])
-    if isSkipped { object["skipped"] = true }
+    if let peakShare { object["mfu"] = .number(peakShare) }
+    if isSkipped { object["skipped"] = .string(notFiniteName + " is not finite") }
     return .object(object)
   }
 }

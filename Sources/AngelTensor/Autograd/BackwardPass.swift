@@ -64,9 +64,15 @@ struct BackwardPass {
       let key = ObjectIdentifier(input)
       if let gradient = results[index] {
         precondition(
-          gradient.specification == input.specification,
+          gradient.shape == input.specification.shape,
           "backward: a gradient of \(gradient.specification) for \(input.specification)")
-        gradients[key] = gradients.removeValue(forKey: key).map { $0 + gradient } ?? gradient
+        let gradient = gradient.cast(to: input.specification.dtype)
+        if var sum = gradients.removeValue(forKey: key) {
+          sum.add(gradient)
+          gradients[key] = sum
+        } else {
+          gradients[key] = gradient
+        }
       }
       guard let left = uses[key] else { continue }
       uses[key] = left - 1

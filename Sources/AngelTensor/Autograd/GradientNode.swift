@@ -27,7 +27,7 @@ package final class GradientNode: Sendable {
   private static let count = Atomic<UInt64>(0)
 
   package let number: UInt64
-  /// Shape and dtype of the tensor, and so of its gradient.
+  /// Shape of the tensor and dtype of its gradients, which are summed in it: for results of operations the tensor's own.
   package let specification: TensorSpecification
   private let content: Mutex<Content>
   /// How often a leaf's values have been changed in place.
@@ -105,7 +105,7 @@ extension Tensor {
 
   /// The same values as the tensor of `leaf`.
   package func leaf(_ leaf: GradientNode) -> Tensor {
-    precondition(leaf.specification == specification, "leaf: \(specification) for \(leaf.specification)")
+    precondition(leaf.specification.shape == shape, "leaf: \(specification) for \(leaf.specification)")
     return with(gradientNode: leaf)
   }
 

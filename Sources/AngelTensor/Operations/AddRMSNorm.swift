@@ -15,27 +15,28 @@ package struct AddRMSNormalization: Sendable {
   package func callAsFunction(_ x: Tensor, _ update: Tensor, weight: Tensor) -> (sum: Tensor, normalized: Tensor) {
     let (backend, specification) = (x.backend, x.specification)
     precondition(
-      update.specification == specification && weight.specification == TensorSpecification([x.shape[-1]], x.dtype),
+      update.shape == x.shape && weight.specification == TensorSpecification([x.shape[-1]], x.dtype),
       "add_rmsnorm: update \(update.specification) and weight \(weight.specification) do not fit \(specification)")
     precondition(
       update.device == backend.device && weight.device == backend.device,
       "add_rmsnorm: \(update.device) and \(weight.device) against \(backend.device)")
-    guard let kernel = backend.kernel(Self.family, KernelDTypes(x.dtype)) else {
+    // The normalised sum has the dtype of the update.
+    guard let kernel = backend.kernel(Self.family, KernelDTypes(update.dtype)), x.dtype == .float32 else {
       return composed(x, update, weight: weight)
     }
     let sum = Tensor(uninitialized: specification, on: backend)
-    let normalized = Tensor(uninitialized: specification, on: backend)
+    let normalized = Tensor(uninitialized: update.specification, on: backend)
     let width = x.shape[-1]
     let arguments = angel_add_rmsnorm_arguments(
-      input: x.floats, update: update.floats, weight: weight.floats, sum: sum.mutableFloats,
-      normalized: normalized.mutableFloats, rows: Int64(x.shape.elementCount / width), width: Int64(width),
+      input: x.floats, update: UnsafeRawPointer(update.address), weight: weight.floats, sum: sum.mutableFloats,
+      normalized: normalized.address, rows: Int64(x.shape.elementCount / width), width: Int64(width),
       epsilon: epsilon)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 4 * specification.byteCount)) }
     // The argument struct holds addresses only: the inputs must outlive the launch.
     withExtendedLifetime((x, update, weight)) {}
     // One kernel, two places in the graph: the gradients are those of the sum and of the norm.
     let recordedSum = sum.recorded(from: [x, update]) { _ in { [$0, $0] } }
-    let norm = RMSNormalization(epsilon: epsilon)
+    let norm = RMSNormalization(epsilon: epsilon, output: update.dtype)
     let recordedNorm = normalized.recorded(from: [recordedSum, weight]) {
       norm.gradient([sum, weight.detached], normalized, wanted: $0)
     }
@@ -45,7 +46,7 @@ package struct AddRMSNormalization: Sendable {
   /// The definition in other operations.
   package func composed(_ x: Tensor, _ update: Tensor, weight: Tensor) -> (sum: Tensor, normalized: Tensor) {
     let sum = x + update
-    return (sum, sum.rmsNormalized(weight: weight, epsilon: epsilon))
+    return (sum, sum.rmsNormalized(weight: weight, epsilon: epsilon, output: update.dtype))
   }
 }
 

@@ -59,8 +59,17 @@ extension Tensor {
   /// The same as `matmul(weight, bias: nil).crossEntropy(targets)`, by chunks of rows: at no time are there more logits than
   /// `logitBytes`, and gradients are taken while they are at hand.
   public func crossEntropy(
-    head weight: Tensor, _ targets: PredictionTargets, logitBytes: Int = 48 << 20
+    head weight: Tensor, _ targets: PredictionTargets, logitBytes: Int = 112 << 20
   ) -> Tensor {
-    LinearCrossEntropy(targets: targets, logitBytes: logitBytes)(self, weight)
+    LinearCrossEntropy(targets: targets, logitBytes: logitBytes)(self, .dense(weight))
+  }
+
+  /// The same for a head whose weight is a packed constant; quantised ones are multiplied in float32.
+  public func crossEntropy(
+    head matrix: PackedMatrix, _ targets: PredictionTargets, logitBytes: Int = 112 << 20
+  ) -> Tensor {
+    let isDirect = matrix.dtype == dtype && (dtype == .float32 || dtype == .bfloat16)
+    let head = isDirect ? OutputHead.packed(matrix) : .dense(matrix.dequantized())
+    return LinearCrossEntropy(targets: targets, logitBytes: logitBytes)(isDirect ? self : cast(to: .float32), head)
   }
 }

@@ -1,76 +1,77 @@
-import AngelCore
-package import CAngelKernels
+package import AngelCore
 
-/// The product of two dense matrices, either transposed, plus a bias: the linear layers of training (gemm.h).
+/// The product of two dense matrices, either transposed, plus a bias: the linear layers of training (arrange.h, matmul.h).
 ///
-/// Inputs are left [M, K] ([K, M] when transposed), right [K, N] ([N, K] when transposed) and, if any, the bias [N].
-package struct DenseProduct: TensorOperation {
-  package static var family: angel_family { ANGEL_FAMILY_gemm }
+/// Two kernels and not one, so it states the parts of a `TensorOperation` itself. A result has the bits of a product with the
+/// packed matrix of the same values: one chain over the depth, the bias added last.
+package struct DenseProduct: Sendable {
   package var transposesLeft = false
   package var transposesRight = false
+  /// The result's dtype; nil: that of the left operand.
+  package var output: DType?
 
-  package init(transposesLeft: Bool = false, transposesRight: Bool = false) {
+  package init(transposesLeft: Bool = false, transposesRight: Bool = false, output: DType? = nil) {
     self.transposesLeft = transposesLeft
     self.transposesRight = transposesRight
+    self.output = output
   }
 
-  package func result(of inputs: [TensorSpecification]) -> TensorSpecification {
-    let (left, right) = (inputs[0], inputs[1])
+  /// left [M, K] ([K, M] when transposed) times right [K, N] ([N, K] when transposed), plus `bias` [N] in float32: [M, N].
+  ///
+  /// Operands in float32 or bfloat16, of which one in bfloat16 rounds the other; sums are float32, rounded once for a result in
+  /// bfloat16. Other dtypes run composed.
+  package func callAsFunction(_ left: Tensor, _ right: Tensor, bias: Tensor? = nil) -> Tensor {
+    check(left.specification, right.specification, bias?.specification)
+    let backend = left.backend
+    guard let kernels = DenseKernels(left.dtype, right.dtype, on: backend) else {
+      return composed(left, right, bias: bias)
+    }
+    let shape: Shape = [left.shape[transposesLeft ? 1 : 0], right.shape[transposesRight ? 0 : 1]]
+    let result = Tensor(uninitialized: TensorSpecification(shape, output ?? left.dtype), on: backend)
+    kernels.multiply(
+      kernels.rows(of: left, transposed: transposesLeft), kernels.panels(of: right, transposed: !transposesRight),
+      bias: bias, into: result)
+    return result.recorded(from: [left, right] + (bias.map { [$0] } ?? [])) {
+      gradient(left, right, wanted: $0)
+    }
+  }
+
+  private func check(_ left: TensorSpecification, _ right: TensorSpecification, _ bias: TensorSpecification?) {
     precondition(
-      left.shape.rank == 2 && right.shape.rank == 2 && left.dtype == right.dtype
+      left.shape.rank == 2 && right.shape.rank == 2
         && left.shape[transposesLeft ? 0 : 1] == right.shape[transposesRight ? 1 : 0],
-      "gemm: \(left) and \(right) do not contract")
+      "matmul: \(left) and \(right) do not contract")
     let columns = right.shape[transposesRight ? 0 : 1]
     precondition(
-      inputs.count == 2 || inputs[2] == TensorSpecification([columns], left.dtype),
-      "gemm: bias \(inputs.last?.description ?? "") for \(columns) columns")
-    return TensorSpecification([left.shape[transposesLeft ? 1 : 0], columns], left.dtype)
+      bias == nil || bias?.shape == [columns], "matmul: bias \(bias?.description ?? "") for \(columns) columns")
   }
 
-  package func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes {
-    KernelDTypes(inputs[0].dtype, inputs[1].dtype, inputs[0].dtype)
-  }
-
-  package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_gemm_arguments {
-    let (rows, columns) = (output.shape[0], output.shape[1])
-    let depth = inputs[0].shape[transposesLeft ? 0 : 1]
-    return angel_gemm_arguments(
-      left: UnsafeRawPointer(inputs[0].address), right: UnsafeRawPointer(inputs[1].address),
-      bias: inputs.count > 2 ? UnsafeRawPointer(inputs[2].address) : nil, output: output.address,
-      m: Int64(rows), n: Int64(columns), k: Int64(depth), left_m: transposesLeft ? 1 : Int64(depth),
-      left_k: transposesLeft ? Int64(rows) : 1, right_k: transposesRight ? 1 : Int64(columns),
-      right_n: transposesRight ? Int64(depth) : 1, accumulates: 0)
-  }
-
-  package func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
-    Work(
-      bytes: inputs[1].byteCount + output.byteCount,
-      multiplyAdds: output.shape.elementCount * inputs[0].shape[transposesLeft ? 0 : 1])
-  }
-
-  package func composed(_ inputs: [Tensor]) -> Tensor? {
+  package func composed(_ left: Tensor, _ right: Tensor, bias: Tensor? = nil) -> Tensor {
     func batch(_ matrix: Tensor) -> Tensor { matrix.reshaped([1] + matrix.shape.array) }
-    let product = batch(inputs[0])
-      .matmul(batch(inputs[1]), transposingLeft: transposesLeft, transposingRight: transposesRight)
+    let product = batch(left)
+      .matmul(batch(right), transposingLeft: transposesLeft, transposingRight: transposesRight)
     let result = product.reshaped(product.shape[1], product.shape[2])
-    return inputs.count > 2 ? result + inputs[2] : result
+    return bias.map { result + $0 } ?? result
   }
 
-  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
-    let (left, right) = (wanted[1] ? inputs[0] : nil, wanted[0] ? inputs[1] : nil)
+  /// dleft = dy · rightᵀ, dright = leftᵀ · dy, each in the dtype that its operand's gradients are summed in; dbias = sum(dy).
+  private func gradient(_ left: Tensor, _ right: Tensor, wanted: [Bool]) -> BackwardFunction {
+    let dtypes = [left, right].map { $0.gradientNode?.specification.dtype ?? $0.dtype }
+    let (savedLeft, savedRight) = (wanted[1] ? left.detached : nil, wanted[0] ? right.detached : nil)
+    let (transposesLeft, transposesRight) = (transposesLeft, transposesRight)
     return { gradient in
-      let leftGradient = right.map {
+      let leftGradient = savedRight.map {
         transposesLeft
-          ? DenseProduct(transposesLeft: transposesRight, transposesRight: true)($0, gradient)
-          : DenseProduct(transposesRight: !transposesRight)(gradient, $0)
+          ? DenseProduct(transposesLeft: transposesRight, transposesRight: true, output: dtypes[0])($0, gradient)
+          : DenseProduct(transposesRight: !transposesRight, output: dtypes[0])(gradient, $0)
       }
-      let rightGradient = left.map {
+      let rightGradient = savedLeft.map {
         transposesRight
-          ? DenseProduct(transposesLeft: true, transposesRight: transposesLeft)(gradient, $0)
-          : DenseProduct(transposesLeft: !transposesLeft)($0, gradient)
+          ? DenseProduct(transposesLeft: true, transposesRight: transposesLeft, output: dtypes[1])(gradient, $0)
+          : DenseProduct(transposesLeft: !transposesLeft, output: dtypes[1])($0, gradient)
       }
       guard wanted.count > 2 else { return [leftGradient, rightGradient] }
-      return [leftGradient, rightGradient, wanted[2] ? gradient.sum(over: 0).reshaped(-1) : nil]
+      return [leftGradient, rightGradient, wanted[2] ? gradient.columnSums() : nil]
     }
   }
 }
@@ -78,7 +79,6 @@ package struct DenseProduct: TensorOperation {
 extension Tensor {
   /// x Wᵀ + bias for x [R, inputs], a dense `weight` [outputs, inputs] and `bias` [outputs]: [R, outputs].
   public func matmul(_ weight: Tensor, bias: Tensor?) -> Tensor {
-    let product = DenseProduct(transposesRight: true)
-    return bias.map { product(self, weight, $0) } ?? product(self, weight)
+    DenseProduct(transposesRight: true)(self, weight, bias: bias)
   }
 }

@@ -1,17 +1,26 @@
 import AngelCore
 import CAngelKernels
 
-/// Elementwise functions of two tensors, broadcasting sizes of 1 (primitives.h).
+/// Elementwise functions of two tensors, broadcasting sizes of 1 (primitives.h). Float32 with bfloat16 gives float32.
 private struct Binary<Family: BinaryFamily>: TensorOperation {
   static var family: angel_family { Family.family }
 
   func result(of inputs: [TensorSpecification]) -> TensorSpecification {
     let (left, right) = (inputs[0], inputs[1])
-    precondition(left.dtype == right.dtype, "\(Self.family.name): \(left) and \(right) differ in dtype")
+    precondition(
+      left.dtype == right.dtype || Set([left.dtype, right.dtype]) == [.float32, .bfloat16],
+      "\(Self.family.name): \(left) and \(right) differ in dtype")
     guard let shape = left.shape.broadcast(with: right.shape) else {
       preconditionFailure("\(Self.family.name): \(left) and \(right) do not broadcast")
     }
-    return TensorSpecification(shape, left.dtype)
+    return TensorSpecification(shape, left.dtype == right.dtype ? left.dtype : .float32)
+  }
+
+  /// Kernels of bfloat16 are for equal shapes.
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes {
+    let (left, right) = (inputs[0], inputs[1])
+    guard left.dtype == .bfloat16 || right.dtype == .bfloat16 else { return KernelDTypes(left.dtype) }
+    return KernelDTypes(left.dtype, right.dtype, left.shape == right.shape ? nil : .bfloat16)
   }
 
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_binary_arguments {
@@ -76,25 +85,34 @@ extension Tensor {
   /// 1 where this tensor is at least `other`, 0 elsewhere and where either is NaN; axes of size 1 are broadcast.
   public func isAtLeast(_ other: Tensor) -> Tensor { Binary<AtLeast>()(self, other) }
 
-  /// A scalar of this tensor's dtype and device.
+  /// A scalar of this tensor's dtype and device, in float32 beside bfloat16.
   public func constant(_ value: Double) -> Tensor {
     switch dtype {
     case .float64: Tensor([value], shape: [], on: backend)
-    case .float32: Tensor([Float(value)], shape: [], on: backend)
+    case .float32, .bfloat16: Tensor([Float(value)], shape: [], on: backend)
     default: preconditionFailure("constant: \(dtype.name) tensors take no part in arithmetic; cast to f32 or f64 first")
     }
   }
 
   /// This tensor times a scalar, in this tensor's own memory: only for a tensor that nobody else can see.
   func scaledInPlace(by factor: Tensor) -> Tensor {
-    let operation = Binary<Multiply>()
-    precondition(factor.shape.elementCount == 1 && factor.dtype == dtype, "scaled: by \(factor.specification)")
-    guard let kernel = backend.kernel(Multiply.family, KernelDTypes(dtype)) else { return self * factor }
-    withUnsafeBytes(of: operation.arguments([self, factor], self)) {
-      backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount))
-    }
+    precondition(factor.specification == TensorSpecification([], .float32), "scaled: by \(factor.specification)")
+    guard let kernel = backend.kernel(ANGEL_FAMILY_scale, KernelDTypes(dtype)) else { return self * factor }
+    let arguments = angel_scale_arguments(
+      values: address, factor: factor.floats, count: Int64(shape.elementCount))
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount)) }
     withExtendedLifetime(factor) {}
     return self
+  }
+
+  /// Adds a tensor of the same specification, in this tensor's own memory where nobody else can see it.
+  mutating func add(_ other: Tensor) {
+    guard dtype == .float32, specification == other.specification, isStorageUnique,
+      let kernel = backend.kernel(Add.family, KernelDTypes(.float32))
+    else { return self = self + other }
+    let work = Work(bytes: 3 * specification.byteCount)
+    withUnsafeBytes(of: Binary<Add>().arguments([self, other], self)) { backend.launch(kernel, $0, work: work) }
+    withExtendedLifetime(other) {}
   }
 
   /// This tensor times itself.

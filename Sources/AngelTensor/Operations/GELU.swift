@@ -27,7 +27,7 @@ package struct GELU: TensorOperation {
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_gelu_arguments {
     angel_gelu_arguments(
-      input: inputs[0].floats, output: output.mutableFloats, count: Int64(output.shape.elementCount),
+      input: UnsafeRawPointer(inputs[0].address), output: output.address, count: Int64(output.shape.elementCount),
       form: form.kernelForm)
   }
 
@@ -58,7 +58,7 @@ package struct GEGLU: TensorOperation {
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_geglu_arguments {
     angel_geglu_arguments(
-      gate: inputs[0].floats, up: inputs[1].floats, output: output.mutableFloats,
+      gate: UnsafeRawPointer(inputs[0].address), up: UnsafeRawPointer(inputs[1].address), output: output.address,
       count: Int64(output.shape.elementCount), form: form.kernelForm)
   }
 

@@ -29,8 +29,8 @@ extension SwiGLU {
       up: Tensor(uninitialized: up.specification, on: backend)
     )
     let arguments = angel_swiglu_backward_arguments(
-      gate: gate.floats, up: up.floats, gradient: gradient.floats, gate_gradient: results.gate.mutableFloats,
-      up_gradient: results.up.mutableFloats, count: Int64(gate.shape.elementCount))
+      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address), gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
+      up_gradient: results.up.address, count: Int64(gate.shape.elementCount))
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 64 * gate.shape.elementCount)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
     withExtendedLifetime((gate, up, gradient)) {}
@@ -57,8 +57,8 @@ extension GEGLU {
       up: Tensor(uninitialized: up.specification, on: backend)
     )
     let arguments = angel_geglu_backward_arguments(
-      gate: gate.floats, up: up.floats, gradient: gradient.floats, gate_gradient: results.gate.mutableFloats,
-      up_gradient: results.up.mutableFloats, count: Int64(gate.shape.elementCount), form: form.kernelForm)
+      gate: UnsafeRawPointer(gate.address), up: UnsafeRawPointer(up.address), gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
+      up_gradient: results.up.address, count: Int64(gate.shape.elementCount), form: form.kernelForm)
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 96 * gate.shape.elementCount)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
     withExtendedLifetime((gate, up, gradient)) {}
@@ -91,7 +91,7 @@ extension GELU {
     guard let kernel = backend.kernel(ANGEL_FAMILY_gelu_backward, KernelDTypes(x.dtype)) else { return nil }
     let result = Tensor(uninitialized: x.specification, on: backend)
     let arguments = angel_gelu_backward_arguments(
-      input: x.floats, gradient: gradient.floats, input_gradient: result.mutableFloats,
+      input: UnsafeRawPointer(x.address), gradient: UnsafeRawPointer(gradient.address), input_gradient: result.address,
       count: Int64(x.shape.elementCount), form: form.kernelForm)
     let work = Work(bytes: 3 * x.specification.byteCount, multiplyAdds: 96 * x.shape.elementCount)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }

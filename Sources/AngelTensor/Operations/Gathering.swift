@@ -59,6 +59,14 @@ extension Tensor {
     return Tensor(shape: [indices.shape[0], shape[1]], dtype: dtype, storage: Gathering()(bytes, indices).storage)
   }
 
+  /// Rows `indices` of this [N, W] table in float32, whatever it is held in; gradients by the table are float32 too.
+  public func wideRows(_ indices: Tensor) -> Tensor {
+    let count = shape[0]
+    return Gathering()(detached, indices).cast(to: .float32).recorded(from: [self]) { _ in
+      { [$0.scattered(to: indices, count: count)] }
+    }
+  }
+
   /// A table [count, W] whose row `i` is the sum of those rows of this [R, W] tensor that have index `i` ([R] int32, each
   /// below `count`), zero where there are none.
   public func scattered(to indices: Tensor, count: Int) -> Tensor { ScatterAdding(count: count)(self, indices) }

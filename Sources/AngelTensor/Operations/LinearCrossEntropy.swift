@@ -1,85 +1,155 @@
 import AngelCore
 import CAngelKernels
 
-/// An output head and its cross-entropy, chunk by chunk of rows (cross_entropy.h, gemm.h): logits are never stored whole.
+/// An output head and its cross-entropy, chunk by chunk of rows (cross_entropy.h, matmul.h): logits are never stored whole.
 ///
 /// Gradients by the hidden states and the weight are made in the forward pass, while a chunk's logits are at hand, as for a
 /// result of gradient 1; the backward pass multiplies them by what it is given. So they live from one to the other, and
-/// there is no second product.
+/// there is no second product. Sums over rows go on from chunk to chunk, so results do not depend on the chunks.
 struct LinearCrossEntropy: Sendable {
   let targets: PredictionTargets
-  /// The most bytes of logits at a time.
+  /// The most bytes of float32 logits at a time.
   let logitBytes: Int
 
-  func callAsFunction(_ hidden: Tensor, _ weight: Tensor) -> Tensor {
+  func callAsFunction(_ hidden: Tensor, _ head: OutputHead) -> Tensor {
     precondition(
-      hidden.shape.rank == 2 && weight.shape.rank == 2 && hidden.shape[1] == weight.shape[1]
-        && hidden.dtype == weight.dtype && targets.rowCount == hidden.shape[0],
-      "cross_entropy: hidden \(hidden.specification), head \(weight.specification), \(targets.rowCount) targets")
+      hidden.shape.rank == 2 && hidden.shape[1] == head.shape[1] && targets.rowCount == hidden.shape[0],
+      "cross_entropy: hidden \(hidden.specification), head \(head.shape), \(targets.rowCount) targets")
     let backend = hidden.backend
-    guard let kernel = backend.kernel(ANGEL_FAMILY_cross_entropy, KernelDTypes(hidden.dtype)),
-      let product = backend.kernel(ANGEL_FAMILY_gemm, KernelDTypes(hidden.dtype, hidden.dtype, hidden.dtype))
-    else { return hidden.matmul(weight, bias: nil).crossEntropy(targets) }
-    var pass = Pass(hidden, weight, kernel: kernel, product: product)
-    let chunk = Swift.max(1, logitBytes / Swift.max(1, weight.shape[0] * hidden.dtype.blockBytes))
+    let products = DenseKernels(hidden.dtype, head.dtype, on: backend)
+    let gradients: DType? = products?.dtype == .bfloat16 ? .bfloat16Rows : nil
+    guard let products, let kernel = backend.kernel(ANGEL_FAMILY_cross_entropy, KernelDTypes(.float32, gradients)) else {
+      return hidden.matmul(head.values, bias: nil).crossEntropy(targets)
+    }
+    let pass = Pass(hidden, head, kernel: kernel, products: products)
+    let chunk = chunkRows(vocabulary: head.shape[0])
     for start in stride(from: 0, to: targets.rowCount, by: chunk) {
       pass.run(start..<Swift.min(start + chunk, targets.rowCount), targets)
     }
     let (hiddenGradient, weightGradient) = (pass.hiddenGradient, pass.weightGradient)
-    return pass.losses.sum().recorded(from: [hidden, weight]) { _ in
-      { gradient in [hiddenGradient?.scaledInPlace(by: gradient), weightGradient?.scaledInPlace(by: gradient)] }
+    return pass.losses.sum().recorded(from: [hidden] + head.trainable) { _ in
+      { gradient in
+        let results = [hiddenGradient?.scaledInPlace(by: gradient), weightGradient?.scaledInPlace(by: gradient)]
+        return Array(results.prefix(1 + head.trainable.count))
+      }
     }
+  }
+
+  /// Rows whose logits are at hand together: about equally many in each chunk, and whole lines of memory when transposed.
+  private func chunkRows(vocabulary: Int) -> Int {
+    let limit = Swift.max(1, logitBytes / Swift.max(1, vocabulary * 4))
+    guard limit >= 32, targets.rowCount > 32 else { return limit }
+    let even = (targets.rowCount + limit - 1) / limit
+    let rows = (targets.rowCount + even - 1) / even
+    return Swift.min((rows + 31) / 32, limit / 32) * 32
   }
 
   /// The results, filled chunk by chunk before anyone sees them.
   private struct Pass {
     let hidden: Tensor
-    let weight: Tensor
     let kernel: Kernel
-    let product: Kernel
+    let products: DenseKernels
+    let vocabulary: Int
+    /// The head's rows, and its columns, as products read them.
+    let panels: Tensor
+    let transposedPanels: Tensor?
     let losses: Tensor
     let hiddenGradient: Tensor?
     let weightGradient: Tensor?
 
-    init(_ hidden: Tensor, _ weight: Tensor, kernel: Kernel, product: Kernel) {
+    init(_ hidden: Tensor, _ head: OutputHead, kernel: Kernel, products: DenseKernels) {
       let backend = hidden.backend
       self.hidden = hidden.detached
-      self.weight = weight.detached
       self.kernel = kernel
-      self.product = product
-      losses = Tensor(uninitialized: TensorSpecification([hidden.shape[0]], hidden.dtype), on: backend)
+      self.products = products
+      vocabulary = head.shape[0]
+      panels = head.panels(products)
+      transposedPanels = hidden.isTrainable ? head.transposedPanels(products) : nil
+      losses = Tensor(uninitialized: TensorSpecification([hidden.shape[0]], .float32), on: backend)
       hiddenGradient = hidden.isTrainable ? Tensor(uninitialized: hidden.specification, on: backend) : nil
-      weightGradient = weight.isTrainable ? Tensor(uninitialized: weight.specification, on: backend) : nil
+      weightGradient =
+        head.trainable.isEmpty
+        ? nil : Tensor(uninitialized: TensorSpecification(head.shape, .float32), on: backend, kind: .gradients)
     }
 
-    mutating func run(_ rows: Range<Int>, _ targets: PredictionTargets) {
-      let (hidden, targets) = (hidden.prefix(rows), targets.prefix(rows))
-      let logits = DenseProduct(transposesRight: true)(hidden, weight)
+    func run(_ rows: Range<Int>, _ targets: PredictionTargets) {
+      let (hidden, targets, backend) = (hidden.prefix(rows), targets.prefix(rows), hidden.backend)
+      let logits = Tensor(
+        uninitialized: TensorSpecification([rows.count, vocabulary], .float32), on: backend, kind: .workspace)
+      products.multiply(products.rows(of: hidden), panels, into: logits)
+      // Nobody else has seen the logits: in float32 they become their own gradient.
       let isTrained = hiddenGradient != nil || weightGradient != nil
+      let slopes =
+        products.dtype == .float32
+        ? logits
+        : Tensor(
+          uninitialized: TensorSpecification(isTrained ? logits.shape : [0, 1], .bfloat16Rows), on: backend,
+          kind: .workspace)
       let arguments = angel_cross_entropy_arguments(
         logits: logits.floats, targets: targets.tokens.int32s, weights: targets.weights.floats,
-        losses: losses.prefix(rows).mutableFloats, gradient: isTrained ? logits.mutableFloats : nil,
-        rows: Int64(rows.count), vocabulary: Int64(weight.shape[0]), smoothing: targets.labelSmoothing,
+        losses: losses.prefix(rows).mutableFloats, gradient: isTrained ? slopes.address : nil,
+        rows: Int64(rows.count), vocabulary: Int64(vocabulary), smoothing: targets.labelSmoothing,
         penalty: targets.partitionPenalty)
       let work = Work(bytes: logits.specification.byteCount, multiplyAdds: 32 * logits.shape.elementCount)
-      withUnsafeBytes(of: arguments) { hidden.backend.launch(kernel, $0, work: work) }
-      withExtendedLifetime((logits, targets)) {}
-      // Nobody else has seen the logits: they are their own gradient now.
-      if let hiddenGradient { multiply(DenseProduct(), logits, weight, into: hiddenGradient.prefix(rows)) }
+      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
+      withExtendedLifetime((logits, slopes, targets)) {}
+      if let hiddenGradient, let transposedPanels {
+        products.multiply(products.rows(of: slopes), transposedPanels, into: hiddenGradient.prefix(rows))
+      }
       if let weightGradient {
-        let isFirst = rows.lowerBound == 0
-        multiply(DenseProduct(transposesLeft: true), logits, hidden, into: weightGradient, adds: !isFirst)
+        products.multiply(
+          products.rows(of: slopes, transposed: true), products.panels(of: hidden, transposed: true),
+          into: weightGradient, accumulates: rows.lowerBound > 0)
       }
     }
+  }
+}
 
-    private func multiply(
-      _ operation: DenseProduct, _ left: Tensor, _ right: Tensor, into output: Tensor, adds: Bool = false
-    ) {
-      var arguments = operation.arguments([left, right], output)
-      arguments.accumulates = adds ? 1 : 0
-      let work = operation.work([left.specification, right.specification], output.specification)
-      withUnsafeBytes(of: arguments) { left.backend.launch(product, $0, work: work) }
-      withExtendedLifetime((left, right, output)) {}
+/// The weight of an output head, [V, D]: a dense matrix, trained or not, or a packed constant.
+enum OutputHead: Sendable {
+  case dense(Tensor)
+  case packed(PackedMatrix)
+
+  var shape: Shape {
+    switch self {
+    case .dense(let weight): weight.shape
+    case .packed(let matrix): [matrix.columns, matrix.depth]
+    }
+  }
+
+  var dtype: DType {
+    switch self {
+    case .dense(let weight): weight.dtype
+    case .packed(let matrix): matrix.dtype
+    }
+  }
+
+  /// The weight, when gradients are taken by it.
+  var trainable: [Tensor] {
+    guard case .dense(let weight) = self, weight.isTrainable else { return [] }
+    return [weight]
+  }
+
+  /// The weight as a dense tensor.
+  var values: Tensor {
+    switch self {
+    case .dense(let weight): weight
+    case .packed(let matrix): matrix.dequantized()
+    }
+  }
+
+  func panels(_ products: DenseKernels) -> Tensor {
+    switch self {
+    case .dense(let weight): products.panels(of: weight.detached)
+    case .packed(let matrix):
+      matrix.dtype == products.dtype ? matrix.panels : products.panels(of: matrix.dequantized())
+    }
+  }
+
+  func transposedPanels(_ products: DenseKernels) -> Tensor {
+    switch self {
+    case .dense(let weight): products.panels(of: weight.detached, transposed: true)
+    case .packed(let matrix): matrix.transposedPanels(products)
     }
   }
 }

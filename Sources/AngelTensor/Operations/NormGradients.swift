@@ -15,15 +15,17 @@ struct NormGradients {
     wantsInput: Bool, wantsParameters: Bool
   ) {
     let (backend, specification, width) = (x.backend, x.specification, x.shape[-1])
-    guard let rowKernel = backend.kernel(family, KernelDTypes(x.dtype)),
-      let columnKernel = backend.kernel(ANGEL_FAMILY_norm_weight_backward, KernelDTypes(x.dtype))
+    let dtypes = KernelDTypes(x.dtype, gradient.dtype)
+    guard let rowKernel = backend.kernel(family, dtypes),
+      let columnKernel = backend.kernel(ANGEL_FAMILY_norm_weight_backward, dtypes)
     else { return nil }
     let rows = x.shape.elementCount / width
-    func uninitialized(_ shape: Shape) -> Tensor { Tensor(uninitialized: .init(shape, x.dtype), on: backend) }
+    func uninitialized(_ shape: Shape) -> Tensor { Tensor(uninitialized: .init(shape, .float32), on: backend) }
     let (scales, rowCentres) = (uninitialized([rows]), centres ? uninitialized([rows]) : nil)
-    input = wantsInput ? uninitialized(x.shape) : nil
+    input = wantsInput ? Tensor(uninitialized: x.specification, on: backend) : nil
     let rowArguments = angel_norm_backward_arguments(
-      input: x.floats, gradient: gradient.floats, weight: weight.floats, input_gradient: input?.mutableFloats,
+      input: UnsafeRawPointer(x.address), gradient: UnsafeRawPointer(gradient.address), weight: weight.floats,
+      input_gradient: input?.address,
       scales: scales.mutableFloats, centres: rowCentres?.mutableFloats, rows: Int64(rows), width: Int64(width),
       epsilon: epsilon)
     withUnsafeBytes(of: rowArguments) { backend.launch(rowKernel, $0, work: Work(bytes: 3 * specification.byteCount)) }
@@ -31,7 +33,8 @@ struct NormGradients {
     bias = wantsParameters && centres ? uninitialized([width]) : nil
     guard let weightGradient = self.weight else { return }
     let columnArguments = angel_norm_weight_backward_arguments(
-      input: x.floats, gradient: gradient.floats, scales: scales.floats, centres: rowCentres?.floats,
+      input: UnsafeRawPointer(x.address), gradient: UnsafeRawPointer(gradient.address), scales: scales.floats,
+      centres: rowCentres?.floats,
       weight_gradient: weightGradient.mutableFloats, bias_gradient: bias?.mutableFloats, rows: Int64(rows),
       width: Int64(width))
     withUnsafeBytes(of: columnArguments) {

@@ -1,5 +1,5 @@
 public import AngelCore
-public import AngelMemory
+import AngelMemory
 import CAngelKernels
 
 /// State that an optimizer keeps beside a parameter and changes in place: zero at first, of the parameter's shape.
@@ -45,20 +45,21 @@ public struct AdamWStep: Sendable {
     self.count = count
   }
 
-  /// Changes `parameter` and both moments in place.
-  public func apply(to parameter: Tensor, gradient: Tensor, first: OptimizerState, second: OptimizerState) {
+  /// Changes `values` and both moments in place.
+  public func apply(to values: TrainedValues, gradient: Tensor, first: OptimizerState, second: OptimizerState) {
     var correction1 = 1.0, correction2 = 1.0
     for _ in 0..<count {
       correction1 *= Double(beta1)
       correction2 *= Double(beta2)
     }
     let arguments = angel_adamw_arguments(
-      parameter: parameter.address, low: nil, gradient: gradient.floats, first: first.tensor.mutableFloats,
-      second: second.tensor.mutableFloats, count: Int64(parameter.shape.elementCount), gradient_scale: gradientScale,
+      parameter: values.tensor.address, low: values.lowHalves, gradient: gradient.floats,
+      first: first.tensor.mutableFloats, second: second.tensor.mutableFloats,
+      count: Int64(values.tensor.shape.elementCount), gradient_scale: gradientScale,
       learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon,
       correction1: Float(1 - correction1), correction2: Float(1 - correction2))
-    parameter.launchOptimizer(ANGEL_FAMILY_adamw, arguments, bytes: 7 * parameter.specification.byteCount)
-    withExtendedLifetime((parameter, gradient, first, second)) {}
+    values.tensor.launchOptimizer(ANGEL_FAMILY_adamw, arguments, bytes: 7 * gradient.specification.byteCount)
+    withExtendedLifetime((values, gradient, first, second)) {}
   }
 }
 
@@ -76,20 +77,20 @@ public struct SGDStep: Sendable {
     self.momentum = momentum
   }
 
-  /// Changes `parameter` and, with momentum, `velocity` in place.
-  public func apply(to parameter: Tensor, gradient: Tensor, velocity: OptimizerState?) {
+  /// Changes `values` and, with momentum, `velocity` in place.
+  public func apply(to values: TrainedValues, gradient: Tensor, velocity: OptimizerState?) {
     let arguments = angel_sgd_arguments(
-      parameter: parameter.address, low: nil, gradient: gradient.floats, velocity: velocity?.tensor.mutableFloats,
-      count: Int64(parameter.shape.elementCount), gradient_scale: gradientScale, learning_rate: learningRate,
+      parameter: values.tensor.address, low: values.lowHalves, gradient: gradient.floats,
+      velocity: velocity?.tensor.mutableFloats, count: Int64(values.tensor.shape.elementCount), gradient_scale: gradientScale, learning_rate: learningRate,
       weight_decay: weightDecay, momentum: momentum)
-    parameter.launchOptimizer(ANGEL_FAMILY_sgd, arguments, bytes: 5 * parameter.specification.byteCount)
-    withExtendedLifetime((parameter, gradient, velocity)) {}
+    values.tensor.launchOptimizer(ANGEL_FAMILY_sgd, arguments, bytes: 5 * gradient.specification.byteCount)
+    withExtendedLifetime((values, gradient, velocity)) {}
   }
 }
 
 extension Tensor {
   fileprivate func launchOptimizer<Arguments>(_ family: angel_family, _ arguments: Arguments, bytes: Int) {
-    guard let kernel = backend.kernel(family, KernelDTypes(.float32)) else {
+    guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
       preconditionFailure("\(family.name): no kernel on \(backend.device)")
     }
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: bytes)) }

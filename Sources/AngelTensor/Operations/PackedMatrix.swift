@@ -76,6 +76,16 @@ public struct PackedMatrix: Sendable {
     }
   }
 
+  /// The panels as bytes.
+  var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }
+
+  /// The transpose in panels, for gradients by what is multiplied: made once and kept beside the matrix.
+  func transposedPanels(_ products: DenseKernels) -> Tensor {
+    storage.derived(.transposedPanels(products.dtype)) {
+      products.panels(of: dequantized(), transposed: true, kind: .weights)
+    }
+  }
+
   /// The whole matrix in float32, [columns, depth].
   package func dequantized() -> Tensor { rows(Tensor((0..<Int32(columns)).map { $0 }, on: backend)) }
 }
@@ -115,16 +125,20 @@ private struct PackedProduct: TensorOperation {
     precondition(
       bias == nil || bias?.specification == TensorSpecification([matrix.columns], .float32),
       "matmul: bias \(bias?.specification.description ?? "") for \(matrix.columns) columns")
-    return TensorSpecification([x.shape[0], matrix.columns], .float32)
+    return TensorSpecification([x.shape[0], matrix.columns], x.dtype == .bfloat16 ? .bfloat16 : .float32)
   }
 
-  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes { KernelDTypes(inputs[0].dtype, matrix.dtype) }
+  /// Activations in bfloat16 are rows of products as they are, where rows need no padding.
+  func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes {
+    guard inputs[0].dtype == .bfloat16 else { return KernelDTypes(inputs[0].dtype, matrix.dtype) }
+    return KernelDTypes(matrix.depth % 32 == 0 ? .bfloat16Rows : .bfloat16, matrix.dtype, .bfloat16)
+  }
 
   func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_matmul_arguments {
     angel_matmul_arguments(
       input: UnsafeRawPointer(inputs[0].address), weight: UnsafeRawPointer(matrix.storage.allocation.address),
       bias: bias?.floats, output: output.mutableFloats, rows: Int64(output.shape[0]), depth: Int64(matrix.depth),
-      columns: Int64(matrix.columns))
+      columns: Int64(matrix.columns), accumulates: 0)
   }
 
   func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
@@ -145,8 +159,13 @@ private struct PackedProduct: TensorOperation {
   func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
     let matrix = matrix
     return { gradient in
-      let weight = matrix.dequantized().reshaped(1, matrix.columns, matrix.depth)
-      return [gradient.reshaped(1, -1, matrix.columns).matmul(weight).reshaped(-1, matrix.depth)]
+      guard let products = DenseKernels(gradient.dtype, gradient.dtype, on: gradient.backend) else {
+        return [DenseProduct()(gradient, matrix.dequantized())]
+      }
+      let result = Tensor(
+        uninitialized: TensorSpecification([gradient.shape[0], matrix.depth], gradient.dtype), on: gradient.backend)
+      products.multiply(products.rows(of: gradient), matrix.transposedPanels(products), into: result)
+      return [result]
     }
   }
 }

@@ -41,6 +41,6 @@ extension Tensor {
     guard byteOffset == 0, specification.byteCount == storage.allocation.byteCount else {
       return QuantizeRows(to: dtype)(self)
     }
-    return storage.quantizedRows(dtype) { QuantizeRows(to: dtype)(self) }.reshaped(shape.array)
+    return storage.derived(.rows(dtype)) { QuantizeRows(to: dtype)(self) }.reshaped(shape.array)
   }
 }

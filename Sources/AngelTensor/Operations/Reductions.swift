@@ -51,6 +51,19 @@ extension Tensor {
   /// The sum over `axis`, which stays with size 1.
   public func sum(over axis: Int) -> Tensor { Reduction(axis: shape.normalized(axis))(self) }
 
+  /// The sums of the columns of this [R, W] tensor of float32 or bfloat16, in a fixed tree of float32 (column_sum.h): [W].
+  func columnSums() -> Tensor {
+    guard let kernel = backend.kernel(ANGEL_FAMILY_column_sum, KernelDTypes(dtype)) else {
+      return sum(over: 0).reshaped(-1)
+    }
+    let output = Tensor(uninitialized: TensorSpecification([shape[1]], .float32), on: backend, kind: .gradients)
+    let arguments = angel_column_sum_arguments(
+      input: UnsafeRawPointer(address), output: output.mutableFloats, rows: Int64(shape[0]), width: Int64(shape[1]))
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: specification.byteCount)) }
+    withExtendedLifetime(self) {}
+    return output
+  }
+
   /// The sum over the axes along which a tensor of `shape` would be broadcast to this one: the gradient of that.
   package func summed(to shape: Shape) -> Tensor {
     guard shape != self.shape else { return self }

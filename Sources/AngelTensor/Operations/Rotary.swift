@@ -11,14 +11,14 @@ package struct Rotation: TensorOperation {
     let (x, table) = (inputs[0], inputs[1])
     precondition(
       x.shape.rank == 3 && table.shape.rank == 3 && table.shape[0] == x.shape[0] && table.shape[1] == 2
-        && 2 * table.shape[2] <= x.shape[2] && x.dtype == table.dtype,
+        && 2 * table.shape[2] <= x.shape[2] && (x.dtype == table.dtype || x.dtype == .bfloat16),
       "rotary: table \(table) does not fit \(x)")
     return x
   }
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_rotary_arguments {
     angel_rotary_arguments(
-      input: inputs[0].floats, table: inputs[1].floats, output: output.mutableFloats, rows: Int64(output.shape[0]),
+      input: UnsafeRawPointer(inputs[0].address), table: inputs[1].floats, output: output.address, rows: Int64(output.shape[0]),
       heads: Int64(output.shape[1]), head_size: Int64(output.shape[2]), rotated: Int64(2 * inputs[1].shape[2]))
   }
 

@@ -23,7 +23,9 @@ package struct SegmentAttention: Sendable {
     check(queries.specification, keys.specification, values.specification)
     let backend = queries.backend
     guard let kernel = backend.kernel(Self.family, KernelDTypes(queries.dtype)) else {
-      return composed(queries, keys: keys, values: values)
+      guard queries.dtype == .bfloat16 else { return composed(queries, keys: keys, values: values) }
+      let wide = [queries, keys, values].map { $0.cast(to: .float32) }
+      return self(wide[0], keys: wide[1], values: wide[2]).cast(to: .bfloat16)
     }
     let inputs = [queries, keys, values]
     let output = Tensor(uninitialized: queries.specification, on: backend)

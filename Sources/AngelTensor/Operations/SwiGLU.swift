@@ -14,7 +14,7 @@ package struct SwiGLU: TensorOperation {
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_swiglu_arguments {
     angel_swiglu_arguments(
-      gate: inputs[0].floats, up: inputs[1].floats, output: output.mutableFloats,
+      gate: UnsafeRawPointer(inputs[0].address), up: UnsafeRawPointer(inputs[1].address), output: output.address,
       count: Int64(output.shape.elementCount))
   }
 

@@ -1,7 +1,7 @@
 // adamw (adamw.h): 28 bytes move for each parameter, and nothing else takes time.
 #include "adamw.h"
 
-#include "master.h"
+#include "master_lanes.h"
 #include "variants.h"
 
 struct step {

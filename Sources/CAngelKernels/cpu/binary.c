@@ -1,6 +1,7 @@
 // add, subtract, multiply, divide, maximum, minimum and at_least with broadcasting, float32 and float64 (primitives.h).
 #include <math.h>
 
+#include "lanes.h"
 #include "strided.h"
 #include "variants.h"
 
@@ -47,7 +48,37 @@
     if (angel_only(ANGEL_F64, first, second, third)) return family##_f64;                             \
     return angel_only(ANGEL_F32, first, second, third) ? family##_f32 : NULL;                         \
   }
-BINARY_FAMILY(add, ADD)
+// Sums with bfloat16, of equal shapes: the residual stream meets what a layer gives it.
+ANGEL_INLINE void add_halves(
+  const void *arguments, int32_t part, int32_t parts, angel_dtype left, angel_dtype right, angel_dtype output) {
+  const struct angel_binary_arguments *a = arguments;
+  int64_t count = 1;
+  for (int axis = 0; axis < ANGEL_RANK; axis++) count *= a->sizes[axis];
+  const struct angel_range lines = angel_part_range((count + 15) / 16, part, parts);
+  for (int64_t i = lines.begin * 16; i < lines.end * 16; i += 16) {
+    const f32x16 sum = f32x16_read(a->left, i, count - i, left) + f32x16_read(a->right, i, count - i, right);
+    f32x16_write(a->output, i, sum, count - i, output);
+  }
+}
+#define ADD_HALVES(name, left, right, output)                                                                 \
+  ANGEL_INLINE void name##_body(                                                                              \
+    const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {                     \
+    add_halves(arguments, part, parts, left, right, output);                                                  \
+  }                                                                                                           \
+  ANGEL_VARIANTS(name, name##_body)
+ADD_HALVES(add_wide_half, ANGEL_F32, ANGEL_BF16, ANGEL_F32)
+ADD_HALVES(add_half_wide, ANGEL_BF16, ANGEL_F32, ANGEL_F32)
+ADD_HALVES(add_half_half, ANGEL_BF16, ANGEL_BF16, ANGEL_BF16)
+BINARY(add_f32, float, ADD)
+BINARY(add_f64, double, ADD)
+angel_kernel angel_add_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
+  if (angel_only(ANGEL_F64, first, second, third)) return add_f64;
+  if (angel_only(ANGEL_F32, first, second, third)) return add_f32;
+  if (third != ANGEL_NO_DTYPE) return NULL;
+  if (first == ANGEL_F32 && second == ANGEL_BF16) return add_wide_half_variant(isa);
+  if (first == ANGEL_BF16 && second == ANGEL_F32) return add_half_wide_variant(isa);
+  return first == ANGEL_BF16 && second == ANGEL_BF16 ? add_half_half_variant(isa) : NULL;
+}
 BINARY_FAMILY(subtract, SUBTRACT)
 BINARY_FAMILY(multiply, MULTIPLY)
 BINARY_FAMILY(divide, DIVIDE)

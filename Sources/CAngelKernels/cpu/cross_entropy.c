@@ -1,7 +1,8 @@
-// cross_entropy in float32 (cross_entropy.h).
+// cross_entropy in float32 arithmetic (cross_entropy.h).
 #include <math.h>
 
 #include "cross_entropy.h"
+#include "quantize_rows.h"
 #include "variants.h"
 #include "vector_math.h"
 
@@ -30,14 +31,17 @@ ANGEL_INLINE struct row_sums cross_entropy_sums(const float *logits, int64_t wid
   return (struct row_sums){maximum, f32x16_sum(exponentials), f32x16_sum(values)};
 }
 
-ANGEL_INLINE void cross_entropy_row(const struct angel_cross_entropy_arguments *a, int64_t r) {
-  const int64_t width = a->vocabulary, whole = width / 16 * 16;
+ANGEL_INLINE void cross_entropy_row(const struct angel_cross_entropy_arguments *a, int64_t r, angel_dtype dtype) {
+  const int64_t width = a->vocabulary, stride = dtype == ANGEL_F32 ? width : angel_bf16_row_bytes(width) / 2;
   const float *logits = a->logits + r * width;
-  float *gradient = a->gradient == NULL ? NULL : a->gradient + r * width;
+  void *gradient = a->gradient;
+  const int64_t begin = r * stride;
   const float weight = a->weights[r];
+  // Rows in bfloat16 are padded with zeros.
+  for (int64_t i = width; gradient != NULL && i < stride; i++) f32_write(gradient, begin + i, 0, dtype);
   if (weight == 0) {
     a->losses[r] = 0;
-    for (int64_t i = 0; gradient != NULL && i < width; i++) gradient[i] = 0;
+    for (int64_t i = 0; gradient != NULL && i < width; i++) f32_write(gradient, begin + i, 0, dtype);
     return;
   }
   const struct row_sums sums = cross_entropy_sums(logits, width);
@@ -49,21 +53,25 @@ ANGEL_INLINE void cross_entropy_row(const struct angel_cross_entropy_arguments *
   a->losses[r] = weight * loss;
   if (gradient == NULL) return;
   const float slope = weight * (1.0f + 2.0f * a->penalty * z), everywhere = weight * a->smoothing / (float)width;
-  for (int64_t i = 0; i < whole; i += 16) {
-    f32x16_store(gradient + i, slope * f32x16_exp(f32x16_load(logits + i) - z) - everywhere);
+  // The gradient may lie where the logits are: the target's is found first.
+  const float right = slope * f32_exp(logits[target] - z) - everywhere - weight * kept;
+  for (int64_t i = 0; i < width; i += 16) {
+    const int64_t left = width - i;
+    const f32x16 x = f32x16_load_first_or_all(logits + i, left);
+    f32x16_write(gradient, begin + i, slope * f32x16_exp(x - z) - everywhere, left, dtype);
   }
-  for (int64_t i = whole; i < width; i++) gradient[i] = slope * f32_exp(logits[i] - z) - everywhere;
-  gradient[target] -= weight * kept;
+  f32_write(gradient, begin + target, right, dtype);
 }
 
-ANGEL_INLINE void cross_entropy_rows(
-  const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+ANGEL_INLINE void cross_entropy_rows(const void *arguments, int32_t part, int32_t parts, angel_dtype dtype) {
   const struct angel_cross_entropy_arguments *a = arguments;
   const struct angel_range rows = angel_part_range(a->rows, part, parts);
-  for (int64_t r = rows.begin; r < rows.end; r++) cross_entropy_row(a, r);
+  for (int64_t r = rows.begin; r < rows.end; r++) cross_entropy_row(a, r, dtype);
 }
-ANGEL_VARIANTS(cross_entropy, cross_entropy_rows)
+ANGEL_FLOAT_VARIANTS(cross_entropy, cross_entropy_rows)
 
 angel_kernel angel_cross_entropy_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
-  return angel_only(ANGEL_F32, first, second, third) ? cross_entropy_variant(isa) : NULL;
+  if (first != ANGEL_F32 || third != ANGEL_NO_DTYPE) return NULL;
+  if (second == ANGEL_BF16_ROWS) return cross_entropy_bf16_variant(isa);
+  return second == ANGEL_NO_DTYPE ? cross_entropy_f32_variant(isa) : NULL;
 }

@@ -83,3 +83,41 @@ ANGEL_INLINE u16x16 u16x16_from(f32x16 value, angel_dtype dtype, angel_isa isa) 
   for (int i = 0; i < 16; i++) halves[i] = angel_f16_from_f32(value[i]);
   return halves;
 }
+
+// Lanes at ..< at + count (of 16) of an array of f32 or bf16; the others are zero.
+ANGEL_INLINE f32x16 f32x16_read(const void *source, int64_t at, int64_t count, angel_dtype dtype) {
+  if (dtype == ANGEL_F32) return f32x16_load_first_or_all((const float *)source + at, count);
+  u16x16 halves = 0;
+  if (count >= 16) {
+    __builtin_memcpy(&halves, (const uint16_t *)source + at, sizeof halves);
+  } else {
+    uint16_t first[16] = {0};
+    for (int64_t i = 0; i < count; i++) first[i] = ((const uint16_t *)source)[at + i];
+    __builtin_memcpy(&halves, first, sizeof halves);
+  }
+  return f32x16_of_bits(__builtin_convertvector(halves, u32x16) << 16);
+}
+// The first `count` (of 16) lanes into an array of f32, or rounded to bf16.
+ANGEL_INLINE void f32x16_write(void *target, int64_t at, f32x16 value, int64_t count, angel_dtype dtype) {
+  if (dtype == ANGEL_F32) {
+    if (count >= 16) f32x16_store((float *)target + at, value);
+    else f32x16_store_first((float *)target + at, value, count);
+    return;
+  }
+  const u16x16 halves = u16x16_from(value, ANGEL_BF16, ANGEL_ISA_SCALAR);
+  if (count >= 16) {
+    __builtin_memcpy((uint16_t *)target + at, &halves, sizeof halves);
+    return;
+  }
+  uint16_t lanes[16];
+  __builtin_memcpy(lanes, &halves, sizeof lanes);
+  for (int64_t i = 0; i < count; i++) ((uint16_t *)target)[at + i] = lanes[i];
+}
+// The element at `at` of an array of f32 or bf16.
+ANGEL_INLINE float f32_read(const void *source, int64_t at, angel_dtype dtype) {
+  return dtype == ANGEL_F32 ? ((const float *)source)[at] : angel_f32_from_bf16(((const uint16_t *)source)[at]);
+}
+ANGEL_INLINE void f32_write(void *target, int64_t at, float value, angel_dtype dtype) {
+  if (dtype == ANGEL_F32) ((float *)target)[at] = value;
+  else ((uint16_t *)target)[at] = angel_bf16_from_f32(value);
+}

@@ -46,6 +46,16 @@ static void finish(const struct angel_matmul_arguments *a, int64_t row, int32_t 
   }
 }
 
+// Where sums that run up beside the output go on from it: the valid columns, zeros past them.
+static void begin(const struct angel_matmul_arguments *a, int64_t row, int32_t rows, struct target target) {
+  if (target.is_output || !a->accumulates) return;
+  for (int32_t r = 0; r < rows; r++) {
+    float *sums = target.sums + r * target.stride;
+    memcpy(sums, a->output + (row + r) * a->columns + target.column, (size_t)target.columns * sizeof(float));
+    for (int64_t c = target.columns; c < target.stride; c++) sums[c] = 0;
+  }
+}
+
 // Unpacks elements k ..< k + depth of `panels` panels to float32, one after the other.
 ANGEL_INLINE void unpack_floats(
   const struct angel_matmul_engine *engine, angel_dtype dtype, const uint8_t *panel, int64_t panel_bytes,
@@ -61,7 +71,7 @@ ANGEL_INLINE void unpack_floats(
 // All depth of a row block against a few panels, in float32.
 ANGEL_INLINE void multiply_panels(
   const struct angel_matmul_engine *engine, angel_dtype dtype, int64_t depth, struct angel_dense_tile tile,
-  float *buffer) {
+  int32_t accumulates, float *buffer) {
   const int is_direct = dtype == ANGEL_F32 || (angel_geometry_of(dtype).blocks == 0 && tile.rows <= FEW_ROWS);
   const int64_t limit = is_direct && tile.rows <= FEW_ROWS ? depth : DENSE_BUFFER / ANGEL_PANEL / tile.panels;
   const uint8_t *panel = tile.weight;
@@ -70,7 +80,7 @@ ANGEL_INLINE void multiply_panels(
   for (int64_t k = 0; k < depth; k += limit) {
     tile.depth = depth - k < limit ? depth - k : limit;
     tile.input = input + k;
-    tile.is_first = k == 0;
+    tile.is_first = k == 0 && !accumulates;
     if (is_direct) {
       tile.weight = panel + k * ANGEL_PANEL * 4;  // k is 0 unless the weights are f32
       engine->dense(dtype, &tile);
@@ -101,7 +111,8 @@ ANGEL_INLINE void multiply_floats(
         .input = (const float *)a->input + row * a->depth, .input_stride = a->depth,
         .weight = (const uint8_t *)a->weight + panel * panel_bytes, .panel_bytes = panel_bytes,
         .sums = target.sums, .sums_stride = target.stride, .rows = rows, .panels = width};
-      multiply_panels(engine, dtype, a->depth, tile, buffer);
+      begin(a, row, rows, target);
+      multiply_panels(engine, dtype, a->depth, tile, a->accumulates, buffer);
       finish(a, row, rows, target);
     }
   }

@@ -47,7 +47,8 @@ ANGEL_TARGET_AVX512_BF16 static inline __attribute__((always_inline)) __m512 ext
         w[p] = split(_mm512_loadu_si512(at), has_instruction);                                                    \
       }                                                                                                           \
       _Pragma("unroll") for (int r = 0; r < rows; r++) {                                                          \
-        const struct pairs activations = split(four((const int8_t *)x + r * t->row_bytes, (int)pair), has_instruction); \
+        const __m512i both = four((const int8_t *)x + r * t->row_bytes, (int)pair);                               \
+        const struct pairs activations = split(both, has_instruction);                                            \
         _Pragma("unroll") for (int p = 0; p < panels; p++) sum[r][p] = extended(sum[r][p], w[p], activations);    \
       }                                                                                                           \
     }                                                                                                             \

@@ -4,6 +4,12 @@
 // Gop/s; the contract's four float steps to every eight of them leave at most 495.
 //   512 rows, columns x depth: 576x576 458, 1536x576 463, 576x1536 464, 2048x2048 450, 8192x2048 447, 2048x8192 424
 //   rows of 2048x2048, weights in memory: 1 44 (14 GB/s, as fast as plain reads), 2 83, 4 135, 8 276, 16 297, 32 353
+//
+// One core of a 2-core Zen 4 VM (1 MiB second cache), CPU time, shared machine. Bare dot products reach 466 Gop/s; they
+// share their unit with the float multiplies, so 374 are possible with an offset, 340 with a minimum.
+//   512 rows: q4_1 576x576 303, 1536x576 308, 2048x2048 297, 2048x8192 283; q4_0 340, 347, 330, 305; q8_0 329, 328, 313,
+//   288; q4_K 2048x2048 300; q6_K 275. Stretches of 12 to 24 blocks and half the activations in the second cache: no
+//   faster. One row, 576x576, weights in memory: q4_1 27 GB/s, q4_0 26, q8_0 27; 2048x2048: q4_K 23, q6_K 22.
 #include "matmul_avx512.h"
 
 #if defined(ANGEL_X86)

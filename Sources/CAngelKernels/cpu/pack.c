@@ -1,9 +1,9 @@
-// pack: weight rows as a file stores them -> panels of 16 rows (pack.h), for formats that rearrange bits; the others are in
-// pack_words.c. One function per format packs one group of one lane; where it does not write every byte, panels are cleared
-// first, so that padding lanes are zero rows.
+// pack: weight rows as a file stores them -> panels of 16 rows (pack.h), for formats that rearrange bits; the others are
+// in pack_words.c. One function per format packs one group of one lane; where it does not write every byte, panels are
+// cleared first, so that padding lanes are zero rows.
 //
-// Quants move in words of four or eight bytes: one core of a Zen 4 VM, CPU time, GB/s of source, before (byte by byte) ->
-// after: q4_K 1.4 -> 6.1, q5_K 0.9 -> 2.3, q6_K 0.4 -> 2.7.
+// Quants move in words of four or eight bytes: one core of a Zen 4 VM, CPU time, GB/s of source, before (byte by byte)
+// -> after: q4_K 1.4 -> 6.1, q5_K 0.9 -> 2.3, q6_K 0.4 -> 2.7.
 #include "pack.h"
 
 #include "pack_low_bits.h"
@@ -103,8 +103,8 @@ static void pack_q6_K(const uint8_t *source, uint8_t *group, int lane) {
   }
 }
 
-// Packs panels group by group; `source_group_bytes` is a block's size in the file. A format that ORs bits into place needs
-// cleared panels; the others only where lanes are padding.
+// Packs panels group by group; `source_group_bytes` is a block's size in the file. A format that ORs bits into place
+// needs cleared panels; the others only where lanes are padding.
 ANGEL_INLINE void pack_blocks(
   const struct angel_pack_arguments *a, int32_t part, int32_t parts, angel_dtype dtype, int64_t source_group_bytes,
   pack_group pack, const int is_cleared) {

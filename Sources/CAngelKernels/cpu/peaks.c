@@ -85,7 +85,7 @@ ANGEL_INLINE u32x16 read_streams(const char *base, int64_t bytes, const int stre
     }
   }
   // What does not divide by the streams.
-  for (const char *from = base + streams * stride; from < base + bytes; from += LINE) sums[0] = with_line(sums[0], from);
+  for (int64_t line = streams * stride; line < bytes; line += LINE) sums[0] = with_line(sums[0], base + line);
   return f32x16_bits(sums[0]) ^ f32x16_bits(sums[1]) ^ f32x16_bits(sums[2]) ^ f32x16_bits(sums[3]);
 }
 

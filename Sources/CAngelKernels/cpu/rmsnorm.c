@@ -1,29 +1,20 @@
-// rmsnorm in float32 (rmsnorm.h).
+// rmsnorm in float32 arithmetic (rmsnorm.h).
 #include "rmsnorm.h"
 #include "rmsnorm_row.h"
 #include "variants.h"
 
-ANGEL_INLINE void rmsnorm_row(const struct angel_rmsnorm_arguments *a, const float *input, float *output) {
-  const int64_t whole = a->width / 16 * 16, left = a->width - whole;
-  f32x16 squares = f32x16_splat(0);
-  for (int64_t i = 0; i < whole; i += 16) {
-    const f32x16 x = f32x16_load(input + i);
-    squares = f32x16_fma(x, x, squares);
-  }
-  if (left > 0) {
-    const f32x16 x = f32x16_load_first(input + whole, left);
-    squares = f32x16_fma(x, x, squares);
-  }
-  rmsnorm_apply(input, rmsnorm_scale(squares, a->width, a->epsilon), a->weight, output, a->width);
-}
-
-ANGEL_INLINE void rmsnorm_rows(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+ANGEL_INLINE void rmsnorm_rows(
+  const void *arguments, int32_t part, int32_t parts, angel_dtype input, angel_dtype output) {
   const struct angel_rmsnorm_arguments *a = arguments;
   const struct angel_range rows = angel_part_range(a->rows, part, parts);
-  for (int64_t r = rows.begin; r < rows.end; r++) rmsnorm_row(a, a->input + r * a->width, a->output + r * a->width);
+  for (int64_t at = rows.begin * a->width; at < rows.end * a->width; at += a->width) {
+    f32x16 squares = f32x16_splat(0);
+    for (int64_t i = 0; i < a->width; i += 16) {
+      const f32x16 x = f32x16_read(a->input, at + i, a->width - i, input);
+      squares = f32x16_fma(x, x, squares);
+    }
+    const f32x16 scale = rmsnorm_scale(squares, a->width, a->epsilon);
+    rmsnorm_apply(a->input, input, scale, a->weight, a->output, output, at, a->width);
+  }
 }
-ANGEL_VARIANTS(rmsnorm, rmsnorm_rows)
-
-angel_kernel angel_rmsnorm_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
-  return angel_only(ANGEL_F32, first, second, third) ? rmsnorm_variant(isa) : NULL;
-}
+ANGEL_MIXED_KERNEL(rmsnorm, rmsnorm_rows)

@@ -1,7 +1,7 @@
 // sgd (sgd.h).
 #include "sgd.h"
 
-#include "master.h"
+#include "master_lanes.h"
 #include "variants.h"
 
 ANGEL_INLINE void sgd(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {

@@ -36,3 +36,43 @@
 static inline int angel_only(angel_dtype wanted, angel_dtype first, angel_dtype second, angel_dtype third) {
   return first == wanted && second == ANGEL_NO_DTYPE && third == ANGEL_NO_DTYPE;
 }
+
+// One body for f32 and bf16 arrays, void body(const void *arguments, int32_t part, int32_t parts, angel_dtype dtype), made
+// into name_f32_variant and name_bf16_variant; the arithmetic is float32 for both.
+#define ANGEL_FLOAT_VARIANTS(name, body)                                                                       \
+  ANGEL_INLINE void name##_f32_body(                                                                           \
+    const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {                      \
+    body(arguments, part, parts, ANGEL_F32);                                                                   \
+  }                                                                                                            \
+  ANGEL_INLINE void name##_bf16_body(                                                                          \
+    const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {                      \
+    body(arguments, part, parts, ANGEL_BF16);                                                                  \
+  }                                                                                                            \
+  ANGEL_VARIANTS(name##_f32, name##_f32_body)                                                                  \
+  ANGEL_VARIANTS(name##_bf16, name##_bf16_body)
+// The look-up of such a family by its one dtype.
+#define ANGEL_FLOAT_KERNEL(name)                                                                               \
+  angel_kernel angel_##name##_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) { \
+    if (angel_only(ANGEL_BF16, first, second, third)) return name##_bf16_variant(isa);                         \
+    return angel_only(ANGEL_F32, first, second, third) ? name##_f32_variant(isa) : NULL;                       \
+  }
+
+// One body for rows of f32 or bf16 whose input and result differ in dtype: void body(..., angel_dtype input, angel_dtype
+// output), looked up by (input, output), where (f32, none) is (f32, f32) and (bf16, none) is (bf16, bf16).
+#define ANGEL_MIXED_BODY(name, body, suffix, input, output)                                                    \
+  ANGEL_INLINE void name##_##suffix##_body(                                                                    \
+    const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {                      \
+    body(arguments, part, parts, input, output);                                                               \
+  }                                                                                                            \
+  ANGEL_VARIANTS(name##_##suffix, name##_##suffix##_body)
+#define ANGEL_MIXED_KERNEL(name, body)                                                                         \
+  ANGEL_MIXED_BODY(name, body, f32, ANGEL_F32, ANGEL_F32)                                                      \
+  ANGEL_MIXED_BODY(name, body, mixed, ANGEL_F32, ANGEL_BF16)                                                   \
+  ANGEL_MIXED_BODY(name, body, bf16, ANGEL_BF16, ANGEL_BF16)                                                   \
+  angel_kernel angel_##name##_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) { \
+    if (third != ANGEL_NO_DTYPE) return NULL;                                                                  \
+    if (first == ANGEL_F32 && second == ANGEL_BF16) return name##_mixed_variant(isa);                          \
+    if (second != ANGEL_NO_DTYPE && second != first) return NULL;                                              \
+    if (first == ANGEL_BF16) return name##_bf16_variant(isa);                                                  \
+    return first == ANGEL_F32 ? name##_f32_variant(isa) : NULL;                                                \
+  }

@@ -6,7 +6,7 @@
 //   p = p - learning_rate / correction1 * m / (sqrt(v) / sqrt(correction2) + epsilon)
 // in float32, every operation rounded, in this order (that of PyTorch's AdamW); correction_i = 1 - beta_i^step.
 //   f32   parameter is float32
-//   bf16  a float32 master in two halves: `parameter` is the master rounded to bfloat16 (half to even), which products read,
+//   bf16  a float32 master in two halves: `parameter` is the master rounded to bfloat16 (halves away from zero), which products read,
 //         and `low` what was rounded off, as the difference of the bit patterns. Together they are the float32 bits exactly.
 #pragma once
 #include "angel_types.h"

@@ -1,4 +1,5 @@
-// gelu: output = x * Phi(x) (arXiv:1606.08415), in one of two forms. dtypes: (f32, none, none).
+// gelu: output = x * Phi(x) (arXiv:1606.08415), in one of two forms. dtypes: (f32 or bf16, none,
+// none); arithmetic is float32, rounded once.
 //   ANGEL_GELU_ERF   Phi(x) = (1 + erf(x / sqrt 2)) / 2, the definition, within 5 ulp
 //   ANGEL_GELU_TANH  (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, taken as 1 / (1 + exp(-2 ...)), which loses nothing
 //                    where tanh is near -1
@@ -9,8 +10,8 @@
 typedef enum : int32_t { ANGEL_GELU_ERF = 0, ANGEL_GELU_TANH = 1 } angel_gelu_form;
 
 struct angel_gelu_arguments {
-  const float *input;  // [count]
-  float *output;       // [count]
+  const void *input;  // [count], f32 or bf16 as looked up
+  void *output;       // [count]
   int64_t count;
   angel_gelu_form form;
 };
@@ -19,8 +20,8 @@ struct angel_gelu_arguments {
 // m = 1 / (1 + exp(-c (x + 0.044715 x^3))): m + x m (1 - m) c (1 + 0.134145 x^2). dtypes: (f32, none, none).
 // dx may be the memory of x or dy.
 struct angel_gelu_backward_arguments {
-  const float *input, *gradient;  // [count]
-  float *input_gradient;          // [count]
+  const void *input, *gradient;  // [count]
+  void *input_gradient;          // [count]
   int64_t count;
   angel_gelu_form form;
 };

@@ -30,4 +30,5 @@ struct angel_matmul_arguments {
   const float *bias;    // [columns] or NULL
   float *output;        // [rows, columns]; bf16 where the third dtype says so
   int64_t rows, depth, columns;
+  int32_t accumulates;  // not 0: sums begin from what the output holds, not from 0. Float32 outputs of dense weights only
 };

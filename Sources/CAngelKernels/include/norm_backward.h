@@ -1,4 +1,5 @@
-// The backward pass of the norms (rmsnorm.h, layernorm.h). dtypes: (f32, none, none).
+// The backward pass of the norms (rmsnorm.h, layernorm.h). dtypes: (input, gradient, none),
+// (f32, f32), (f32, bf16) or (bf16, bf16), one alone for both; dx has the dtype of x. Arithmetic is float32.
 // rmsnorm_backward: with s = 1 / sqrt(mean(x^2) + epsilon), n = x s and h = dy * weight, row by row:
 //   scales = s;  dx = s (h - n mean(h n)).  Sums run in 16 interleaved lanes, halved 8-4-2-1.
 // layernorm_backward: with m = mean(x), s = 1 / sqrt(mean((x - m)^2) + epsilon), n = (x - m) s and h = dy * weight:
@@ -13,16 +14,16 @@
 #define ANGEL_TREE_ROWS 32
 
 struct angel_norm_backward_arguments {
-  const float *input, *gradient;  // [rows, width]
+  const void *input, *gradient;   // [rows, width]
   const float *weight;            // [width]
-  float *input_gradient;          // [rows, width], or NULL
+  void *input_gradient;           // [rows, width], or NULL
   float *scales;                  // [rows]
   float *centres;                 // [rows]; rmsnorm has none
   int64_t rows, width;
   float epsilon;
 };
 struct angel_norm_weight_backward_arguments {
-  const float *input, *gradient;  // [rows, width]
+  const void *input, *gradient;   // [rows, width]
   const float *scales;            // [rows]
   const float *centres;           // [rows], or NULL for zeros
   float *weight_gradient;         // [width]

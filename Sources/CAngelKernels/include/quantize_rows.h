@@ -5,7 +5,8 @@
 // multiple of 32. Non-finite input gives a NaN scale (and zero quants), so it surfaces instead of vanishing.
 //
 // dtypes (f32, bf16_rows, none): rows rounded to bfloat16, for products with bfloat16 weights. Layout of a row
-// (angel_bf16_row_bytes(depth) bytes, a multiple of 64): uint16 [depth], rounded half to even, then zeros. NaNs stay NaNs.
+// (angel_bf16_row_bytes(depth) bytes, a multiple of 64): uint16 [depth], rounded half to even, then zeros. NaNs stay
+// NaNs.
 #pragma once
 #include "angel_types.h"
 

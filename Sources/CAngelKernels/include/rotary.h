@@ -3,14 +3,14 @@
 // elements past `rotated` are copied.
 // rotary_table: cosines and sines of position * inverse_frequency, times `scaling`; the product is rounded to float32
 // before the cosine is taken, as the reference implementations do; the cosine is taken in float64 and rounded.
-// dtypes: (f32, none, none) for both. Input and output of rotary may be the same memory.
+// dtypes: (f32, none, none) for both, and rotary (bf16, none, none): arithmetic is float32, rounded once. Input and output of rotary may be the same memory.
 #pragma once
 #include "angel_types.h"
 
 struct angel_rotary_arguments {
-  const float *input;  // [rows, heads, head_size]
+  const void *input;   // [rows, heads, head_size]
   const float *table;  // [rows, 2, rotated/2]: cosines, then sines
-  float *output;       // [rows, heads, head_size]
+  void *output;        // [rows, heads, head_size]
   int64_t rows, heads, head_size, rotated;
 };
 struct angel_rotary_table_arguments {

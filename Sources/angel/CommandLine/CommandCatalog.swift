@@ -10,6 +10,7 @@ enum CommandCatalog {
     TokenizeCommand.self,
     LogitsCommand.self,
     PerplexityCommand.self,
+    DataCommand.self,
     TrainCommand.self,
     BenchCommand.self,
     CompletionCommand.self,

@@ -7,8 +7,8 @@ enum BenchCommand: Command {
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
-    time all threads took. training: whole steps of --model with random weights. kernels: every kernel against what memory and arithmetic units of this machine give at most,
-    measured in the same run; a share of 1 is the roof.
+    time all threads took. training: whole steps of --model with random weights. kernels: every kernel against what
+    memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     """
   static let positionals = [
     Positional(name: "WHAT", choices: ["inference", "training", "kernels"], help: "what to measure"),

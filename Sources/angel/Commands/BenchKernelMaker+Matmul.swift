@@ -44,7 +44,7 @@ extension BenchKernelMaker {
         launch(
           angel_matmul_arguments(
             input: input, weight: UnsafeRawPointer(source.next(packedBytes)), bias: nil, output: output,
-            rows: Int64(rows), depth: Int64(depth), columns: Int64(columns)))
+            rows: Int64(rows), depth: Int64(depth), columns: Int64(columns), accumulates: 0))
       })
   }
 

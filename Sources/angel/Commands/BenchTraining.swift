@@ -42,7 +42,8 @@ enum BenchTraining {
   static let model = Option<Model>.choice("model", default: .gpt2, help: "training: the sizes of the model")
   static let sequence = Option<Int?>.integer("sequence", in: 1...1 << 20, help: "training: tokens of a sequence")
   static let sequences = Option<Int?>.integer("sequences", in: 1...1 << 16, help: "training: sequences of a batch")
-  static let steps = Option<Int>.integer("steps", default: 6, in: 1...100_000, help: "training: steps, the first warms up")
+  static let steps = Option<Int>.integer(
+    "steps", default: 6, in: 1...100_000, help: "training: steps, the first warms up")
   static let lora = Option.flag("lora", help: "training: adapters of rank 16 beside frozen weights")
   static let recompute = Option.flag("recompute", help: "training: compute layers again in the backward pass")
   static let options = [
@@ -62,7 +63,7 @@ enum BenchTraining {
     recipe.training.recompute = arguments[recompute]
     if arguments[lora] { recipe.lora = LoRAConfiguration() }
     let trainer = try trainer(kind, source, recipe, on: backend)
-    let gemm = GEMMProbe(recipe.precision, on: backend)
+    let gemm = ProductProbe(recipe.precision, on: backend)
     var rows: [Row] = []
     for _ in 0...arguments[steps] {
       try context.interruption.check()
@@ -91,12 +92,14 @@ enum BenchTraining {
     _ model: some LanguageModel, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
   ) throws -> Trainer {
     var model = model
+    model.compute(in: recipe.precision.dtype)
     InitialValues.fill(
       model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
     if let lora = recipe.lora {
       model = model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
       _ = try Adapters.attach(
         lora, to: &model, names: type(of: model).names(for: model.configuration), seed: 0, on: backend)
+      model.compute(in: recipe.precision.dtype)
     }
     return try Trainer(
       model, source: source, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: recipe.training,
@@ -118,7 +121,8 @@ enum BenchTraining {
         "model": .string(kind.rawValue), "batch": .integer(source.batchSize), "sequence": .integer(source.length),
         "precision": .string(recipe.precision.rawValue), "lora": .bool(recipe.lora != nil),
         "threads": .integer(backend.threadCount), "tokens_per_second": .number(tokens / seconds),
-        "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds), "gflops": .number(gigaflops),
+        "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds),
+        "gflops": .number(gigaflops),
         "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
         "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "loss": .array(rows.map { .number($0.record.loss) }),
       ])
@@ -153,33 +157,5 @@ struct RandomTokens: BatchSource {
       batch.append(TokenSample(tokens))
     }
     return batch
-  }
-}
-
-/// A product of two 1536 x 1536 matrices, by which a step's arithmetic is judged.
-private struct GEMMProbe {
-  private let left: Tensor
-  private let right: Tensor
-  private static let size = 1536
-
-  init(_ precision: TrainingRecipe.Precision, on backend: CPUBackend) {
-    let values = (0..<Self.size * Self.size).map { Float($0 % 97) * 0.01 - 0.48 }
-    let dtype: DType = precision == .bf16 ? .bfloat16 : .float32
-    left = Tensor(values, shape: [Self.size, Self.size], on: backend, kind: .workspace).cast(to: dtype)
-    right = left
-  }
-
-  /// 10^9 operations a second, the better of two products.
-  func measure() throws -> Double {
-    let clock = ContinuousClock()
-    var best = 0.0
-    for _ in 0..<2 {
-      let begin = clock.now
-      let product = left.matmul(right, bias: nil)
-      try product.backend.synchronize()
-      let operations = 2 * Double(Self.size * Self.size) * Double(Self.size)
-      best = max(best, operations / 1e9 / (clock.now - begin).seconds)
-    }
-    return best
   }
 }

@@ -1,10 +1,10 @@
 import AngelCheckpoint
 import AngelCore
 
-/// `angel models`: lists the store, shows a model's card, removes, exports or converts a model.
+/// `angel models`: lists the store, shows a model's card, removes, exports, converts or merges a model.
 enum ModelsCommand: Command {
   static let name = "models"
-  static let summary = "list, show, remove, export or convert models"
+  static let summary = "list, show, remove, export, convert or merge models"
   static let details = """
     show prints a model's card (architecture, sizes, types, tokenizer, license, files) and the memory it takes to serve
     one stream with the given --context, --cache and --precision, against the budget of --memory.
@@ -13,13 +13,18 @@ enum ModelsCommand: Command {
     safetensors, tensor by tensor: the layout is the one of TARGET's ending unless --format says another, and --type
     rounds the matrices, q4_0 to q8_0 by the formats' reference rule. Without --type they stay as they are; quantised
     ones become f32 in a folder. What is written appears whole or not at all.
+
+    merge MODEL ADAPTER TARGET adds a PEFT folder of low-rank adapters, such as `angel train` writes, to the weights of the
+    model it was trained beside, and writes a folder of safetensors: f32, or as --type says f16 or bf16.
     """
   static let positionals = [
     Positional(
-      name: "ACTION", isRequired: false, choices: ["list", "show", "remove", "export", "convert"],
+      name: "ACTION", isRequired: false, choices: ["list", "show", "remove", "export", "convert", "merge"],
       help: "what to do; list unless given"),
     Positional(name: "MODEL", isRequired: false, kind: .model, help: "a name in the store, a folder or a file"),
-    Positional(name: "TARGET", isRequired: false, kind: .file, help: "the file or folder to write"),
+    Positional(
+      name: "TARGET", isRequired: false, repeats: true, kind: .file,
+      help: "the file or folder to write; of merge the adapter's folder before it"),
   ]
   static let names = Option.flag("names", help: "list the names alone")
   static let force = Option.flag("force", help: "write over what stands at TARGET")
@@ -27,28 +32,40 @@ enum ModelsCommand: Command {
   static let examples = [
     "models", "models show smollm2", "models remove smollm2", "models export smollm2 smollm2.gguf",
     "models convert smollm2 smollm2-folder --type bf16", "models convert ./folder model.gguf --type q8_0",
+    "models merge smollm2 runs/lora/adapter smollm2-lora",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let store = try context.store
     let action = arguments.positional(0) ?? "list"
     if action == "list" {
-      if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
+      try refuseArgument(1, arguments)
       return try list(store, arguments, context)
     }
     guard let model = arguments.positional(1) else { throw UsageError("MODEL is missing", command: name) }
+    if action == "merge" {
+      guard let adapter = arguments.positional(2) else { throw UsageError("ADAPTER is missing", command: name) }
+      guard let target = arguments.positional(3) else { throw UsageError("TARGET is missing", command: name) }
+      try refuseArgument(4, arguments)
+      return try MergeModel.run(store.resolve(model), adapter, target, arguments, context)
+    }
+    try refuseArgument(3, arguments)
     if action == "export" || action == "convert" {
       guard let target = arguments.positional(2) else { throw UsageError("TARGET is missing", command: name) }
       if action == "export" { return try ExportModel.run(model, target, arguments, context) }
       return try ConvertModel.run(store.resolve(model), target, arguments, context)
     }
-    if let extra = arguments.positional(2) { throw UsageError("unexpected argument '\(extra)'", command: name) }
+    try refuseArgument(2, arguments)
     if action == "show" { return try show(store.resolve(model), arguments, context) }
     let freed = try store.remove(model)
     if context.printsJSON {
       return try context.print(["removed": .string(model), "bytes": .integer(freed)])
     }
     try context.output.line("removed \(model) (\(TextFormat.bytes(freed)))")
+  }
+
+  private static func refuseArgument(_ index: Int, _ arguments: Arguments) throws {
+    if let extra = arguments.positional(index) { throw UsageError("unexpected argument '\(extra)'", command: name) }
   }
 
   private static func list(_ store: ModelStore, _ arguments: Arguments, _ context: CommandContext) throws {

@@ -51,20 +51,22 @@ enum TrainCommand: Command {
     }
   }
 
-  /// A greedy continuation by an engine of its own.
+  /// A continuation by an engine of its own.
   private static func sample(
-    _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: String, _ tokens: Int,
+    _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: [Int32], _ recipe: TrainingRecipe,
     on backend: CPUBackend
   ) throws -> String {
+    var sampling = SamplingParameters()
+    sampling.temperature = Float(recipe.output.sampleTemperature)
+    sampling.seed = recipe.seed
+    sampling.maxTokens = min(recipe.output.sampleTokens, model.contextLimit - prompt.count)
+    guard let tokens = sampling.maxTokens, tokens > 0, !prompt.isEmpty else { return "" }
     var options = EngineOptions()
     options.cacheDType = .float32
-    let promptTokens = try encoding.tokenizer.encode(prompt, addingSpecialTokens: true, parsingSpecialTokens: true)
-    options.contextLength = min(model.contextLimit, promptTokens.count + tokens + 1)
+    options.contextLength = prompt.count + tokens
     let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
     let generator = TextGenerator(engine, tokenizer: encoding.tokenizer, endTokens: encoding.endTokens)
-    var sampling = SamplingParameters.greedy
-    sampling.maxTokens = min(tokens, max(1, model.contextLimit - promptTokens.count - 1))
-    return try generator.generate(from: promptTokens, in: engine.makeSequence(), sampling: sampling) { _ in }.text
+    return try generator.generate(from: prompt, in: engine.makeSequence(), sampling: sampling) { _ in }.text
   }
 }
 

@@ -7,6 +7,8 @@ final class TrainingView {
   private let context: CommandContext
   private var bar: ProgressDisplay?
   private var lastLine = 0.0
+  /// When the first step was seen, and which it was.
+  private var start: (time: Double, step: Int)?
 
   init(_ recipe: TrainingRecipe, _ context: CommandContext) {
     self.recipe = recipe
@@ -15,13 +17,23 @@ final class TrainingView {
 
   /// Everything a run would do, without doing it.
   func showPlan(_ run: TrainingRun) throws {
+    let peak = try run.measurePeak()
+    let seconds = run.plan.seconds(peakGigaflops: peak, share: Self.expectedShare)
     if context.printsJSON {
-      return try context.print(
-        ["recipe": recipe.json, "plan": run.plan.json, "data": run.statistics.json])
+      return try context.print([
+        "recipe": recipe.json, "plan": run.plan.json, "data": run.statistics.json, "peak_gflops": .number(peak),
+        "expected_seconds": .number(seconds),
+      ])
     }
     try context.output.write(recipe.yaml + "\n")
     try show(.plan(run.plan, run.statistics))
+    try line(
+      "expected time: \(TextFormat.duration(seconds: seconds)) at \(Int(100 * Self.expectedShare)) % of the "
+        + "\(TextFormat.fixed(peak, digits: 0)) GFLOP/s that a product of matrices reaches here")
   }
+
+  /// The share of the peak that runs are expected to reach.
+  private static let expectedShare = 0.6
 
   func show(_ event: RunEvent) throws {
     if context.printsJSON { return try context.print(event.json) }
@@ -54,49 +66,48 @@ final class TrainingView {
       "\(TextFormat.count(data.trainedTokens)) trained, \(data.truncatedRows) rows cut, \(data.droppedRows) left out",
     ])
     table.append(["steps", TextFormat.count(plan.steps), "of \(TextFormat.count(plan.rowsPerStep)) tokens at most"])
-    if plan.frozenBytes > 0 { table.append(["frozen weights", TextFormat.bytes(plan.frozenBytes), ""]) }
-    table.append(["trained weights", TextFormat.bytes(plan.weightBytes), ""])
-    table.append(["gradients", TextFormat.bytes(plan.gradientBytes), ""])
-    table.append(["optimizer states", TextFormat.bytes(plan.optimizerBytes), ""])
+    let memory = plan.memory
+    for (kind, bytes, detail) in [
+      ("frozen weights", memory.frozenWeights, ""), ("trained weights", memory.trainedWeights, "float32"),
+      ("gradients", memory.gradients, "float32"),
+      ("optimizer states", memory.optimizerStates, recipe.optimizer.rule.rawValue),
+      ("activations", memory.activations, "of a batch, at their peak"),
+      ("memory", memory.total, "all of these together"),
+    ] where bytes > 0 {
+      table.append([kind, TextFormat.bytes(bytes), detail])
+    }
     for line in table.lines { try context.output.line(line) }
+    if recipe.precision == .bf16 {
+      try context.output.line("precision: bf16 is computed as f32 by this version; nothing is lost but speed")
+    }
   }
 
   private func showStep(_ record: StepRecord, of count: Int) throws {
-    if record.isSkipped { try line("step \(record.step): skipped, because a number was not finite") }
-    let label =
+    if record.isSkipped { try line("step \(record.step): skipped, because \(record.notFiniteName) is not finite") }
+    var label =
       "loss \(TextFormat.fixed(record.loss, digits: 4))  norm \(TextFormat.fixed(record.gradientNorm, digits: 2))"
       + "  \(TextFormat.fixed(record.tokensPerSecond, digits: 0)) tokens/s"
+    if let share = record.peakShare { label += "  \(TextFormat.fixed(100 * share, digits: 0)) % of peak" }
     if context.diagnostics.isTerminal {
       let bar = bar ?? context.progress.start(label, total: count, unit: .items("steps"), from: record.step - 1)
       self.bar = bar
-      bar.update(to: record.step, label: label)
-      return
+      return bar.update(to: record.step, label: label)
     }
     // A line every few seconds where nobody watches a bar, and always the first and the last.
     let now = MonotonicClock.seconds()
-    guard now - lastLine > 5 || record.step == count || record.step == 1 else { return }
+    let begin = start ?? (now, record.step)
+    start = begin
+    guard now - lastLine > 5 || record.step == count || record.step == begin.step else { return }
     lastLine = now
-    try line("step \(record.step) of \(count): \(label)  rate \(record.learningRate)")
+    if record.step > begin.step {
+      let left = (now - begin.time) / Double(record.step - begin.step) * Double(count - record.step)
+      label += "  \(TextFormat.duration(seconds: left)) left"
+    }
+    try line("step \(record.step) of \(count): \(label)")
   }
 
   private func line(_ text: String) throws {
     end()
     try context.output.line(text)
-  }
-}
-
-extension RunEvent {
-  /// The event as a line of JSON.
-  var json: JSONValue {
-    switch self {
-    case .plan(let plan, let data): ["event": "plan", "plan": plan.json, "data": data.json]
-    case .resumed(let step, let path): ["event": "resumed", "step": .integer(step), "path": .string(path)]
-    case .step(let record, _): record.json
-    case .validation(let step, let loss): ["step": .integer(step), "validation_loss": .number(loss)]
-    case .sample(let step, let prompt, let text):
-      ["event": "sample", "step": .integer(step), "prompt": .string(prompt), "text": .string(text)]
-    case .checkpoint(let step, let path): ["event": "checkpoint", "step": .integer(step), "path": .string(path)]
-    case .finished(let path): ["event": "finished", "path": .string(path)]
-    }
   }
 }

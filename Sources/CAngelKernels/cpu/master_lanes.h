@@ -23,8 +23,11 @@ ANGEL_INLINE f32x16 master_load(struct angel_master master, int64_t at) {
 
 ANGEL_INLINE void master_store(struct angel_master master, int64_t at, f32x16 value) {
   if (master.low == NULL) return f32x16_store((float *)master.parameter + at, value);
-  const u16x16 high = u16x16_from(value, ANGEL_BF16, ANGEL_ISA_SCALAR);
-  const u32x16 rest = f32x16_bits(value) - (__builtin_convertvector(high, u32x16) << 16);
+  // Halves away from zero: to even, a tie's rest would be +2^15 for one neighbour and -2^15 for the other, of which 16 bits
+  // hold only one.
+  const u32x16 all = f32x16_bits(value), bits = (all & 0x7fffffff) > 0x7f800000 ? (all & 0xffff0000) | 0x400000 : all;
+  const u16x16 high = __builtin_convertvector((bits + 0x8000) >> 16, u16x16);
+  const u32x16 rest = bits - (__builtin_convertvector(high, u32x16) << 16);
   const i16x16 low = __builtin_convertvector((i32x16)rest, i16x16);
   memcpy((uint16_t *)master.parameter + at, &high, sizeof high);
   memcpy(master.low + at, &low, sizeof low);

@@ -1,0 +1,31 @@
+import AngelData
+import AngelModels
+import AngelNN
+import AngelTensor
+
+extension LanguageModel {
+  /// The loss of a batch: the cross-entropy of its targets times their weights, summed and divided by `weight`.
+  func loss(of batch: TokenBatch, weight: Double, recomputesLayers: Bool, on backend: any Backend) -> Tensor {
+    let lengths = zip(batch.bounds, batch.bounds.dropFirst()).map { $1 - $0 }
+    var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
+    context.recomputesLayers = recomputesLayers
+    let hidden = self(Tensor(batch.inputs, on: backend), context)
+    let share = Float(1 / weight)
+    return crossEntropy(
+      of: hidden,
+      PredictionTargets(
+        tokens: Tensor(batch.targets, on: backend), weights: Tensor(batch.weights.map { $0 * share }, on: backend)))
+  }
+
+  /// The mean loss of the first `count` batches of `source`. The model should be a detached one: others build graphs.
+  func meanLoss(of source: any BatchSource, count: Int, on backend: any Backend) throws -> Double {
+    var (loss, weight) = (0.0, 0.0)
+    for index in 0..<min(count, source.batchesPerEpoch) {
+      let batch = try source.batch(index)
+      let mean = self.loss(of: batch, weight: batch.weightSum, recomputesLayers: false, on: backend).detached
+      loss += Double(try mean.read(as: Float.self)[0]) * batch.weightSum
+      weight += batch.weightSum
+    }
+    return loss / weight
+  }
+}

@@ -1,0 +1,36 @@
+import AngelModels
+import AngelNN
+
+/// The arithmetic that a step needs, by the usual count (arXiv:2001.08361, §2.1): two operations a token and matrix value
+/// forward and two for the gradient of what went in, two more where the value is trained. Attention over positions is not
+/// counted, nor what recomputation adds.
+struct StepArithmetic {
+  let operationsPerToken: Double
+
+  init(_ model: some LanguageModel) {
+    var operations = 0.0
+    for (path, parameter) in model.parameterShapes() where parameter.shape.rank > 1 {
+      // An embedding is looked up; only as an output head is it a product.
+      guard !path.hasPrefix("embedding."), !path.hasPrefix("positions.") else { continue }
+      operations += Self.operations(parameter)
+    }
+    if let head = (model as? any LinearHeadModel)?.tiedHead { operations += Self.operations(head) }
+    operationsPerToken = operations
+  }
+
+  private static func operations(_ parameter: Parameter) -> Double {
+    Double(parameter.shape.elementCount) * (parameter.isTrained ? 6 : 4)
+  }
+}
+
+extension LinearHeadModel {
+  /// The weight of the output head where it is the embedding's.
+  fileprivate var tiedHead: Parameter? {
+    let weight = outputHead.weight
+    return parameterShapes().first { $0.parameter === weight }?.path.hasPrefix("embedding.") == true ? weight : nil
+  }
+}
+
+extension Parameter {
+  var isTrained: Bool { trained != nil }
+}

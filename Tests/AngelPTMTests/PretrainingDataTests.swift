@@ -1,0 +1,65 @@
+import AngelCore
+import AngelData
+import AngelTesting
+import AngelText
+import Testing
+
+@testable import AngelPTM
+
+@Suite("Pretraining data") struct PretrainingDataTests {
+  @Test("a run from a file of tokens is the run from its text")
+  func tokenFiles() throws {
+    let run = TinyRun(try TemporaryFolder())
+    try run.execute(try run.recipe(["tokenizer=byte", "training.steps=3", "data.end_texts=false"]))
+    let tokenizer = try Tokenizer(.bytes())
+    var writer = try TokenFileWriter(
+      path: run.folder("data.tokens"), vocabularySize: tokenizer.vocabularySize, tokenizerDigest: tokenizer.digest)
+    try writer.append(tokenizer.encode(TinyRun.text, addingSpecialTokens: false, parsingSpecialTokens: false))
+    try writer.finish()
+    let mapped = TinyRun(run.folder)
+    let changes = ["training.steps=3", "data.train=[\(run.folder("data.tokens"))]", "output.folder=\(run.folder("b"))"]
+    try mapped.execute(try run.recipe(changes + ["tokenizer=byte"]))
+    #expect(mapped.losses == run.losses && mapped.validations == run.validations)
+
+    let error = #expect(throws: DataError.self) {
+      try mapped.execute(try run.recipe(changes + ["architecture.width=16", "tokenizer=\(try other(run))"]))
+    }
+    #expect(error?.description.contains("its tokens are of another tokenizer") == true)
+  }
+
+  /// A model with another tokenizer.
+  private func other(_ run: TinyRun) throws -> String {
+    let other = TinyRun(run.folder)
+    try other.execute(try run.recipe(["training.steps=1", "output.folder=\(run.folder("other"))"]))
+    return try #require(other.finishedPath)
+  }
+
+  @Test(
+    "data that cannot be trained on are refused in one line each",
+    arguments: [
+      ("a.txt", "", "a.txt': it holds no rows; there is nothing to train on"),
+      ("a.txt", "short", "tokens are too few for one sequence of 32 and its next token"),
+      ("a.jsonl", "{\"content\": \"hi\"}", "a.jsonl:1: no text under 'text'; the row has 'content'"),
+      ("a.jsonl", "{\"text\": \"hi\"}\n{\"text\": }", "a.jsonl:2:10: not JSON"),
+      ("a.json", "{\"text\": \"hi\"}", "a .json file of rows is one array"),
+      ("a.csv", "text", "'.csv' files are not read"),
+      ("a.tokens", "nothing", "is not a sound token file"),
+    ])
+  func refusals(_ name: String, _ content: String, _ reason: String) throws {
+    let run = TinyRun(try TemporaryFolder())
+    let path = try run.folder.write(content.utf8, to: name)
+    let recipe = try run.recipe(["tokenizer=byte", "data.train=[\(path)]", "data.validation_ratio=0"])
+    let error = #expect(throws: (any Error).self) { try run.execute(recipe) }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains(reason) && !text.contains("\n"), "\(text)")
+    #expect(FilePath.kind(run.folder("run")) == nil)
+  }
+
+  @Test("a missing file is named")
+  func missing() throws {
+    let run = TinyRun(try TemporaryFolder())
+    let recipe = try run.recipe(["data.train=[\(run.folder("none.txt"))]"])
+    let error = #expect(throws: (any Error).self) { try run.execute(recipe) }
+    #expect(error.map { "\($0)" }?.contains("none.txt") == true)
+  }
+}

@@ -1,0 +1,107 @@
+import AngelCore
+import AngelPTM
+import AngelTesting
+import Glibc
+import Testing
+
+/// Runs of the built program that end as no test could end its own process: killed, or on a full disk.
+@Suite("Killed runs") struct KilledTrainingTests {
+  let folder: TemporaryFolder
+  let files: TrainingFiles
+
+  init() throws {
+    folder = try TemporaryFolder()
+    files = try TrainingFiles(folder)
+  }
+
+  /// The program beside the test's own binary.
+  private static let program: String = {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return FilePath.join(FilePath.split(own).folder, "angel")
+  }()
+
+  /// Starts `angel train RECIPE --resume` in a shell that first runs `preparation`.
+  private func start(_ preparation: String = "", _ changes: String = "") throws -> pid_t {
+    let script =
+      "\(preparation) exec '\(Self.program)' train '\(files.recipe)' --resume --threads 1 \(changes) "
+      + ">'\(folder("output"))' 2>'\(folder("errors"))'"
+    let words: [String] = ["/bin/sh", "-c", script]
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+    arguments.append(nil)
+    defer { for argument in arguments { free(argument) } }
+    var process: pid_t = 0
+    #expect(posix_spawn(&process, "/bin/sh", nil, nil, arguments, environ) == 0)
+    return process
+  }
+
+  /// How a process ended: its exit code, or 128 and its signal.
+  private func wait(_ process: pid_t) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+  }
+
+  /// What the last process wrote, for messages.
+  private func text(_ name: String) -> String {
+    String(decoding: (try? TemporaryFolder.read(folder(name))) ?? [], as: UTF8.self)
+  }
+
+  @Test("kill -9 at any moment loses at most the steps since the last checkpoint")
+  func killed() throws {
+    var random = SeededRandom(seed: UInt64(getpid()))
+    var reached = 0
+    for _ in 0..<(Environment.current().runsAllTests ? 20 : 3) {
+      let process = try start("", "training.steps=100000")
+      usleep(UInt32.random(in: 50_000...900_000, using: &random))
+      kill(process, SIGKILL)
+      #expect(wait(process) == 128 + SIGKILL, "\(text("errors"))")
+      guard let latest = try TrainingCheckpoint.latest(in: files.checkpoints) else { continue }
+      try latest.verify()
+      #expect(latest.step >= reached)
+      #expect(try files.recordedSteps() <= latest.step + 2, "save_every is 2")
+      reached = latest.step
+    }
+  }
+
+  @Test("a run that was killed and taken up again ends with the weights of one that was not")
+  func killedAndFinished() throws {
+    #expect(wait(try start("", "output.folder='\(folder("whole"))'")) == 0, "\(text("errors"))")
+    let process = try start()
+    // As soon as something has been saved.
+    while FilePath.kind(files.checkpoints + "/latest") == nil, waitpid(process, nil, WNOHANG) == 0 { usleep(2000) }
+    kill(process, SIGKILL)
+    _ = wait(process)
+    #expect(wait(try start()) == 0, "\(text("errors"))")
+    #expect(try files.weights() == files.weights("whole"))
+  }
+
+  // SIGTERM and not SIGINT, which programs started in the background ignore.
+  @Test("a request to stop saves the step that was taken and exits with 130")
+  func interrupted() throws {
+    let process = try start("", "training.steps=100000 output.save_every=null")
+    while try files.recordedSteps() < 3 { usleep(2000) }
+    kill(process, SIGTERM)
+    #expect(wait(process) == 130, "\(text("errors"))")
+    #expect(text("errors").contains("interrupted"))
+    let latest = try #require(try TrainingCheckpoint.latest(in: files.checkpoints))
+    #expect(try latest.step == files.recordedSteps() && latest.step >= 3)
+  }
+
+  @Test("a disk that fills during a checkpoint costs that checkpoint alone")
+  func fullDisk() throws {
+    #expect(wait(try start("", "training.steps=4")) == 0, "\(text("errors"))")
+    // A file may have 20 blocks of 512 bytes: metrics fit, a checkpoint does not.
+    #expect(wait(try start("trap '' XFSZ; ulimit -f 20;", "training.steps=8")) == 1)
+    let errors = text("errors")
+    #expect(
+      errors.hasPrefix("error: ") && errors.contains("model.safetensors") && errors.split(separator: "\n").count == 1)
+    let latest = try #require(try TrainingCheckpoint.latest(in: files.checkpoints))
+    try latest.verify()
+    #expect(latest.step == 4)
+    #expect(FilePath.entries(of: files.checkpoints)?.contains(where: { $0.hasPrefix(".") }) == false)
+    #expect(wait(try start("", "training.steps=8")) == 0, "\(text("errors"))")
+    #expect(try TrainingCheckpoint.latest(in: files.checkpoints)?.step == 8)
+  }
+}
