@@ -190,7 +190,9 @@ public final class ProgressDisplay: Sendable {
 
   /// `label [=====>    ]  42 % 41.3 MB/98.4 MB 10.1 MB/s 0:06`, never wider than the terminal.
   func bar(_ completed: Int, of total: Int?, elapsed: Double, width: Int) -> String {
-    bar(State(label: state.withLock { $0.label }, completed: completed, total: total, lastDrawn: 0), elapsed: elapsed, width: width)
+    bar(
+      State(label: state.withLock { $0.label }, completed: completed, total: total, lastDrawn: 0), elapsed: elapsed,
+      width: width)
   }
 
   private func bar(_ state: State, elapsed: Double, width: Int) -> String {
@@ -213,7 +215,8 @@ public final class ProgressDisplay: Sendable {
     let cells = min(room, 40)
     let fraction = min(1, max(0, Double(state.completed) / Double(total)))
     let filled = Int((fraction * Double(cells)).rounded(.down))
-    return state.label + " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: cells - filled) + "] "
+    return state.label + " [" + String(repeating: "#", count: filled) + String(repeating: "-", count: cells - filled)
+      + "] "
       + facts
   }
 

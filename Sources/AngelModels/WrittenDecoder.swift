@@ -9,6 +9,8 @@ protocol WrittenDecoder: LanguageModelConfiguration {
   var headCount: Int { get }
   var keyValueHeadCount: Int { get }
   var headSize: Int { get }
+  /// Elements of a head that are rotated: all of them unless the family says otherwise.
+  var rotatedSize: Int { get }
   var normEpsilon: Float { get }
   var rotaryBase: Float { get }
   var rotaryScaling: RotaryScaling { get }
@@ -16,6 +18,19 @@ protocol WrittenDecoder: LanguageModelConfiguration {
 }
 
 extension WrittenDecoder {
+  var rotatedSize: Int { headSize }
+
+  /// `partial_rotary_factor`: readers multiply it by the head size and drop the fraction, which must give `rotatedSize`.
+  var rotatedShare: JSONValue {
+    var share = Float(rotatedSize) / Float(headSize)
+    func isEnough() -> Bool {
+      let written = Double("\(share)") ?? Double(share)
+      return Int(written * Double(headSize)) >= rotatedSize && Int(Float(written) * Float(headSize)) >= rotatedSize
+    }
+    while share < 1, !isEnough() { share = share.nextUp }
+    return .float(share)
+  }
+
   /// The fields of config.json under their usual names, with those of a family after them.
   func huggingFaceFields(
     _ architecture: String, type: String, activation: String = "hidden_act", _ own: [(String, JSONValue)]
@@ -44,9 +59,9 @@ extension WrittenDecoder {
         ("embedding_length", .size(hiddenSize)), ("block_count", .size(layerCount)),
         ("attention.head_count", .size(headCount)), ("attention.head_count_kv", .size(keyValueHeadCount)),
         ("attention.key_length", .size(headSize)), ("attention.value_length", .size(headSize)),
-        ("rope.dimension_count", .size(headSize)), ("attention.layer_norm_rms_epsilon", .float32(normEpsilon)),
+        ("rope.dimension_count", .size(rotatedSize)), ("attention.layer_norm_rms_epsilon", .float32(normEpsilon)),
       ] + own)
-    try rotaryScaling.write(to: &fields, size: headSize, base: rotaryBase)
+    try rotaryScaling.write(to: &fields, size: rotatedSize, base: rotaryBase)
     return fields
   }
 }

@@ -46,7 +46,7 @@ struct ConversionTests {
       let (one, other) = (try a.tensor(name), try b.tensor(name))
       #expect(one.dtype == other.dtype && one.shape == other.shape, "\(name)")
       // GGUF holds Gemma's norms with 1 added, which costs float32 ones (not the usual bfloat16) their last bits.
-      if a.architecture == "gemma3_text", name.contains("norm") {
+      if a.layout == .huggingFace, a.architecture.hasPrefix("gemma"), name.contains("norm") {
         let count = one.shape.elementCount
         let (x, y) = (try a.floats(name, count: count), try b.floats(name, count: count))
         #expect(zip(x, y).allSatisfy { abs($0 - $1) < 2e-7 }, "\(name)")
@@ -202,6 +202,32 @@ struct ConversionTests {
     }
   }
 
+  @Test("LongRoPE on a part of each head keeps its divisors, lengths and attention factor in both layouts")
+  func partialLongRope() throws {
+    for attentionFactor in [JSONValue?.none, 1.25] {
+      var configuration = try #require(Goldens.json("models/phi3-tiny/config.json").object)
+      var scaling = JSONObject([("type", "longrope"), ("short_factor", [1.0, 1.3]), ("long_factor", [1.7, 5.5])])
+      scaling["attention_factor"] = attentionFactor
+      configuration["rope_scaling"] = .object(scaling)
+      configuration["original_max_position_embeddings"] = 64
+      configuration["sliding_window"] = .null
+      try folder.write(Array(JSONValue.object(configuration).encoded().utf8), to: "source/config.json")
+      for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        try folder.write(TemporaryFolder.read(Goldens.path("models/phi3-tiny/\(file)")), to: "source/\(file)")
+      }
+      let suffix = attentionFactor == nil ? "usual" : "own"
+      let file = try convert(folder("source"), to: suffix + ".gguf")
+      #expect(file.configuration["phi3.rope.dimension_count"] == 4)
+      #expect(file.configuration["phi3.rope.scaling.original_context_length"] == 64)
+      #expect(file.configuration["phi3.attention.sliding_window"] == 0)
+      #expect(try file.floats("rope_factors_long.weight", count: 2) == [1.7, 5.5])
+      let back = try convert(folder(suffix + ".gguf"), to: suffix)
+      #expect(back.configuration["rope_scaling"]?.object == scaling)
+      #expect(back.configuration["partial_rotary_factor"] == 0.5)
+      #expect(try self.configuration(of: back) == self.configuration(of: Checkpoint.open(folder("source"))))
+    }
+  }
+
   /// A variant's folder with the base's tokenizer, which is also the variant's.
   private func withTokenizer(_ name: String) throws -> String {
     for file in ["config.json", "model.safetensors"] {
@@ -233,6 +259,29 @@ struct ConversionTests {
     #expect(refusal(tiny, to: "nowhere/a.gguf").contains("there is no folder"))
     #expect(refusal(Goldens.path("models/llama-tiny-wide-heads"), to: "a.gguf").contains("tokenizer.json"))
     #expect(refusal(Goldens.path("formats/quantized.gguf"), to: "a.gguf", .float32).contains("type I8"))
+    #expect(folder.files().allSatisfy { $0.hasPrefix("source/") })
+  }
+
+  @Test(
+    "what GGUF files of a family take for granted is refused where the model has it otherwise",
+    arguments: [
+      ("gemma2", "query_pre_attn_scalar", 24, "the root of 24"), ("gemma2", "hidden_activation", "gelu", "exact GELU"),
+      ("gemma2", "attn_logit_softcapping", nil, "without caps"),
+      ("gemma2", "final_logit_softcapping", nil, "without caps"),
+      ("smollm3", "no_rope_layers", [1, 0, 1, 1], "every fourth"),
+      ("olmo2", "rope_scaling", ["type": "dynamic", "factor": 2], "dynamic rotary scaling"),
+      ("glm4", "rope_scaling", ["type": "dynamic", "factor": 2], "dynamic rotary scaling"),
+    ] as [(String, String, JSONValue?, String)])
+  func takenForGranted(_ family: String, _ key: String, _ value: JSONValue?, _ word: String) throws {
+    let base = "models/\(family)-tiny/"
+    var configuration = try #require(Goldens.json(base + "config.json").object)
+    configuration[key] = value ?? .null
+    try folder.write(Array(JSONValue.object(configuration).encoded().utf8), to: "source/config.json")
+    for file in ["model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+      try folder.write(TemporaryFolder.read(Goldens.path(base + file)), to: "source/\(file)")
+    }
+    let text = refusal(folder("source"), to: "a.gguf")
+    #expect(text.contains(word), "\(text)")
     #expect(folder.files().allSatisfy { $0.hasPrefix("source/") })
   }
 

@@ -6,14 +6,15 @@ import Testing
 @testable import AngelPTM
 
 @Suite("Checkpoints") struct CheckpointTests {
-  @Test("ten steps are five and five more, bit for bit, on any number of threads")
-  func resumes() throws {
+  @Test("ten steps are five and five more, bit for bit, on any number of threads", arguments: ["f32", "bf16"])
+  func resumes(_ precision: String) throws {
+    let changes = ["precision=\(precision)"]
     let whole = TinyRun(try TemporaryFolder())
-    try whole.execute(try whole.recipe())
+    try whole.execute(try whole.recipe(changes))
     let parted = TinyRun(try TemporaryFolder())
-    #expect(throws: Interrupted.self) { try parted.execute(try parted.recipe(), stopsAfter: 5) }
+    #expect(throws: Interrupted.self) { try parted.execute(try parted.recipe(changes), stopsAfter: 5) }
     #expect(parted.finishedPath == nil)
-    try parted.execute(try parted.recipe(), resumes: true, threads: 2)
+    try parted.execute(try parted.recipe(changes), resumes: true, threads: 2)
     #expect(parted.losses == whole.losses)
     #expect(try parted.weights() == whole.weights())
     let steps = try MetricsFile.lines(parted.folder("run/metrics.jsonl")).filter { $0["loss"] != nil }

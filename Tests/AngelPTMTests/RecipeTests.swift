@@ -48,7 +48,8 @@ import Testing
     // Products of every matrix but the embedding, which is the head too: 6 operations a value and row.
     let matrices = 2 * (4 * 32 * 32 + 3 * 32 * 64)
     let vocabulary = (plan.parameterCount - matrices - 5 * 32) / 32
-    #expect(plan.gigaflopsPerStep == 6e-9 * Double((matrices + 32 * vocabulary) * 128))
+    let want = 6e-9 * Double((matrices + 32 * vocabulary) * 128)
+    #expect(abs(plan.gigaflopsPerStep / want - 1) < 1e-12)
   }
 
   @Test("recomputing layers lowers the peak of activations")
@@ -61,4 +62,34 @@ import Testing
     }
     #expect(try activations(true) * 2 < activations(false))
   }
+
+  @Test("the guide has a row for every key, and no others")
+  func guide() throws {
+    let path = Goldens.path("../../Documentation/Training.md")
+    let rows = Set(
+      String(decoding: try TemporaryFolder.read(path), as: UTF8.self).split(separator: "\n").map(String.init))
+    var keys = 0
+    for field in TrainingRecipe.fields {
+      let nested = field.nested.map { ("\(field.name).\($0.name)", $0.summary) }
+      for (key, summary) in [(field.name, field.summary)] + nested {
+        #expect(rows.contains("| `\(key)` | \(summary) |"), "\(key)")
+        keys += 1
+      }
+    }
+    let table = rows.filter { $0.hasPrefix("| `") && !$0.contains("/` ") && !$0.contains("jsonl` ") }
+    #expect(table.count - 2 == keys, "resolved.yaml and curves.svg are the other rows")
+  }
+
+  @Test("every recipe reads and fits together", arguments: recipeFiles)
+  func recipes(_ path: String) throws {
+    let node = try RecipeParser.parse(path: path)
+    _ = try TrainingRecipe(recipe: node)
+    let lines = String(decoding: try TemporaryFolder.read(path), as: UTF8.self).split(separator: "\n")
+    #expect(lines.count <= 15)
+  }
+}
+
+/// The recipes that come with the program.
+private let recipeFiles = ["dialogues", "llama-15m", "lora", "sft", "shakespeare"].map {
+  Goldens.path("../../Recipes/\($0).yaml")
 }

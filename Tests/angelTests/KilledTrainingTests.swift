@@ -54,7 +54,7 @@ import Testing
     var reached = 0
     for _ in 0..<(Environment.current().runsAllTests ? 20 : 3) {
       let process = try start("", "training.steps=100000")
-      usleep(UInt32.random(in: 50_000...900_000, using: &random))
+      usleep(UInt32.random(in: 100_000...1_500_000, using: &random))
       kill(process, SIGKILL)
       #expect(wait(process) == 128 + SIGKILL, "\(text("errors"))")
       guard let latest = try TrainingCheckpoint.latest(in: files.checkpoints) else { continue }
@@ -84,7 +84,6 @@ import Testing
     while try files.recordedSteps() < 3 { usleep(2000) }
     kill(process, SIGTERM)
     #expect(wait(process) == 130, "\(text("errors"))")
-    #expect(text("errors").contains("interrupted"))
     let latest = try #require(try TrainingCheckpoint.latest(in: files.checkpoints))
     #expect(try latest.step == files.recordedSteps() && latest.step >= 3)
   }

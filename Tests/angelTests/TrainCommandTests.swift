@@ -32,12 +32,6 @@ import Testing
     #expect(json["recipe"]?["training"]?["steps"] == 40)
   }
 
-  @Test("dry runs say that bf16 is computed as f32")
-  func precision() throws {
-    let result = try program.run(["train", files.recipe, "--dry-run", "precision=bf16"])
-    #expect(result.output.contains("bf16 is computed as f32"))
-  }
-
   @Test("a run prints its steps; with --json each line is an object; it is not written over")
   func train() throws {
     let result = try program.run(["train", files.recipe, "training.steps=4"])
@@ -49,7 +43,8 @@ import Testing
     #expect(again.code == .failure && again.errors.contains("go on with --resume"))
     let resumed = try program.run(["train", files.recipe, "training.steps=6", "--resume", "--json"])
     let lines = try resumed.output.split(separator: "\n").map { try JSONValue(parsing: Array($0.utf8)) }
-    #expect(lines.compactMap { $0["event"]?.string }.contains("resumed"))
+    let events = lines.compactMap { $0["event"]?.string }
+    #expect(events.contains("resumed"))
     let steps = lines.filter { $0["loss"] != nil }
     let (numbers, shares) = (steps.map { $0["step"]?.integer }, steps.map { $0["mfu"]?.double ?? 0 })
     #expect(numbers == [5, 6] && shares.allSatisfy { $0 > 0 })

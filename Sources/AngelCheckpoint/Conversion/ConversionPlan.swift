@@ -73,7 +73,7 @@ public struct ConversionPlan {
     }
 
     /// Where it comes among the parts of its tensor.
-    var position: (Int, Int) { (target.entry ?? 0, target.form.share) }
+    var position: (Int, Int) { (target.entry ?? 0, target.form.firstRow(of: shape)) }
   }
 
   /// One tensor of the new file from all parameters that it holds.
@@ -89,9 +89,10 @@ public struct ConversionPlan {
           + "\(wrong.record.dtype.name) cannot be used there")
     }
     var shape = form.fileShape(of: first.shape)
-    let entries = first.target.entry.map { _ in parts.count / form.shareCount }
+    let (rows, rowsOfEntry) = (parts.reduce(0) { $0 + $1.shape[0] }, form.rowCount(with: first.shape))
+    let entries = first.target.entry.map { _ in rows / rowsOfEntry }
     if let entries { shape = Shape([entries] + shape.array) }
-    guard parts.count == (entries ?? 1) * form.shareCount else {
+    guard rows == (entries ?? 1) * rowsOfEntry else {
       preconditionFailure("'\(name)' is to hold \(parts.count) parameters")
     }
     var result = TensorSource(

@@ -29,10 +29,13 @@ public struct StoredForm: Hashable, Sendable {
   /// Where the rows of a parameter of `shape` begin.
   func firstRow(of shape: Shape) -> Int { rowTotal == nil ? share * (shape.array.first ?? 1) : firstRow }
 
+  /// The rows of all parameters that share a tensor with one of `shape`.
+  func rowCount(with shape: Shape) -> Int { rowTotal ?? (shape.array.first ?? 1) * shareCount }
+
   /// The shape of the file's tensor for a parameter of `shape`.
   func fileShape(of shape: Shape) -> Shape {
     var sizes = shape.array
-    if let first = sizes.first { sizes[0] = rowTotal ?? first * shareCount }
+    if !sizes.isEmpty { sizes[0] = rowCount(with: shape) }
     return Shape(isTransposed ? sizes.reversed() : sizes)
   }
 }

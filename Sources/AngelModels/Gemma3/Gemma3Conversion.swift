@@ -12,7 +12,7 @@ extension Gemma3Model: ConvertibleLanguageModel {
         ("intermediate_size", .integer(c.innerSize)),
         ("query_pre_attn_scalar", Int(exactly: c.queryScalar).map { .integer($0) } ?? .float(c.queryScalar)),
         ("sliding_window", .integer(c.window)),
-        ("layer_types", .array(c.localLayers.map { $0 ? "sliding_attention" : "full_attention" })),
+        ("layer_types", c.localLayers.layerTypes),
         ("rope_local_base_freq", .float(c.localRotaryBase)), ("attn_logit_softcapping", .null),
         ("final_logit_softcapping", c.logitSoftCap == 0 ? .null : .float(c.logitSoftCap)),
         ("attention_bias", .bool(c.usesAttentionBias)),
@@ -32,10 +32,9 @@ extension Gemma3Model: ConvertibleLanguageModel {
       ("feed_forward_length", .size(c.innerSize)), ("rope.freq_base_swa", .float32(c.localRotaryBase)),
     ]
     if c.localLayers.contains(true) {
-      let pattern = (1...c.layerCount + 1).first { number in
-        c.localLayers.indices.allSatisfy { c.localLayers[$0] == (($0 + 1) % number != 0) }
+      guard let pattern = c.localLayers.periodOfFalse else {
+        throw ConversionError.noWord(for: "this pattern of local layers", in: .gguf)
       }
-      guard let pattern else { throw ConversionError.noWord(for: "this pattern of local layers", in: .gguf) }
       own.append(("attention.sliding_window", .size(c.window)))
       if pattern != 6 { own.append(("attention.sliding_window_pattern", .size(pattern))) }
     }

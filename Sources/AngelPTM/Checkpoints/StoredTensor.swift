@@ -41,6 +41,6 @@ extension Parameter {
   /// The dense values in float32, trained or constant.
   fileprivate var values: Tensor {
     if case .matrix(let matrix, _) = value { return matrix.dequantized() }
-    return vector.detached
+    return trainedValues?.values ?? vector
   }
 }

@@ -26,13 +26,14 @@ extension TrainingCheckpoint {
   }
 
   private static func writeFolder(_ trainer: Trainer, recipeDigest: String, to path: String) throws {
-    let tensors = trainer.storedTensors
+    let stored = trainer.storedValues
     let writer = try ModelFolderWriter(path: path)
     var digests = JSONObject()
-    let sources = tensors.map { TensorSource(name: $0.key, dtype: $0.value.dtype, shape: $0.value.shape, pieces: []) }
+    let sources = stored.map { TensorSource(name: $0.key, dtype: .float32, shape: $0.value.shape, pieces: []) }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 4 << 30) { source, write in
-      guard let tensor = tensors[source.name] else { return }
-      try tensor.withHostBytes {
+      // One at a time: those kept in halves are joined for it.
+      guard let values = stored[source.name]?.values() else { return }
+      try values.withHostBytes {
         digests[source.name] = .string(digest($0))
         try write($0)
       }
@@ -57,11 +58,13 @@ extension TrainingCheckpoint {
 }
 
 extension Trainer {
-  /// What a checkpoint holds, by name.
-  var storedTensors: [String: Tensor] {
-    var tensors: [String: Tensor] = [:]
-    for (path, parameter) in parameters { tensors["parameters/" + path] = parameter.trainedValues?.values }
-    for (name, state) in optimizer.states { tensors["optimizer/" + name] = state.tensor }
-    return tensors
+  /// What a checkpoint holds, by name: float32 values of a shape.
+  var storedValues: [String: (shape: Shape, values: () -> Tensor?)] {
+    var stored: [String: (shape: Shape, values: () -> Tensor?)] = [:]
+    for (path, parameter) in parameters {
+      stored["parameters/" + path] = (parameter.shape, { parameter.trainedValues?.values })
+    }
+    for (name, state) in optimizer.states { stored["optimizer/" + name] = (state.tensor.shape, { state.tensor }) }
+    return stored
   }
 }

@@ -64,10 +64,10 @@ public struct TrainingCheckpoint: Sendable {
   public func restore(_ trainer: Trainer) throws {
     for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
     let saved = try verifiedTensors()
-    for (name, target) in trainer.storedTensors {
-      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
+    for (name, target) in trainer.storedValues {
+      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == .float32 else {
         throw PTMError.checkpoint(
-          path: path, reason: "it has no tensor \(quoted(name)) of \(target.specification); the recipe has changed")
+          path: path, reason: "it has no float32 tensor \(quoted(name)) of \(target.shape); the recipe has changed")
       }
     }
     for (path, parameter) in trainer.parameters {

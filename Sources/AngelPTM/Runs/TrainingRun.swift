@@ -65,7 +65,7 @@ public final class TrainingRun {
 
   /// What a product of matrices gives on this machine at the recipe's precision, in 10^9 operations a second.
   public func measurePeak() throws -> Double {
-    try ProductProbe(recipe.precision, on: surroundings.backend).measure()
+    try ProductProbe(recipe.precision, size: 768, on: surroundings.backend).measure()
   }
 
   /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is one.

@@ -77,9 +77,6 @@ final class TrainingView {
       table.append([kind, TextFormat.bytes(bytes), detail])
     }
     for line in table.lines { try context.output.line(line) }
-    if recipe.precision == .bf16 {
-      try context.output.line("precision: bf16 is computed as f32 by this version; nothing is lost but speed")
-    }
   }
 
   private func showStep(_ record: StepRecord, of count: Int) throws {
