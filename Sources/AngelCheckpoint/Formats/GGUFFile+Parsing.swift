@@ -152,27 +152,9 @@ private struct GGUFParser {
     }
   }
 
-  /// Two passes, lengths first: appending entry by entry would take most of the time a model needs to open.
   mutating func strings(_ count: Int, key: String) throws(CheckpointError) -> StringTable {
-    var lengths = reader
-    // A header has at most 2^28 bytes, so that offsets fit.
-    var offsets: [UInt32] = [0]
-    offsets.reserveCapacity(count + 1)
-    var total = 0
-    for _ in 0..<count {
-      guard let bytes = lengths.byteString() else { throw ended("metadata \(quoted(key))") }
-      total += bytes.count
-      offsets.append(UInt32(total))
-    }
-    let bytes = [UInt8](unsafeUninitializedCapacity: total) { buffer, initializedCount in
-      for _ in 0..<count {
-        guard let entry = reader.byteString() else { return }
-        UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[initializedCount...])
-          .copyMemory(from: entry)
-        initializedCount += entry.count
-      }
-    }
-    return StringTable(bytes: bytes, offsets: offsets)
+    guard let strings = reader.byteStrings(count) else { throw ended("metadata \(quoted(key))") }
+    return strings
   }
 
   func alignment(_ value: GGUFValue) throws(CheckpointError) -> Int {

@@ -2,13 +2,10 @@ import AngelCore
 
 /// Byte strings by their prefixes: nodes are numbers, edges one flat hash table.
 struct ByteTrie: Sendable {
-  private struct Edge {
-    /// Node, byte and one bit above them; zero where empty.
-    var key: UInt64 = 0
-    var child: Int32 = 0
-  }
-
-  private var edges = [Edge](repeating: Edge(), count: 64)
+  /// Node, byte and child in 28, 8 and 28 bits; zero where empty. Files that are read are smaller than 2^28 bytes, and a
+  /// byte makes one node at most.
+  private var edges = [UInt64](repeating: 0, count: 64)
+  private static let childBits: UInt64 = 28
   private var roots = [Int32](repeating: -1, count: 256)
   /// The value of the string that ends at each node, -1 where none does.
   private var ends: [Int32] = [-1]
@@ -24,8 +21,10 @@ struct ByteTrie: Sendable {
     for byte in string.dropFirst() {
       if 2 * ends.count > edges.count { grow() }
       let slot = position(of: Self.key(node, byte))
-      if edges[slot].key == 0 { edges[slot] = Edge(key: Self.key(node, byte), child: makeNode()) }
-      node = edges[slot].child
+      if edges[slot] == 0 {
+        edges[slot] = Self.key(node, byte) << Self.childBits | UInt64(UInt32(makeNode()))
+      }
+      node = Self.child(edges[slot])
     }
     if replacing || ends[Int(node)] < 0 { ends[Int(node)] = value }
   }
@@ -55,20 +54,56 @@ struct ByteTrie: Sendable {
   @inline(__always)
   private func child(of node: Int32, _ byte: UInt8) -> Int32 {
     let edge = edges[position(of: Self.key(node, byte))]
-    return edge.key == 0 ? -1 : edge.child
+    return edge == 0 ? -1 : Self.child(edge)
   }
 
   @inline(__always)
-  private static func key(_ node: Int32, _ byte: UInt8) -> UInt64 { UInt64(UInt32(node)) << 8 | UInt64(byte) | 1 << 40 }
+  private static func key(_ node: Int32, _ byte: UInt8) -> UInt64 { UInt64(UInt32(node)) << 8 | UInt64(byte) }
+
+  @inline(__always)
+  private static func child(_ edge: UInt64) -> Int32 { Int32(truncatingIfNeeded: edge & (1 << childBits - 1)) }
 
   /// The slot of an edge or the empty one where it would go; slots are never more than half full.
   @inline(__always)
   private func position(of key: UInt64) -> Int {
-    let mask = edges.count - 1
-    var slot = Int(truncatingIfNeeded: hash(key)) & mask
-    while edges[slot].key != key && edges[slot].key != 0 { slot = (slot + 1) & mask }
-    return slot
+    edges.withUnsafeBufferPointer { edges in
+      let mask = edges.count - 1
+      var slot = Int(truncatingIfNeeded: hash(key)) & mask
+      while edges[slot] >> Self.childBits != key && edges[slot] != 0 { slot = (slot + 1) & mask }
+      return slot
+    }
   }
+
+  /// Makes room for so many nodes in an empty trie.
+  mutating func reserve(nodeCount: Int) {
+    var capacity = edges.count
+    while capacity < 2 * nodeCount { capacity *= 2 }
+    edges = Array(repeating: 0, count: capacity)
+    ends.reserveCapacity(nodeCount)
+  }
+
+  /// Adds what no string has begun with so far; for strings in the order of their bytes.
+  mutating func addRoot(_ byte: UInt8) -> Int32 {
+    roots[Int(byte)] = makeNode()
+    return roots[Int(byte)]
+  }
+
+  /// Adds the continuation of a node by a byte that it does not have yet; room has been made for it.
+  @inline(__always)
+  mutating func addChild(of node: Int32, _ byte: UInt8) -> Int32 {
+    let key = Self.key(node, byte)
+    let child = makeNode()
+    let hash = hash
+    edges.withUnsafeMutableBufferPointer { edges in
+      let mask = edges.count - 1
+      var slot = Int(truncatingIfNeeded: hash(key)) & mask
+      while edges[slot] != 0 { slot = (slot + 1) & mask }
+      edges[slot] = key << Self.childBits | UInt64(UInt32(child))
+    }
+    return child
+  }
+
+  mutating func setValue(_ value: Int32, at node: Int32) { ends[Int(node)] = value }
 
   private mutating func makeNode() -> Int32 {
     ends.append(-1)
@@ -77,7 +112,7 @@ struct ByteTrie: Sendable {
 
   private mutating func grow() {
     let old = edges
-    edges = Array(repeating: Edge(), count: 4 * old.count)
-    for edge in old where edge.key != 0 { edges[position(of: edge.key)] = edge }
+    edges = Array(repeating: 0, count: 2 * old.count)
+    for edge in old where edge != 0 { edges[position(of: edge >> Self.childBits)] = edge }
   }
 }

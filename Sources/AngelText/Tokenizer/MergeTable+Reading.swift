@@ -4,6 +4,15 @@ extension MergeTable {
   /// The merges of a list, each `left right` with one space, as tokens of `vocabulary`.
   init(_ list: StringTable, _ vocabulary: Vocabulary) throws(TokenizerError) {
     self.init(capacity: list.count)
+    // In two passes: look-ups wait for memory, and those of one kind in a row wait together.
+    insert(try Self.resolved(list, vocabulary))
+  }
+
+  private static func resolved(
+    _ list: StringTable, _ vocabulary: Vocabulary
+  ) throws(TokenizerError) -> [ResolvedMerge] {
+    var result: [ResolvedMerge] = []
+    result.reserveCapacity(list.count)
     try list.withEntries { (merges) throws(TokenizerError) in
       try vocabulary.spellings.withEntries { (tokens) throws(TokenizerError) in
         var resolver = MergeResolver(tokens, vocabulary.index)
@@ -13,11 +22,19 @@ extension MergeTable {
               field: "merge \(rank)",
               reason: "'\(list.string(rank))' is not two tokens and one space that make a token")
           }
-          insert(merge.left, merge.right, Merge(rank: UInt32(rank), result: merge.result))
+          result.append(merge)
         }
       }
     }
+    return result
   }
+}
+
+/// A merge of two tokens into one.
+struct ResolvedMerge {
+  var left: Int32
+  var right: Int32
+  var result: Int32
 }
 
 /// Finds the tokens of merges.
@@ -33,7 +50,7 @@ private struct MergeResolver {
     self.index = index
   }
 
-  mutating func resolve(_ text: UnsafeBufferPointer<UInt8>) -> (left: Int32, right: Int32, result: Int32)? {
+  mutating func resolve(_ text: UnsafeBufferPointer<UInt8>) -> ResolvedMerge? {
     let space = UInt8(ascii: " ")
     guard let cut = text.firstIndex(of: space) else { return nil }
     let left = UnsafeBufferPointer(rebasing: text[..<cut])
@@ -42,7 +59,7 @@ private struct MergeResolver {
       let right = index.find(right, in: tokens)
     else { return nil }
     last = result
-    return (left, right, result)
+    return ResolvedMerge(left: left, right: right, result: result)
   }
 
   private mutating func result(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Int32? {

@@ -101,6 +101,25 @@ extension UnsafeBufferPointer<UInt8> {
     guard count == other.count, let baseAddress, let otherAddress = other.baseAddress else {
       return count == other.count
     }
-    return memcmp(baseAddress, otherAddress, count) == 0
+    let (one, two) = (UnsafeRawPointer(baseAddress), UnsafeRawPointer(otherAddress))
+    // Most spellings have up to sixteen bytes: two loads that may overlap cost less than a call.
+    if count <= 16 {
+      if count >= 8 { return Self.areEqual(one, two, UInt64.self, count) }
+      if count >= 4 { return Self.areEqual(one, two, UInt32.self, count) }
+      for index in 0..<count where self[index] != other[index] { return false }
+      return true
+    }
+    return memcmp(one, two, count) == 0
+  }
+
+  /// Compares the first and the last bytes, as many as the number has; together they are all of them.
+  @inline(__always)
+  private static func areEqual<Number: FixedWidthInteger & BitwiseCopyable>(
+    _ one: UnsafeRawPointer, _ two: UnsafeRawPointer, _: Number.Type, _ count: Int
+  ) -> Bool {
+    let last = count - MemoryLayout<Number>.size
+    return one.loadUnaligned(as: Number.self) == two.loadUnaligned(as: Number.self)
+      && one.loadUnaligned(fromByteOffset: last, as: Number.self)
+        == two.loadUnaligned(fromByteOffset: last, as: Number.self)
   }
 }

@@ -14,14 +14,11 @@ final class UnigramModel: Sendable {
     guard rules.scores.allSatisfy(\.isFinite), rules.unknownScore.isFinite else {
       throw .invalid(field: "scores", reason: "one is not a finite number")
     }
-    var tokens = ByteTrie()
-    vocabulary.spellings.withEntries { entries in
-      for token in 0..<min(entries.count, rules.scores.count) where rules.includes(vocabulary.kinds[token]) {
-        // The last of equal spellings counts, as in the reference.
-        tokens.insert(entries[token], Int32(token), replacing: true)
-      }
+    let scoreCount = rules.scores.count
+    tokens = vocabulary.spellings.withEntries { entries in
+      // The last of equal spellings counts, as in the reference.
+      ByteTrie(entries) { $0 < scoreCount && rules.includes(vocabulary.kinds[$0]) }
     }
-    self.tokens = tokens
     scores = rules.scores
     unknownToken = rules.unknownToken
     unknownScore = rules.unknownScore
