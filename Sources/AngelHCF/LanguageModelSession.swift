@@ -30,7 +30,7 @@ public final class LanguageModelSession {
     self.checkpoint = checkpoint
     tokenizer = try Tokenizer(checkpoint.tokenizer())
     chatTemplate = try checkpoint.chatTemplate.map { source throws(ChatTemplateError) in try ChatTemplate(source) }
-    endTokens = Self.endTokens(checkpoint, tokenizer)
+    endTokens = checkpoint.endTokens(for: tokenizer)
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, report: report))
     engine = try InferenceEngine(model, on: backend, pool: pool, options: options)
     generator = TextGenerator(engine, tokenizer: tokenizer, endTokens: endTokens)
@@ -63,16 +63,6 @@ public final class LanguageModelSession {
   private func spelling(_ token: Int32?) throws(TokenizerError) -> String {
     guard let token else { return "" }
     return String(decoding: try tokenizer.bytes(of: token), as: UTF8.self)
-  }
-
-  /// The configured end tokens, and the turn ends of the chat formats in use, where the vocabulary has them as specials.
-  private static func endTokens(_ checkpoint: Checkpoint, _ tokenizer: Tokenizer) -> Set<Int32> {
-    var tokens = Set(checkpoint.endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
-    if let end = tokenizer.endToken { tokens.insert(end) }
-    for name in ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>"] {
-      if let token = tokenizer.token(named: name), tokenizer.isSpecial(token) { tokens.insert(token) }
-    }
-    return tokens
   }
 }
 

@@ -17,7 +17,7 @@ public enum GGUFMetadata {
     of checkpoint: Checkpoint, vocabularySize: Int
   ) throws(CheckpointError) -> [Entry] {
     try GGUFTokenizer.metadata(
-      of: try checkpoint.tokenizer(), vocabularySize: vocabularySize, endTokens: checkpoint.endTokens,
+      of: try checkpoint.tokenizerWithScores(), vocabularySize: vocabularySize, endTokens: checkpoint.endTokens,
       chatTemplate: checkpoint.chatTemplate, path: checkpoint.path)
   }
 

@@ -9,6 +9,11 @@ extension GGUFValue {
     values.withUnsafeBytes { .numbers(GGUFNumbers(type: .float32, bytes: $0)) }
   }
 
+  /// An array of bytes.
+  public static func bytes(_ values: [UInt8]) -> GGUFValue {
+    values.withUnsafeBytes { .numbers(GGUFNumbers(type: .uint8, bytes: $0)) }
+  }
+
   /// Appends the value's type and bytes. Whole numbers take 32 bits where they fit, as every reader expects of the keys
   /// that are in use, else 64.
   func encode(into bytes: inout [UInt8]) {

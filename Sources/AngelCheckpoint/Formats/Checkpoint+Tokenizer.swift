@@ -16,6 +16,27 @@ extension Checkpoint {
     }
   }
 
+  /// The tokenizer with the scores of its `tokenizer.model`, where a folder has one beside `tokenizer.json`; roles, added
+  /// tokens and what is put around a text are `tokenizer.json`'s all the same.
+  func tokenizerWithScores() throws(CheckpointError) -> TokenizerDescription {
+    let description = try tokenizer()
+    guard case .folder(let folder) = tokenizerSource, description.namedPreTokenizer == nil else { return description }
+    let path = FilePath.join(folder, "tokenizer.model")
+    guard FilePath.kind(path) != nil, FilePath.kind(FilePath.join(folder, "tokenizer.json")) != nil else {
+      return description
+    }
+    var scored = try Self.description(pieces: path, nil)
+    let known = Set(scored.addedTokens.map(\.id))
+    scored.addedTokens += description.addedTokens.filter { !known.contains($0.id) }
+    scored.beginToken = description.beginToken
+    scored.endToken = description.endToken
+    scored.paddingToken = description.paddingToken
+    scored.unknownToken = description.unknownToken
+    scored.prefix = description.prefix
+    scored.suffix = description.suffix
+    return scored
+  }
+
   private static func description(
     json path: String, _ roles: JSONValue?
   ) throws(CheckpointError) -> TokenizerDescription {
@@ -33,6 +54,23 @@ extension Checkpoint {
       throw .tokenizer(path: path, reason: error.description)
     }
   }
+
+  /// All tokens that end an answer: those that the files name, the tokenizer's own, and the turn ends of the chat formats
+  /// in use, where the vocabulary has them as special tokens.
+  public func endTokens(for tokenizer: Tokenizer) -> Set<Int32> {
+    var tokens = Set(endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
+    if let end = tokenizer.endToken { tokens.insert(end) }
+    for name in Self.turnEnds {
+      if let token = tokenizer.token(named: name), tokenizer.isSpecial(token) { tokens.insert(token) }
+    }
+    return tokens
+  }
+
+  /// ChatML; Llama 3; GPT-2's end of text; Phi 3; Gemma; Mistral and Llama 2; Hunyuan's mixtures and its dense models.
+  private static let turnEnds = [
+    "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>", "<end_of_turn>", "</s>", "<|eos|>",
+    "<｜hy_place▁holder▁no▁2｜>",
+  ]
 
   /// The tokens that end an answer: from `generation_config.json` and `config.json`, or the GGUF metadata. The tokenizer's
   /// own end token is one more, where a model's files name none.

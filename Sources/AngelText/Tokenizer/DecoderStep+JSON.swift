@@ -1,6 +1,9 @@
 import AngelCore
 
 extension DecoderStep {
+  /// The most characters that a file may ask to drop; more stand for all that there are.
+  static let longestStrip = 1_024
+
   /// The steps of a `decoder` value.
   static func steps(_ json: JSONValue, depth: Int = 0) throws(TokenizerError) -> [DecoderStep] {
     if json.isNull { return [] }
@@ -34,8 +37,8 @@ extension DecoderStep {
       content.unicodeScalars.count == 1
     else { throw .invalid(field: "decoder.content", reason: "a Strip needs one character") }
     guard let start = (json["start"] ?? 0).integer, let stop = (json["stop"] ?? 0).integer, start >= 0, stop >= 0,
-      start <= 1_024, stop <= 1_024
-    else { throw .invalid(field: "decoder", reason: "the start and stop of a Strip are not in 0...1024") }
+      start <= longestStrip, stop <= longestStrip
+    else { throw .invalid(field: "decoder", reason: "the start and stop of a Strip are not in 0...\(longestStrip)") }
     return .strip(character, start: start, stop: stop)
   }
 

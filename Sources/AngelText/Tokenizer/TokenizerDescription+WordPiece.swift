@@ -23,6 +23,24 @@ extension TokenizerDescription {
     suffix = endToken.map { [$0] } ?? []
   }
 
+  /// The tokens as GGUF files spell a WordPiece vocabulary: the inverse of what `init(phantomSpaceTokens:…)` does.
+  public func phantomSpaceTokens(continuation prefix: String) -> StringTable {
+    let continuation = Array(prefix.utf8)
+    var result = StringTable()
+    result.reserve(entries: tokens.count, byteCount: tokens.bytes.count + 2 * tokens.count)
+    for token in 0..<tokens.count {
+      let spelling = tokens[token]
+      if spelling.isEmpty || token < kinds.count && kinds[token].isFoundInText {
+        result.append(spelling)
+      } else if spelling.starts(with: continuation) {
+        result.append(spelling.dropFirst(continuation.count))
+      } else {
+        result.append(MarkerCuts.marker + spelling)
+      }
+    }
+    return result
+  }
+
   /// The tokens as BERT's vocabulary files spell them.
   private static func wordPieces(_ tokens: StringTable, _ kinds: [TokenKind]) -> StringTable {
     let marker = MarkerCuts.marker

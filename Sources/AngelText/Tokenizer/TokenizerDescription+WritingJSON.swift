@@ -20,14 +20,8 @@ extension TokenizerDescription {
   private func modelJSON() throws(TokenizerError) -> JSONValue {
     switch model {
     case .bytePairs(let rules): try bytePairJSON(rules)
-    case .scoredPairs(let rules):
-      try bytePairJSON(rules.asMerges(of: tokens))
-    case .unigram(let rules):
-      [
-        "type": "Unigram", "unk_id": rules.unknownToken.map { .integer(Int($0)) } ?? .null,
-        "vocab": .array(try vocabularyMembers().enumerated().map { [.string($1.0), .number(rules.scores[$0])] }),
-        "byte_fallback": .bool(rules.fallsBackToBytes),
-      ]
+    case .scoredPairs(let rules): try bytePairJSON(merges(of: rules))
+    case .unigram(let rules): try unigramJSON(rules)
     case .wordPiece(let rules):
       [
         "type": "WordPiece", "unk_token": .string(content(of: rules.unknownToken)),
@@ -35,6 +29,21 @@ extension TokenizerDescription {
         "max_input_chars_per_word": .integer(rules.longestWord), "vocab": .object(JSONObject(try vocabularyMembers())),
       ]
     }
+  }
+
+  /// Ids are places in the list here, so that every token has one; what text cannot become is as improbable as can be.
+  private func unigramJSON(_ rules: UnigramRules) throws(TokenizerError) -> JSONValue {
+    func isPiece(_ token: Int) -> Bool { kinds.isEmpty || kinds[token] != .unused }
+    let least = rules.scores.indices.filter(isPiece).map { rules.scores[$0] }.min() ?? 0
+    var list: [JSONValue] = []
+    list.reserveCapacity(tokens.count)
+    for token in 0..<tokens.count {
+      list.append([.string(try text(of: token)), .number(isPiece(token) ? rules.scores[token] : least)])
+    }
+    return [
+      "type": "Unigram", "unk_id": rules.unknownToken.map { .integer(Int($0)) } ?? .null, "vocab": .array(list),
+      "byte_fallback": .bool(rules.fallsBackToBytes),
+    ]
   }
 
   private func bytePairJSON(_ rules: BytePairRules) throws(TokenizerError) -> JSONValue {
@@ -58,12 +67,16 @@ extension TokenizerDescription {
     var members: [(String, JSONValue)] = []
     members.reserveCapacity(tokens.count)
     for token in 0..<tokens.count where kinds.isEmpty || kinds[token] != .unused {
-      guard let text = String(validating: tokens[token], as: UTF8.self) else {
-        throw .invalid(field: "token \(token)", reason: "its bytes are not UTF-8, which tokenizer.json cannot hold")
-      }
-      members.append((text, .integer(token)))
+      members.append((try text(of: token), .integer(token)))
     }
     return members
+  }
+
+  private func text(of token: Int) throws(TokenizerError) -> String {
+    guard let text = String(validating: tokens[token], as: UTF8.self) else {
+      throw .invalid(field: "token \(token)", reason: "its bytes are not UTF-8, which tokenizer.json cannot hold")
+    }
+    return text
   }
 
   private static func sequence(_ steps: [JSONValue], type: String) -> JSONValue {
@@ -138,8 +151,9 @@ extension DecoderStep {
     case .replace(let rule, let content): ["type": "Replace", "pattern": rule.json, "content": .string(content)]
     case .strip(let character, let start, let stop):
       [
-        "type": "Strip", "content": .string(String(Character(character))), "start": .integer(start),
-        "stop": .integer(stop),
+        "type": "Strip", "content": .string(String(Character(character))),
+        "start": .integer(min(start, Self.longestStrip)),
+        "stop": .integer(min(stop, Self.longestStrip)),
       ]
     case .metaspace(let marker, let droppingFirst):
       [
