@@ -82,13 +82,8 @@ struct Preparation {
 
   private static func encoding(of checkpoint: Checkpoint) throws -> TrainingData.Encoding {
     let tokenizer = try Tokenizer(checkpoint.tokenizer())
-    var ends = Set(checkpoint.endTokens.filter { $0 >= 0 && Int($0) < tokenizer.vocabularySize })
-    if let end = tokenizer.endToken { ends.insert(end) }
-    for name in ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>"] {
-      if let token = tokenizer.token(named: name), tokenizer.isSpecial(token) { ends.insert(token) }
-    }
     return TrainingData.Encoding(
-      tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) }, endTokens: ends)
+      tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) }, endTokens: checkpoint.endTokens(for: tokenizer))
   }
 
   private static func tokenizer(
