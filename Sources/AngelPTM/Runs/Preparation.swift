@@ -83,7 +83,8 @@ struct Preparation {
   private static func encoding(of checkpoint: Checkpoint) throws -> TrainingData.Encoding {
     let tokenizer = try Tokenizer(checkpoint.tokenizer())
     return TrainingData.Encoding(
-      tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) }, endTokens: checkpoint.endTokens(for: tokenizer))
+      tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) },
+      endTokens: checkpoint.endTokens(for: tokenizer))
   }
 
   private static func tokenizer(
