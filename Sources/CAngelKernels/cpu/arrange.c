@@ -1,7 +1,7 @@
 // arrange_panels and arrange_rows (arrange.h). Sixteen lines at a time; a block of 16 x 16 words (f32, or pairs of bf16)
 // is turned in registers where lines and depth trade places.
-// Zen 4, one thread, CPU time, shared machine: of a bfloat16 product of 1,024 rows of GPT-2's shapes, arranging takes 3 to 8 %
-// (f32 source, weights 768 x 768 to 768 x 3072), of a float32 one 2 to 3 %.
+// Zen 4, one thread, CPU time, shared machine: of a bfloat16 product of 1,024 rows of GPT-2's shapes, arranging takes
+// 3 to 8 %, of a float32 one 2 to 3 %.
 #include "arrange.h"
 
 #include <string.h>
