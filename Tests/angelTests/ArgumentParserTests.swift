@@ -66,7 +66,10 @@ struct ArgumentParserTests {
       (["sample", "x", "--json=1"], "--json takes no value"),
       (["sample"], "INPUT is missing"),
       (["sample", "a", "b", "c"], "unexpected argument 'c': put OUTPUT in quotes"),
-      (["models", "lst"], "ACTION must be list, show, remove, export, convert, merge, not 'lst'; did you mean 'list'?"),
+      (
+        ["models", "lst"],
+        "ACTION must be list, show, remove, export, convert, merge, not 'lst'; did you mean 'list'?"
+      ),
       (["models", "--device", "gpu"], "--device must be cpu or cuda:N, not 'gpu'"),
     ])
   func refused(words: [String], message: String) {
