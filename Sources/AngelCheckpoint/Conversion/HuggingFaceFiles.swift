@@ -1,5 +1,5 @@
 public import AngelCore
-import AngelText
+public import AngelText
 
 /// The small files of a Hugging Face folder, made from any checkpoint.
 public enum HuggingFaceFiles {
@@ -8,10 +8,19 @@ public enum HuggingFaceFiles {
     of checkpoint: Checkpoint, contextLength: Int
   ) throws(CheckpointError) -> [(name: String, json: JSONValue)] {
     let description = try checkpoint.tokenizer()
-    let json: JSONValue
-    do { json = try description.tokenizerJSON() } catch {
+    let files: [(name: String, json: JSONValue)]
+    do {
+      files = try tokenizer(description, contextLength: contextLength, chatTemplate: checkpoint.chatTemplate)
+    } catch {
       throw .tokenizer(path: checkpoint.path, reason: error.description)
     }
+    return files + [("generation_config.json", .object(generation(of: checkpoint, description)))]
+  }
+
+  /// `tokenizer.json` and `tokenizer_config.json` by name.
+  public static func tokenizer(
+    _ description: TokenizerDescription, contextLength: Int, chatTemplate: String? = nil
+  ) throws(TokenizerError) -> [(name: String, json: JSONValue)] {
     var roles = JSONObject([("tokenizer_class", "PreTrainedTokenizerFast")])
     for (key, token) in [
       ("bos_token", description.beginToken), ("eos_token", description.endToken),
@@ -23,11 +32,8 @@ public enum HuggingFaceFiles {
     roles["add_bos_token"] = .bool(!description.prefix.isEmpty)
     roles["clean_up_tokenization_spaces"] = false
     roles["model_max_length"] = .integer(contextLength)
-    if let template = checkpoint.chatTemplate { roles["chat_template"] = .string(template) }
-    return [
-      ("tokenizer.json", json), ("tokenizer_config.json", .object(roles)),
-      ("generation_config.json", .object(generation(of: checkpoint, description))),
-    ]
+    if let chatTemplate { roles["chat_template"] = .string(chatTemplate) }
+    return [("tokenizer.json", try description.tokenizerJSON()), ("tokenizer_config.json", .object(roles))]
   }
 
   /// `bos_token_id` and `eos_token_id`, as both config.json and generation_config.json have them.

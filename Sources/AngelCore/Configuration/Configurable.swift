@@ -150,7 +150,7 @@ public struct ConfigurationField<Root>: Sendable {
       }, json: { $0[keyPath: place]?.json ?? .null })
   }
 
-  private static func nested<Value: Configurable>(
+  static func nested<Value: Configurable>(
     _ type: Value.Type
   ) -> [(name: String, summary: String, expects: String)] {
     Value.fields.map { ($0.name, $0.summary, $0.expects) }

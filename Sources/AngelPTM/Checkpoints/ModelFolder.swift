@@ -63,17 +63,11 @@ public struct ModelFolder {
       return [("config.json", .object(fields))]
         + (try HuggingFaceFiles.tokenizer(of: checkpoint, contextLength: model.configuration.contextLength))
     case .tokenizer(let description):
-      if let end = description.endToken { fields["eos_token_id"] = .integer(Int(end)) }
-      return [
-        ("config.json", .object(fields)), ("tokenizer.json", try description.tokenizerJSON()),
-        (
-          "tokenizer_config.json",
-          [
-            "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false,
-            "model_max_length": .integer(model.configuration.contextLength),
-          ]
-        ),
-      ]
+      // A key that is absent would mean the family's own ids, which lie outside of most new vocabularies.
+      fields["bos_token_id"] = description.beginToken.map { .integer(Int($0)) } ?? .null
+      fields["eos_token_id"] = description.endToken.map { .integer(Int($0)) } ?? .null
+      return [("config.json", .object(fields))]
+        + (try HuggingFaceFiles.tokenizer(description, contextLength: model.configuration.contextLength))
     }
   }
 

@@ -23,8 +23,8 @@ public struct TrainingRecipe: Configurable, Hashable {
   public var model: String?
   /// A new model to begin with.
   public var architecture: ArchitectureConfiguration?
-  /// The tokenizer of a new model: that of a model, `byte` or `character`.
-  public var tokenizer: String?
+  /// The tokenizer of a new model: that of a model, `byte`, `character`, or one to learn.
+  public var tokenizer: WordOrGroup<TokenizerConfiguration>?
   public var data = DataConfiguration()
   /// Tokens read by the longest sequence.
   public var sequenceLength = 512
@@ -44,7 +44,7 @@ public struct TrainingRecipe: Configurable, Hashable {
     .value("stage", \.stage, "pretrain: the next token of text; sft: the answers of conversations"),
     .value("model", \.model, "what to begin from: a name in the store, a folder or a file"),
     .group("architecture", \.architecture, "a new model to begin with"),
-    .value("tokenizer", \.tokenizer, "of a new model: a model's name, byte or character"),
+    .value("tokenizer", \.tokenizer, "of a new model: a model's name, byte, character, or one to learn"),
     .group("data", \.data, "what is learnt from"),
     .value("sequence_length", \.sequenceLength, in: 1...1_048_576, "tokens read by the longest sequence"),
     .value("batch_size", \.batchSize, in: 1...65_536, "sequences of that length in a batch"),
@@ -65,12 +65,13 @@ public struct TrainingRecipe: Configurable, Hashable {
     default: break
     }
     if architecture != nil, tokenizer == nil {
-      problems.append("tokenizer is missing: a new model needs one (a model's name, byte or character)")
+      problems.append("tokenizer is missing: a new model needs one (a model's name, byte, character, or one to learn)")
     }
     if model != nil, tokenizer != nil { problems.append("tokenizer is given, but a model brings its own") }
     if lora != nil, model == nil { problems.append("lora is given, but adapters need a model to stand beside") }
     if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }
     problems += architecture?.problems() ?? []
+    if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
     problems += data.problems()
     return problems
   }

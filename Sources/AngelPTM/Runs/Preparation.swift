@@ -15,7 +15,8 @@ struct Preparation {
   private let recipe: TrainingRecipe
   private let checkpoint: Checkpoint?
 
-  init(_ recipe: TrainingRecipe, openModel: (String) throws -> Checkpoint) throws {
+  init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) throws {
+    let openModel = surroundings.openModel
     self.recipe = recipe
     lora = try recipe.lora.map { given in try given.from.map { try PEFTFolder.configuration(at: $0) } ?? given }
     let outline: any LanguageModel
@@ -27,7 +28,7 @@ struct Preparation {
       encoding = try Self.encoding(of: checkpoint)
     } else {
       checkpoint = nil
-      let (description, template) = try Self.tokenizer(recipe, openModel)
+      let (description, template) = try NewTokenizer(recipe, surroundings).make()
       let tokenizer = try Tokenizer(description)
       outline = try Self.outline(of: recipe, tokenizer)
       origin = .tokenizer(description)
@@ -85,22 +86,6 @@ struct Preparation {
     return TrainingData.Encoding(
       tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) },
       endTokens: checkpoint.endTokens(for: tokenizer))
-  }
-
-  private static func tokenizer(
-    _ recipe: TrainingRecipe, _ openModel: (String) throws -> Checkpoint
-  ) throws -> (TokenizerDescription, ChatTemplate?) {
-    switch recipe.tokenizer {
-    case "byte"?: return (.bytes(), nil)
-    case "character"?:
-      var text: [UInt8] = []
-      for path in recipe.data.train + recipe.data.validation { text += try MappedFile.bytes(of: path) }
-      return (.characters(of: text), nil)
-    case let name?:
-      let checkpoint = try openModel(name)
-      return (try checkpoint.tokenizer(), try checkpoint.chatTemplate.map { try ChatTemplate($0) })
-    case nil: throw PTMError.recipe("tokenizer is missing: a new model needs one")
-    }
   }
 }
 

@@ -56,7 +56,7 @@ public final class TrainingRun {
   public init(_ recipe: TrainingRecipe, _ surroundings: Surroundings) throws {
     self.recipe = recipe
     self.surroundings = surroundings
-    preparation = try Preparation(recipe, openModel: surroundings.openModel)
+    preparation = try Preparation(recipe, surroundings)
     data = try TrainingData(
       recipe, preparation.encoding, progress: surroundings.progress, interruption: surroundings.interruption)
     let shapes = ShapesBackend()

@@ -8,12 +8,11 @@ extension TokenizerDescription {
     return make(tokens, merges: [], end: 256)
   }
 
-  /// A token for each character of `text`, in the order of their scalars: nanoGPT's character models.
+  /// A token for each of `characters`, in their order: nanoGPT's character models.
   ///
   /// Characters of several bytes are merged from their bytes, which are tokens too, so every text made of the same bytes can
   /// be encoded. There is no end token.
-  public static func characters(of text: [UInt8]) -> TokenizerDescription {
-    let scalars = Set(String(decoding: text, as: UTF8.self).unicodeScalars).sorted()
+  public static func characters(_ characters: Set<Unicode.Scalar>) -> TokenizerDescription {
     var tokens: [String] = []
     var merges: [String] = []
     var known: Set<String> = []
@@ -21,7 +20,7 @@ extension TokenizerDescription {
       let spelling = ByteAlphabet.spelling(of: Array(bytes))
       if known.insert(spelling).inserted { tokens.append(spelling) }
     }
-    for scalar in scalars {
+    for scalar in characters.sorted() {
       let bytes = Array(String(scalar).utf8)
       for byte in bytes { add([byte]) }
       for count in 1..<max(bytes.count, 1) {

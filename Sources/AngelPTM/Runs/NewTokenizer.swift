@@ -1,0 +1,65 @@
+import AngelCheckpoint
+import AngelCore
+import AngelData
+import AngelText
+
+/// The tokenizer of a new model: taken from another, made of bytes or characters, or learnt from the texts.
+struct NewTokenizer {
+  private let recipe: TrainingRecipe
+  private let surroundings: TrainingRun.Surroundings
+
+  init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) {
+    self.recipe = recipe
+    self.surroundings = surroundings
+  }
+
+  /// The tokenizer, with the chat template of the model it is taken from.
+  func make() throws -> (TokenizerDescription, ChatTemplate?) {
+    switch recipe.tokenizer {
+    case .word("byte")?: return (.bytes(), nil)
+    case .word("character")?:
+      var scalars: Set<Unicode.Scalar> = []
+      for paths in [recipe.data.train, recipe.data.validation] {
+        try forEachText(of: paths) { scalars.formUnion($0.unicodeScalars) }
+      }
+      return (.characters(scalars), nil)
+    case .word(let name)?:
+      let checkpoint = try surroundings.openModel(name)
+      return (try checkpoint.tokenizer(), try checkpoint.chatTemplate.map { try ChatTemplate($0) })
+    case .group(let configuration)?: return (try learn(configuration), nil)
+    case nil: throw PTMError.recipe("tokenizer is missing: a new model needs one")
+    }
+  }
+
+  private func learn(_ configuration: TokenizerConfiguration) throws -> TokenizerDescription {
+    var trainer = try BytePairTrainer(
+      vocabularySize: configuration.vocabularySize, pattern: configuration.pattern,
+      specialTokens: configuration.specialTokens)
+    try forEachText(of: recipe.data.train) { try trainer.add($0) }
+    let display = surroundings.progress.start(
+      "learning the tokenizer", total: configuration.vocabularySize, unit: .items("tokens"))
+    defer { display.finish() }
+    return try trainer.train { count in
+      if count % 64 == 0 { try surroundings.interruption.check() }
+      display.update(to: count)
+    }
+  }
+
+  /// Calls `body` with the texts of `paths`, as many as the recipe reads.
+  private func forEachText(of paths: [String], _ body: (String) throws -> Void) throws {
+    var left = recipe.data.rows ?? .max
+    for path in paths {
+      guard !path.hasSuffix(".tokens") else {
+        throw DataError.unusable(
+          path: path, reason: "the recipe's tokenizer is made from text, which files of tokens no longer have")
+      }
+      let file = try RecordFile(path: path)
+      let count = min(left, file.count)
+      for index in 0..<count {
+        try surroundings.interruption.check()
+        try body(file.text(at: index, key: recipe.data.textKey))
+      }
+      left -= count
+    }
+  }
+}
