@@ -29,6 +29,11 @@ final class RunWriter {
     try events.write(step: step, seconds: Self.now, [("validation/loss", validationLoss)])
   }
 
+  /// Whether a validation after `step` is written.
+  func hasValidation(step: Int) throws -> Bool {
+    try MetricsFile.lines(metrics.path).contains { $0["step"]?.integer == step && $0["validation_loss"] != nil }
+  }
+
   /// Draws the curves of everything written so far.
   func plot() throws {
     let lines = try MetricsFile.lines(metrics.path)

@@ -70,8 +70,10 @@ public final class TrainingRun {
 
   /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is one.
   ///
+  /// - Parameter timeLimit: seconds after which the step in hand is the last.
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
-  public func execute(resumes: Bool) throws {
+  public func execute(resumes: Bool, timeLimit: Double = .infinity) throws {
+    let end = MonotonicClock.seconds() + timeLimit
     try refuseToOverwrite(resumes)
     try surroundings.report(.plan(plan, data.statistics))
     let folder = try RunFolder(recipe.output.folder)
@@ -80,20 +82,33 @@ public final class TrainingRun {
       learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
     try begin(trainer, folder)
     let writer = try RunWriter(folder, step: trainer.step)
-    if trainer.step == 0 { try validate(trainer, writer) }
-    let peak = try measurePeak()
-    while trainer.step < trainer.stepCount {
-      do { try surroundings.interruption.check() } catch {
-        try save(trainer, folder)
-        throw error
+    var isLast = trainer.step >= trainer.stepCount
+    do {
+      if try isValidationMissing(trainer, writer, isLast) { try validate(trainer, writer) }
+      let peak = try measurePeak()
+      while !isLast {
+        try surroundings.interruption.check()
+        try takeStep(trainer, writer, peak)
+        isLast = trainer.step >= trainer.stepCount || MonotonicClock.seconds() > end
+        if isValidationDue(trainer, isLast) { try validate(trainer, writer) }
+        if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer, folder) }
       }
-      try takeStep(trainer, writer, peak)
-      let isLast = trainer.step == trainer.stepCount
-      if isLast || isDue(trainer.step, recipe.output.validateEvery) { try validate(trainer, writer) }
-      if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer, folder) }
+    } catch let stop as Interrupted {
+      try save(trainer, folder)
+      throw stop
     }
     try writer.plot()
     try export(trainer, folder)
+  }
+
+  /// Whether the run begins with a validation: a new one does, and one that was stopped inside of one.
+  private func isValidationMissing(_ trainer: Trainer, _ writer: RunWriter, _ isLast: Bool) throws -> Bool {
+    guard trainer.step > 0, data.validation != nil else { return trainer.step == 0 }
+    return try isValidationDue(trainer, isLast) && !writer.hasValidation(step: trainer.step)
+  }
+
+  private func isValidationDue(_ trainer: Trainer, _ isLast: Bool) -> Bool {
+    trainer.step == 0 || isLast || isDue(trainer.step, recipe.output.validateEvery)
   }
 
   private func takeStep(_ trainer: Trainer, _ writer: RunWriter, _ peak: Double) throws {
@@ -142,7 +157,8 @@ public final class TrainingRun {
     let model = trainer.model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
     if let validation = data.validation {
       let loss = try model.meanLoss(
-        of: validation, count: recipe.output.validationBatches, on: surroundings.backend)
+        of: validation, count: recipe.output.validationBatches, on: surroundings.backend,
+        interruption: surroundings.interruption)
       try writer.write(step: trainer.step, validationLoss: loss)
       try surroundings.report(.validation(step: trainer.step, loss: loss))
     }

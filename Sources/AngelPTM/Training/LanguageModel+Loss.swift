@@ -1,3 +1,4 @@
+import AngelCore
 import AngelData
 import AngelModels
 import AngelNN
@@ -18,9 +19,12 @@ extension LanguageModel {
   }
 
   /// The mean loss of the first `count` batches of `source`. The model should be a detached one: others build graphs.
-  func meanLoss(of source: any BatchSource, count: Int, on backend: any Backend) throws -> Double {
+  func meanLoss(
+    of source: any BatchSource, count: Int, on backend: any Backend, interruption: Interruption
+  ) throws -> Double {
     var (loss, weight) = (0.0, 0.0)
     for index in 0..<min(count, source.batchesPerEpoch) {
+      try interruption.check()
       let batch = try source.batch(index)
       let mean = self.loss(of: batch, weight: batch.weightSum, recomputesLayers: false, on: backend).detached
       loss += Double(try mean.read(as: Float.self)[0]) * batch.weightSum

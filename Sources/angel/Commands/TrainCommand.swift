@@ -52,7 +52,7 @@ enum TrainCommand: Command {
   }
 
   /// A continuation by an engine of its own.
-  private static func sample(
+  static func sample(
     _ model: any LanguageModel, _ encoding: TrainingData.Encoding, _ prompt: [Int32], _ recipe: TrainingRecipe,
     on backend: CPUBackend
   ) throws -> String {
