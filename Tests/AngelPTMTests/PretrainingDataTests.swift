@@ -27,6 +27,58 @@ import Testing
     #expect(error?.description.contains("its tokens are of another tokenizer") == true)
   }
 
+  @Test("a tokenizer learnt from the recipe's texts is saved with the model, and a run taken up learns the same")
+  func learntTokenizer() throws {
+    let changes = ["tokenizer={train: byte-bpe, vocabulary_size: 300}"]
+    let whole = TinyRun(try TemporaryFolder())
+    try whole.execute(try whole.recipe(changes))
+    let path = try #require(whole.finishedPath)
+    let description = try TokenizerDescription(
+      tokenizerJSON: JSONValue(parsing: TemporaryFolder.read(path + "/tokenizer.json")))
+    #expect(description.tokens.count == 300)
+    let tokens = try Tokenizer(description).encode("to be or not to be")
+    #expect(tokens.count < 12)
+    #expect(try TemporaryFolder.read(path + "/config.json").contains("\"vocab_size\": 300"))
+
+    let parted = TinyRun(try TemporaryFolder())
+    #expect(throws: Interrupted.self) { try parted.execute(try parted.recipe(changes), stopsAfter: 5) }
+    try parted.execute(try parted.recipe(changes), resumes: true)
+    #expect(parted.losses == whole.losses)
+    #expect(try parted.weights() == whole.weights())
+  }
+
+  @Test("characters and merges are learnt from the texts of rows, not from their JSON")
+  func rowsOfText() throws {
+    let run = TinyRun(try TemporaryFolder())
+    let rows = String(repeating: #"{"text": "abba \u00e9t\u00e9"}"# + "\n", count: 30)
+    let data = try run.folder.write(rows.utf8, to: "rows.jsonl")
+    let changes = ["data.train=[\(data)]", "training.steps=1"]
+    try run.execute(try run.recipe(changes))
+    let path = try #require(run.finishedPath)
+    // a, b, t, a space, and é with its two bytes.
+    #expect(try TemporaryFolder.read(path + "/config.json").contains("\"vocab_size\": 7"))
+  }
+
+  @Test(
+    "tokenizers that cannot be learnt are refused in one line each",
+    arguments: [
+      (
+        "tokenizer={train: byte-bpe, vocabulary_size: 256}",
+        "tokenizer.vocabulary_size is 256, expected a whole number from 257"
+      ),
+      ("tokenizer={train: wordpiece}", "tokenizer.train is 'wordpiece', expected one of byte-bpe"),
+      ("tokenizer={vocab_size: 300}", "unknown key 'tokenizer.vocab_size'; did you mean tokenizer.vocabulary_size?"),
+      ("tokenizer=[a]", "tokenizer is a list of 1, expected a word or a group of keys"),
+      ("tokenizer={vocabulary_size: 258, special_tokens: [<a>, <b>]}", "bytes and special tokens alone are 259"),
+      ("tokenizer={pattern: '('}", "tokenizer pattern '(' failed"),
+    ])
+  func tokenizerRefusals(_ change: String, _ reason: String) throws {
+    let run = TinyRun(try TemporaryFolder())
+    let error = #expect(throws: (any Error).self) { try run.execute(try run.recipe([change])) }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains(reason) && !text.contains("\n"), "\(text)")
+  }
+
   /// A model with another tokenizer.
   private func other(_ run: TinyRun) throws -> String {
     let other = TinyRun(run.folder)
@@ -43,6 +95,7 @@ import Testing
       ("a.jsonl", "{\"text\": \"hi\"}\n{\"text\": }", "a.jsonl:2:10: not JSON"),
       ("a.json", "{\"text\": \"hi\"}", "a .json file of rows is one array"),
       ("a.csv", "text", "'.csv' files are not read"),
+      ("a.txt", "a", "tokens are too few for one sequence of 32 and its next token"),
       ("a.tokens", "nothing", "is not a sound token file"),
     ])
   func refusals(_ name: String, _ content: String, _ reason: String) throws {

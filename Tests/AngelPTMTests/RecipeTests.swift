@@ -34,6 +34,8 @@ import Testing
     let run = TinyRun(try TemporaryFolder())
     let recipe = try run.recipe(["output.samples=[\"a: b\", c]"])
     #expect(try run.recipe(text: recipe.yaml) == recipe)
+    let learnt = try run.recipe([#"tokenizer={pattern: ' ?\p{L}+|\s+', special_tokens: ["<a: b>"]}"#])
+    #expect(try run.recipe(text: learnt.yaml) == learnt)
   }
 
   @Test("the plan's activations are those that a run holds", arguments: [false, true])

@@ -79,3 +79,8 @@ final class TinyRun {
   /// The bytes of the weights that the run wrote at its end.
   func weights() throws -> [UInt8] { try TemporaryFolder.read(folder("run/model/model.safetensors")) }
 }
+
+extension [UInt8] {
+  /// Whether the bytes have `text` in them.
+  func contains(_ text: String) -> Bool { String(decoding: self, as: UTF8.self).contains(text) }
+}

@@ -28,6 +28,20 @@ import Testing
     #expect(svg.hasPrefix("<svg") && svg.contains("polyline") && svg.hasSuffix("</svg>\n"))
   }
 
+  @Test("a saved model names its end token or none, never the family's own ids", arguments: ["character", "byte"])
+  func tokenRoles(_ tokenizer: String) throws {
+    let run = TinyRun(try TemporaryFolder())
+    try run.execute(
+      try run.recipe(["training.steps=1", "tokenizer=\(tokenizer)", "architecture.family=gpt2"]))
+    let configuration = try JSONValue(parsing: TemporaryFolder.read(run.folder("run/model/config.json")))
+    let end: JSONValue = tokenizer == "byte" ? 256 : .null
+    // There, and null: an absent key would mean the family's default.
+    #expect(
+      configuration.object?["bos_token_id"] == .some(.null) && configuration.object?["eos_token_id"] == .some(end))
+    let roles = try JSONValue(parsing: TemporaryFolder.read(run.folder("run/model/tokenizer_config.json")))
+    #expect(roles["eos_token"] == (tokenizer == "byte" ? "<|endoftext|>" : .null))
+  }
+
   @Test("accumulated batches make the step that one batch makes")
   func accumulation() throws {
     let one = TinyRun(try TemporaryFolder())

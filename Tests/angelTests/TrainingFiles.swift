@@ -32,6 +32,11 @@ struct TrainingFiles {
     try MetricsFile.lines(folder("run/metrics.jsonl")).filter { $0["loss"] != nil }.count
   }
 
+  /// The losses of a run's steps, in their order.
+  func losses(_ run: String = "run") throws -> [Double] {
+    try MetricsFile.lines(folder(run + "/metrics.jsonl")).compactMap { $0["loss"]?.double }
+  }
+
   func weights(_ run: String = "run") throws -> [UInt8] {
     try TemporaryFolder.read(folder(run + "/model/model.safetensors"))
   }

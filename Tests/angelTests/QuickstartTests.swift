@@ -1,0 +1,92 @@
+import AngelCore
+import AngelPTM
+import AngelTesting
+import Glibc
+import Testing
+
+@testable import angel
+
+@Suite("Quickstart's fine-tuning") struct QuickstartTests {
+  let folder: TemporaryFolder
+  let program: ProgramRunner
+  private let words = ["quickstart", "--model", Goldens.path("models/llama-tiny"), "--max-tokens", "4"]
+
+  init() throws {
+    folder = try TemporaryFolder()
+    program = ProgramRunner(folder)
+  }
+
+  private var runFolder: String { folder("home/quickstart/llama-tiny/run") }
+
+  @Test(
+    "it lowers the validation loss, says where the adapter is, and what it prints next works; so does a second time")
+  func teaches() throws {
+    let result = try program.run(words + ["--json"])
+    #expect(result.code == .success, "\(result.errors)")
+    let tuned = try #require(try result.json["fine_tuning"])
+    let (before, after) = (
+      try #require(tuned["validation_loss"]?["before"]?.double),
+      try #require(tuned["validation_loss"]?["after"]?.double)
+    )
+    #expect(after < before)
+    let adapter = try #require(tuned["adapter"]?.string)
+    #expect(adapter == runFolder + "/adapter" && FilePath.kind(adapter + "/adapter_model.safetensors") != nil)
+    let answers = try #require(tuned["answers"]?.array)
+    #expect(answers.count == 2 && answers.allSatisfy { $0["before"]?.string != nil && $0["after"]?.string != nil })
+
+    let merge = try #require(try result.json["next"]?.array?.first?.string).split(separator: " ").map(String.init)
+    #expect(merge.starts(with: ["angel", "models", "merge"]))
+    let merged = try program.run(Array(merge.dropFirst().dropLast()) + [folder("merged")])
+    #expect(merged.code == .success, "\(merged.errors)")
+    #expect(FilePath.kind(folder("merged/model.safetensors")) != nil)
+
+    let again = try program.run(words)
+    #expect(again.code == .success, "\(again.errors)")
+    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "angel models merge "] {
+      #expect(again.output.contains(part), "\(part) in \(again.output)")
+    }
+  }
+
+  @Test("--no-train leaves it out, and a model that cannot chat is told why")
+  func leavesOut() throws {
+    let plain = try program.run(words + ["--json", "--no-train"])
+    #expect(try plain.code == .success && plain.json["fine_tuning"] == .null)
+    #expect(FilePath.kind(folder("home/quickstart")) == nil)
+
+    let model = Goldens.path("models/llama-tiny/")
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+      try folder.link(model + name, as: "bare-" + name)
+    }
+    mkdir(folder("bare"), 0o755)
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+      rename(folder("bare-" + name), folder("bare/" + name))
+    }
+    let bare = try program.run(["quickstart", "--model", folder("bare"), "--max-tokens", "2"])
+    #expect(bare.code == .success, "\(bare.errors)")
+    #expect(bare.output.contains("not fine-tuned: the model '\(folder("bare"))' has no chat template"))
+  }
+
+  @Test("Ctrl-C in the middle exits with 130, and the next quickstart goes on from there")
+  func interrupted() throws {
+    let interruption = Interruption()
+    let metrics = runFolder + "/metrics.jsonl"
+    let listener = try DedicatedThread {
+      // Gives up after a minute, so that a failure is not a hang.
+      for _ in 0..<12_000 {
+        if let lines = try? MetricsFile.lines(metrics), lines.count(where: { $0["loss"] != nil }) >= 2 { break }
+        usleep(5000)
+      }
+      interruption.request()
+    }
+    let stopped = try program.run(words, interruption: interruption)
+    listener.join()
+    #expect(stopped.code == .interrupted, "\(stopped.errors)")
+    #expect(stopped.output.contains("stopped; the next quickstart goes on with it"))
+    let latest = try #require(try TrainingCheckpoint.latest(in: runFolder + "/checkpoints"))
+    #expect(latest.step >= 2)
+    let result = try program.run(words)
+    #expect(result.code == .success, "\(result.errors)")
+    #expect(result.output.contains("resumed from step \(latest.step)"))
+    #expect(result.output.contains("the adapter is at "))
+  }
+}
