@@ -66,11 +66,78 @@ import Testing
     #expect(early.code == .interrupted && FilePath.kind(folder("run")) == nil)
   }
 
-  @Test("what a recipe lacks is one line", arguments: [["data.train=[]"], ["optimizer.lerning_rate=1"], ["seed=x"]])
-  func refusals(_ changes: [String]) throws {
+  /// Runs the recipe with changes; it must end with one line on standard error that has `parts`, and write nothing.
+  private func refuse(_ changes: [String], _ parts: String..., code: Angel.ExitCode = .failure) throws {
     let result = try program.run(["train", files.recipe] + changes)
-    #expect(result.code == .failure && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
-    #expect(result.output.isEmpty)
+    #expect(result.code == code && result.output.isEmpty, "\(changes): \(result.output)")
+    #expect(result.errors.hasPrefix("error: ") && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+    for part in parts { #expect(result.errors.contains(part), "\(part) in: \(result.errors)") }
+    #expect(FilePath.kind(folder("run")) == nil)
+  }
+
+  @Test("what is wrong with a recipe is one line that names it")
+  func refusals() throws {
+    try refuse(["data.train=[]"], "data.train is missing: name at least one file")
+    try refuse(
+      ["optimizer.lerning_rate=1"], "unknown key 'optimizer.lerning_rate'; did you mean optimizer.learning_rate?")
+    try refuse(["sequence_lenght=1"], "did you mean sequence_length?")
+    try refuse(["seed=x"], "seed is 'x', expected a whole number")
+    for value in ["nan", ".nan", "NaN", ".inf", "-1"] {
+      try refuse(["optimizer.learning_rate=\(value)"], "optimizer.learning_rate is ", "expected a number from 0 to 100")
+    }
+    try refuse(["architecture.context=16"], "sequence_length is 32, but the model was made for 16 tokens")
+    try refuse(["tokenizer={train: byte-bpe, vocabulary_size: 200}"], "tokenizer.vocabulary_size is 200", "from 257")
+    let missing = try program.run(["train", folder("none.yaml")])
+    #expect(missing.code == .failure && missing.errors.contains("none.yaml"))
+  }
+
+  @Test("what is wrong with data is one line that names file, line and column")
+  func badData() throws {
+    func refuseData(_ content: String, as name: String, _ change: String, _ parts: String...) throws {
+      let path = try folder.write(content.utf8, to: name)
+      let result = try program.run(["train", files.recipe, "data.train=[\(path)]", "data.validation_ratio=0", change])
+      #expect(result.code == .failure && result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+      for part in parts { #expect(result.errors.contains(part), "\(part) in: \(result.errors)") }
+    }
+    try refuseData("", as: "empty.txt", "seed=1", "empty.txt': it holds no rows; there is nothing to train on")
+    try refuseData("\n \n", as: "blank.jsonl", "seed=1", "blank.jsonl': it holds no rows")
+    try refuseData("[]", as: "empty.json", "seed=1", "empty.json': it holds no rows")
+    try refuseData("{\"text\": \"hi\"}\n", as: "one.jsonl", "seed=1", "3 tokens are too few for one sequence of 32")
+    try refuseData(
+      "{\"text\": \"a\"}\n{\"text\": \"b\"\n", as: "broken.jsonl", "seed=1", "broken.jsonl:2:13: not JSON: ")
+    try refuseData(
+      "{\"body\": \"a\", \"id\": 1}\n", as: "columns.jsonl", "seed=1", "columns.jsonl:1: no text under 'text'",
+      "'body', 'id'")
+    try refuseData("", as: "empty.txt", "tokenizer={train: byte-bpe, vocabulary_size: 300}", "it holds no rows")
+    #expect(FilePath.kind(folder("run")) == nil)
+  }
+
+  @Test("one long row is enough to train on")
+  func oneRow() throws {
+    let row = "{\"text\": \"\(String(repeating: "one row of text ", count: 10))\"}\n"
+    let path = try folder.write(row.utf8, to: "row.jsonl")
+    let changes = ["data.train=[\(path)]", "data.validation_ratio=0", "training.steps=2"]
+    let result = try program.run(["train", files.recipe] + changes)
+    #expect(result.code == .success, "\(result.errors)")
+  }
+
+  @Test("a flipped bit in a checkpoint is one line that says how to go on, and that way works")
+  func flippedBit() throws {
+    _ = try program.run(["train", files.recipe, "training.steps=4"])
+    let name = "run/checkpoints/step-00000004/model.safetensors"
+    var bytes = try TemporaryFolder.read(folder(name))
+    bytes[bytes.count / 2] ^= 1
+    try folder.write(bytes, to: name)
+    let words = ["train", files.recipe, "training.steps=6", "--resume"]
+    let refused = try program.run(words)
+    #expect(refused.code == .failure && refused.errors.split(separator: "\n").count == 1, "\(refused.errors)")
+    let latest = folder("run/checkpoints/latest")
+    for part in ["is not what was written (its digest differs)", "write step-00000002 into '\(latest)'"] {
+      #expect(refused.errors.contains(part), "\(refused.errors)")
+    }
+    try folder.write("step-00000002\n".utf8, to: "run/checkpoints/latest")
+    let resumed = try program.run(words)
+    #expect(resumed.code == .success && resumed.output.contains("resumed from step 2"), "\(resumed.errors)")
   }
 
   @Test("tokenize writes tokens that training reads, and says what is missing")

@@ -93,14 +93,24 @@ public struct TrainingCheckpoint: Sendable {
     }
     for (name, expected) in digests.sorted(by: { $0.key < $1.key }) {
       guard let tensor = tensors[name] else {
-        throw PTMError.checkpoint(path: path, reason: "tensor \(quoted(name)) is missing; use an earlier checkpoint")
+        throw PTMError.checkpoint(path: path, reason: "tensor \(quoted(name)) is missing; \(remedy)")
       }
       guard try tensor.withBytes(Self.digest) == expected else {
         throw PTMError.checkpoint(
-          path: path, reason: "tensor \(quoted(name)) is not what was written (its digest differs); use an earlier one")
+          path: path, reason: "tensor \(quoted(name)) is not what was written (its digest differs); \(remedy)")
       }
     }
     return tensors
+  }
+
+  /// What can be done about a damaged checkpoint.
+  private var remedy: String {
+    let folder = FilePath.split(path).folder
+    let steps = (FilePath.entries(of: folder) ?? []).compactMap { name in Self.step(of: name).map { ($0, name) } }
+    guard let earlier = steps.filter({ $0.0 < step }).max(by: { $0.0 < $1.0 }) else {
+      return "there is no earlier one: set output.folder to begin anew"
+    }
+    return "to go on from the one before it, write \(earlier.1) into '\(FilePath.join(folder, Self.latestName))'"
   }
 
   static func digest(_ bytes: UnsafeRawBufferPointer) -> String {
