@@ -151,7 +151,7 @@ private enum ChatError: DescribedError {
 
 extension String {
   /// Without white space at both ends.
-  fileprivate var trimmed: String {
+  var trimmed: String {
     var text = self[...]
     while text.first?.isWhitespace == true { text.removeFirst() }
     while text.last?.isWhitespace == true { text.removeLast() }
