@@ -56,14 +56,10 @@ public protocol LanguageModelConfiguration: Codable, Equatable, Sendable {
   var cacheGeometry: CacheGeometry { get }
   /// How rotary frequencies are stretched.
   var rotaryScaling: RotaryScaling { get }
+  /// No layer sees more positions than these up to a token's own; 0: some layer sees them all.
+  var widestWindow: Int { get }
 }
 
 extension LanguageModelConfiguration {
-  /// Whether rotary frequencies change with the length of a sequence.
-  public var rotaryDependsOnLength: Bool {
-    switch rotaryScaling {
-    case .dynamic, .longRope: true
-    case .none, .linear, .llama3, .yarn, .divided: false
-    }
-  }
+  public var widestWindow: Int { 0 }
 }
