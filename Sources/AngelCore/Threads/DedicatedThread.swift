@@ -1,16 +1,15 @@
-import AngelCore
 import Glibc
 
-/// A thread of its own for a command: kernels run on the caller's thread and templates recurse, so neither belongs on
-/// the small stacks of Swift's cooperative pool, which must never be kept waiting either.
-struct DedicatedThread {
+/// A thread of its own: kernels run on the caller's thread, templates recurse and network calls block, so none of them
+/// belongs on the small stacks of Swift's cooperative pool, which must never be kept waiting either.
+public struct DedicatedThread {
   /// Room for the deepest chat template the interpreter accepts, in a debug build too.
-  static let stackByteCount = 16 << 20
+  public static let stackByteCount = 16 << 20
 
   private let thread: pthread_t
 
   /// Starts `body` on a new thread; signals stay blocked as they are in the caller. Throws when the system refuses.
-  init(_ body: @escaping @Sendable () -> Void) throws(ThreadError) {
+  public init(_ body: @escaping @Sendable () -> Void) throws(ThreadError) {
     var attributes = pthread_attr_t()
     pthread_attr_init(&attributes)
     defer { pthread_attr_destroy(&attributes) }
@@ -30,8 +29,8 @@ struct DedicatedThread {
     self.thread = thread
   }
 
-  /// Waits until the thread has ended.
-  func join() { pthread_join(thread, nil) }
+  /// Waits until the thread has ended; once at most.
+  public func join() { pthread_join(thread, nil) }
 
   private final class Work: Sendable {
     let body: @Sendable () -> Void
@@ -40,10 +39,10 @@ struct DedicatedThread {
 }
 
 /// Why a thread could not be started.
-enum ThreadError: DescribedError {
+public enum ThreadError: DescribedError {
   case refused(reason: String)
 
-  var description: String {
+  public var description: String {
     switch self {
     case .refused(let reason): "no thread can be started (\(reason)): raise the process limit (ulimit -u, ulimit -v)"
     }
