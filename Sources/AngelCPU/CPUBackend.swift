@@ -107,6 +107,11 @@ public final class CPUBackend: Backend {
     return step
   }
 
+  public func perform(_ count: Int, _ body: @Sendable (Int) -> Void) {
+    guard count > 1, threadCount > 1 else { return (0..<count).forEach(body) }
+    threads.run(count, body)
+  }
+
   /// Runs `body` on this thread's recording, if it is recording.
   @discardableResult
   private func recording<Result>(_ body: (inout LaunchRecorder) -> Result) -> Result? {

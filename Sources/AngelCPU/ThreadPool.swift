@@ -22,6 +22,18 @@ final class ThreadPool: Sendable {
     turn.withLock { _ in angel_pool_run(pool, kernel, arguments.baseAddress, Int32(clamping: parts)) }
   }
 
+  /// Runs `body` with the numbers 0 ..< `count`; returns when all are done.
+  func run(_ count: Int, _ body: @Sendable (Int) -> Void) {
+    typealias Body = @Sendable (Int) -> Void
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { pointer in
+        let context = UnsafeRawBufferPointer(start: pointer, count: MemoryLayout<Body>.size)
+        run(
+          { context, part, _ in context?.assumingMemoryBound(to: Body.self).pointee(Int(part)) }, context, parts: count)
+      }
+    }
+  }
+
   /// Runs launches in order, each when the one before is done.
   func replay(_ launches: UnsafeBufferPointer<angel_launch>) {
     turn.withLock { _ in angel_pool_replay(pool, launches.baseAddress, Int64(launches.count)) }

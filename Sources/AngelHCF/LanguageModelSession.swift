@@ -1,7 +1,6 @@
 public import AngelCheckpoint
 public import AngelCore
 public import AngelMemory
-import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
@@ -23,16 +22,14 @@ public final class LanguageModelSession {
     options: EngineOptions = .init(),
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
-    let entry = try ModelCatalog.languageModel(for: checkpoint)
-    var model = try entry.outline(checkpoint)
-    // Before the weights are read: what is wrong with the request or the tokenizer shows at once, and that they fit.
-    try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
+    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: arithmetic, report: report) {
+      try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
+    }
     self.checkpoint = checkpoint
-    tokenizer = try Tokenizer(checkpoint.tokenizer())
-    chatTemplate = try checkpoint.chatTemplate.map { source throws(ChatTemplateError) in try ChatTemplate(source) }
-    endTokens = checkpoint.endTokens(for: tokenizer)
-    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, report: report))
-    engine = try InferenceEngine(model, on: backend, pool: pool, options: options)
+    tokenizer = loaded.tokenizer
+    chatTemplate = loaded.chatTemplate
+    endTokens = loaded.endTokens
+    engine = try InferenceEngine(loaded.model, on: backend, pool: pool, options: options)
     generator = TextGenerator(engine, tokenizer: tokenizer, endTokens: endTokens)
   }
 

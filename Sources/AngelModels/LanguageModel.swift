@@ -57,13 +57,3 @@ public protocol LanguageModelConfiguration: Codable, Equatable, Sendable {
   /// How rotary frequencies are stretched.
   var rotaryScaling: RotaryScaling { get }
 }
-
-extension LanguageModelConfiguration {
-  /// Whether rotary frequencies change with the length of a sequence.
-  public var rotaryDependsOnLength: Bool {
-    switch rotaryScaling {
-    case .dynamic, .longRope: true
-    case .none, .linear, .llama3, .yarn, .divided: false
-    }
-  }
-}

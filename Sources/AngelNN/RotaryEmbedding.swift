@@ -75,6 +75,25 @@ public enum RotaryScaling: Codable, Hashable, Sendable {
   /// One divisor per frequency, as files that carry precomputed factors have it.
   case divided(by: [Float], attentionFactor: Float)
 
+  /// Up to this length all sequences have the same frequencies; `Int.max` where they never depend on the length.
+  public var uniformLength: Int {
+    switch self {
+    case .none, .linear, .llama3, .yarn, .divided: .max
+    case .dynamic(_, let originalLength): originalLength
+    case .longRope(let long): long.originalLength
+    }
+  }
+
+  /// Sequences whose lengths have the same class have the same frequencies; 0 for lengths up to `uniformLength`. Classes
+  /// rise with the length.
+  public func lengthClass(_ length: Int) -> Int {
+    switch self {
+    case .none, .linear, .llama3, .yarn, .divided: 0
+    case .dynamic(_, let originalLength): max(0, length - originalLength)
+    case .longRope(let long): length > long.originalLength ? 1 : 0
+    }
+  }
+
   /// Llama 3's scaling by wave length.
   public struct Llama3Bands: Codable, Hashable, Sendable {
     public var factor: Float

@@ -39,6 +39,14 @@ public protocol Backend: AnyObject, Sendable {
 
   /// Waits for all launches and throws the first recorded failure, which is then forgotten.
   func synchronize() throws(BackendError)
+
+  /// Runs `body` with the numbers 0 ..< `count`, several at a time where the backend has host threads, and returns when
+  /// all have run. For work on the host between launches; `body` must not launch anything itself.
+  func perform(_ count: Int, _ body: @Sendable (Int) -> Void)
+}
+
+extension Backend {
+  public func perform(_ count: Int, _ body: @Sendable (Int) -> Void) { for index in 0..<count { body(index) } }
 }
 
 /// Launches written down by `Backend.record` (on CUDA: a graph).

@@ -14,9 +14,12 @@ public final class MutableTensor {
     zeros.withUnsafeBytes { backend.write($0, to: tensor.storage.allocation, at: 0) }
   }
 
-  /// Replaces the first values in row-major order.
-  public func write<Element: TensorElement>(_ values: [Element]) {
-    precondition(Element.dtype == tensor.dtype && values.count <= tensor.shape.elementCount, "write: wrong values")
-    values.withUnsafeBytes { tensor.backend.write($0, to: tensor.storage.allocation, at: 0) }
+  /// Replaces values in row-major order, the first of them at element `start`.
+  public func write<Element: TensorElement>(_ values: [Element], at start: Int = 0) {
+    precondition(
+      Element.dtype == tensor.dtype && start >= 0 && start + values.count <= tensor.shape.elementCount,
+      "write: wrong values")
+    let offset = start * MemoryLayout<Element>.stride
+    values.withUnsafeBytes { tensor.backend.write($0, to: tensor.storage.allocation, at: offset) }
   }
 }

@@ -1,3 +1,4 @@
+import AngelCore
 import Glibc
 import Synchronization
 
@@ -77,20 +78,9 @@ final class LoopbackListener: Sendable {
     open.closeAll()
   }
 
-  private final class Work: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-
   private static func start(_ body: @escaping @Sendable () -> Void) {
-    var thread = pthread_t()
-    pthread_create(
-      &thread, nil,
-      { context in
-        if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
-        return nil
-      }, Unmanaged.passRetained(Work(body)).toOpaque())
-    pthread_detach(thread)
+    // Without a thread nobody answers, and the test says so.
+    (try? DedicatedThread(body))?.detach()
   }
 }
 

@@ -149,7 +149,7 @@ struct InferenceEngineTests {
     let expected = try makeSession(arithmetic: .fast).answer(prompt, .greedy(12)).tokens
     let answers = Mutex<[[Int32]]>([])
     let failures = Mutex<[String]>([])
-    inThreads(4) { index in
+    try DedicatedThread.run(4) { index in
       do {
         for _ in 0..<3 {
           let session = try makeSession(threads: 1 + index % 3, arithmetic: .fast)
@@ -192,7 +192,7 @@ struct InferenceEngineTests {
     let checkpoint = try Checkpoint.open(TinyModel.goldens + "/llama-tiny-Q8_0.gguf")
     let expected = try makeSession(checkpoint.path, arithmetic: .fast).answer(prompt, .greedy(12)).tokens
     let answers = Mutex<[[Int32]]>([])
-    inThreads(2) { _ in
+    try DedicatedThread.run(2) { _ in
       let session = try? LanguageModelSession(checkpoint, on: backend, pool: backend.pool)
       let tokens = try? session?.answer((0..<50).map { Int32(($0 * 37 + 11) % 259) }, .greedy(12)).tokens
       answers.withLock { $0.append(tokens ?? []) }

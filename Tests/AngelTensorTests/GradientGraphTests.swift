@@ -60,7 +60,7 @@ struct GradientGraphTests {
   func deep(runsBackward: Bool) throws {
     let backend = try TestBackend.make(threadCount: 1)
     let slope = Mutex(0.0)
-    let thread = SmallStackThread(stackBytes: 512 << 10) {
+    let thread = try DedicatedThread(stackByteCount: 512 << 10) {
       let leaf = Tensor([1.0], on: backend).asLeaf()
       let one = Tensor([1.0], on: backend)
       var x = leaf

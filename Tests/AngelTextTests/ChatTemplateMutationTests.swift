@@ -187,7 +187,7 @@ struct ChatTemplateMutationTests {
   }
 
   @Test("the deepest evaluation fits a stack of 2 MiB, even without optimisation")
-  func smallStack() {
+  func smallStack() throws {
     let parentheses = "{{ " + String(repeating: "(", count: 96) + "1" + String(repeating: ")", count: 96) + " }}"
     let lists = "{{ " + String(repeating: "[", count: 96) + String(repeating: "]", count: 96) + "|tojson }}"
     let recursion =
@@ -195,7 +195,7 @@ struct ChatTemplateMutationTests {
     let values =
       "{% set ns = namespace(s=[]) %}{% for a in range(290) %}{% set ns.s = [ns.s] %}{% endfor %}"
       + "{{ ns.s|tojson|length }}{{ ns.s }}"
-    let thread = SmallStackThread(stackBytes: 2 << 20) {
+    let thread = try DedicatedThread(stackByteCount: 2 << 20) {
       #expect(Self.outcome(parentheses) == nil)
       #expect(Self.outcome(lists) == nil)
       #expect(Self.isLimit(Self.outcome(recursion)))

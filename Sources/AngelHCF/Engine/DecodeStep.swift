@@ -3,47 +3,55 @@ import AngelModels
 import AngelNN
 import AngelTensor
 
-/// One decode step written down: after the first token, each further one is three small writes and a replay.
+/// One more token for each of a fixed number of sequences, written down: after the first time, a step is a few small
+/// writes and a replay.
 ///
-/// Everything that changes from token to token (the token, its position, the block table) is read through these tensors;
-/// every other address is the same at every step.
+/// Everything that changes from step to step (tokens, positions, block tables) is read through these tensors; every other
+/// address is the same at every step.
 final class DecodeStep {
+  /// How many sequences.
+  let count: Int
   private let backend: any Backend
-  // Made with the first token: an engine that never decodes takes nothing.
-  private lazy var token = MutableTensor([1], .int32, on: backend)
-  private lazy var position = MutableTensor([1], .int32, on: backend)
-  private lazy var sequence = MutableTensor([1], .int32, on: backend)
-  private lazy var blockTable = MutableTensor([1, blockLimit], .int64, on: backend)
   private let blockLimit: Int
+  private let tokens: MutableTensor
+  private let positions: MutableTensor
+  private let sequences: MutableTensor
+  private let blockTable: MutableTensor
   private var logits: Tensor?
   private var recorded: (any RecordedStep)?
 
-  /// Steps over sequences of at most `blockLimit` cache blocks.
-  init(blockLimit: Int, on backend: any Backend) {
+  /// Steps of `count` sequences of at most `blockLimit` cache blocks each.
+  init(count: Int, blockLimit: Int, on backend: any Backend) {
+    self.count = count
     self.backend = backend
     self.blockLimit = blockLimit
+    tokens = MutableTensor([count], .int32, on: backend)
+    positions = MutableTensor([count], .int32, on: backend)
+    sequences = MutableTensor([count], .int32, on: backend)
+    blockTable = MutableTensor([count, blockLimit], .int64, on: backend)
+    sequences.write((0..<count).map { Int32($0) })
   }
 
-  /// The logits after one more token of a sequence whose blocks lie at `offsets`.
+  /// The logits [count, vocabulary] after slices of one token each.
   func logits(
-    after newToken: Int32, at newPosition: Int, blocks offsets: [Int64], _ model: any LanguageModel,
-    view: (Tensor, Tensor, Tensor) -> PagedCache
-  ) throws -> [Float] {
-    token.write([newToken])
-    position.write([Int32(newPosition)])
-    blockTable.write(offsets)
+    after slices: [SequenceSlice], _ model: any LanguageModel, view: (Tensor, Tensor, Tensor) -> PagedCache
+  ) throws -> Tensor {
+    precondition(slices.count == count, "\(slices.count) sequences in a step of \(count)")
+    tokens.write(slices.map { $0.tokens[0] })
+    positions.write(slices.map { Int32($0.start) })
+    for (index, slice) in slices.enumerated() { blockTable.write(slice.blocks, at: index * blockLimit) }
     if let recorded, let logits {
       recorded.replay()
-      return try logits.read()
+      return logits
     }
     recorded = try backend.record {
-      let cache = view(blockTable.tensor, sequence.tensor, position.tensor)
-      let hidden = model(token.tensor, ForwardContext(cache: cache, sequenceLength: newPosition + 1))
+      let cache = view(blockTable.tensor, sequences.tensor, positions.tensor)
+      let hidden = model(tokens.tensor, ForwardContext(cache: cache, sequenceLength: slices[0].end))
       logits = model.logits(of: hidden)
     }
+    guard let logits else { preconditionFailure("a step without logits") }
     // A backend that cannot record starts afresh each time.
-    defer { if recorded == nil { logits = nil } }
-    guard let logits else { return [] }
-    return try logits.read()
+    if recorded == nil { self.logits = nil }
+    return logits
   }
 }

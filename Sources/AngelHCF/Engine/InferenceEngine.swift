@@ -34,9 +34,8 @@ public final class InferenceEngine {
   public let contextLength: Int
   private let backend: any Backend
   private let cache: KeyValueCache
+  private let runner: StepRunner
   private let chunkLength: Int
-  /// Made when the first token is decoded, and anew after a failure.
-  private var decodeStep: DecodeStep?
   /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
@@ -49,8 +48,8 @@ public final class InferenceEngine {
     contextLength = try options.contextLength(for: model.configuration)
     chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
-      geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool,
-      backend: backend)
+      geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
+    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: 1, on: backend)
   }
 
   /// The size of the vocabulary.
@@ -75,8 +74,8 @@ public final class InferenceEngine {
       if isInterrupted() { throw Interrupted() }
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
-      let view = cache.view(of: sequence, from: sequence.count, count: chunk.count)
-      let hidden = model(Tensor(chunk, on: backend), ForwardContext(cache: view, sequenceLength: total))
+      let slice = SequenceSlice(tokens: chunk, start: sequence.count, blocks: cache.offsets(of: sequence.blocks))
+      let hidden = runner.hidden(of: [slice], sequenceLength: total)
       try visit(hidden, range)
       try backend.synchronize()
       sequence.tokens += chunk
@@ -87,7 +86,9 @@ public final class InferenceEngine {
   public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
     guard let token = tokens.last else { throw EngineError.emptyPrompt }
     // Where a step depends on the length of the sequence in more than its tables, it cannot be recorded.
-    if tokens.count == 1, !model.configuration.rotaryDependsOnLength { return try decode(token, in: sequence) }
+    if tokens.count == 1, sequence.count < model.configuration.rotaryScaling.uniformLength {
+      return try decode(token, in: sequence)
+    }
     var last: Tensor?
     try append(tokens, to: sequence) { hidden, range in
       if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
@@ -120,13 +121,8 @@ public final class InferenceEngine {
     try check([token], sequence)
     if isInterrupted() { throw Interrupted() }
     try cache.reserve(sequence.count + 1, in: sequence)
-    let step = decodeStep ?? DecodeStep(blockLimit: cache.blockLimit, on: backend)
-    // Tensors that found no memory must not be used again: a step that fails is dropped.
-    decodeStep = nil
-    let logits = try step.logits(
-      after: token, at: sequence.count, blocks: cache.offsets(of: sequence), model,
-      view: { cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2) })
-    decodeStep = step
+    let slice = SequenceSlice(tokens: [token], start: sequence.count, blocks: cache.offsets(of: sequence.blocks))
+    let logits: [Float] = try runner.decode([slice]).read()
     sequence.tokens.append(token)
     return logits
   }

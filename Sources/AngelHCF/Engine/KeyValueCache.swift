@@ -6,39 +6,27 @@ import AngelTensor
 final class KeyValueCache {
   let geometry: CacheGeometry
   let dtype: DType
-  private let blocks: BlockPool
-  private let backend: any Backend
+  let blocks: BlockPool
 
   /// A cache of at most `tokenLimit` tokens.
-  init(geometry: CacheGeometry, dtype: DType, tokenLimit: Int, pool: PagePool, backend: any Backend) {
+  init(geometry: CacheGeometry, dtype: DType, tokenLimit: Int, pool: PagePool) {
     self.geometry = geometry
     self.dtype = dtype
-    self.backend = backend
-    let blockCount = (tokenLimit + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
-    blocks = BlockPool(pool: pool, blockByteCount: geometry.blockBytes(dtype), limit: blockCount)
+    blocks = BlockPool(
+      pool: pool, blockByteCount: geometry.blockBytes(dtype), limit: CacheGeometry.blockCount(tokenLimit))
   }
 
   /// Makes room for `count` tokens in all.
   func reserve(_ count: Int, in sequence: CachedSequence) throws(MemoryError) {
-    let wanted = (count + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
+    let wanted = CacheGeometry.blockCount(count)
     guard wanted > sequence.blocks.count else { return }
     sequence.blocks += try blocks.allocate(count: wanted - sequence.blocks.count)
   }
 
   /// Gives back the blocks beyond the first `count` tokens.
   func truncate(_ sequence: CachedSequence, to count: Int) {
-    let kept = (count + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
+    let kept = CacheGeometry.blockCount(count)
     while sequence.blocks.count > kept { blocks.release(sequence.blocks.removeLast()) }
-  }
-
-  /// What the attention kernels need for the rows of one step: `count` tokens of `sequence` from position `start`.
-  func view(of sequence: CachedSequence, from start: Int, count: Int) -> PagedCache {
-    let offsets = offsets(of: sequence)
-    let positions = (start..<(start + count)).map { Int32($0) }
-    return view(
-      blockTable: Tensor(offsets, shape: [1, offsets.count], on: backend, kind: .workspace),
-      rowSequences: Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace),
-      rowPositions: Tensor(positions, on: backend, kind: .workspace))
   }
 
   /// The cache seen through the given tables.
@@ -48,11 +36,8 @@ final class KeyValueCache {
       rowPositions: rowPositions, geometry: geometry, dtype: dtype)
   }
 
-  /// The byte offsets of a sequence's blocks from the arena.
-  func offsets(of sequence: CachedSequence) -> [Int64] { sequence.blocks.map { Int64(blocks.byteOffset(of: $0)) } }
-
-  /// The most blocks a sequence may have.
-  var blockLimit: Int { blocks.limit }
+  /// The byte offsets of blocks from the arena.
+  func offsets(of indices: [BlockIndex]) -> [Int64] { indices.map { Int64(blocks.byteOffset(of: $0)) } }
 }
 
 /// One sequence's place in the cache: its blocks and how many tokens they hold. Gives the blocks back when it goes.

@@ -69,8 +69,9 @@ public struct TextGenerator {
     }
     var sampler = try Sampler(
       parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
-    var decoder = IncrementalDecoder(tokenizer)
-    var stops = StopSequenceMatcher(sampling.stop)
+    var answer = AnswerText(
+      tokenizer, endTokens: sampling.ignoresEndToken ? [] : endTokens, stop: sampling.stop,
+      limit: min(sampling.maxTokens ?? room, room))
     var result = GenerationResult()
     result.promptTokenCount = prompt.count
     result.seed = sampler.seed
@@ -80,16 +81,15 @@ public struct TextGenerator {
       try emit(text)
     }
 
-    let limit = min(sampling.maxTokens ?? room, room)
     result.cachedTokenCount = sequence.sharedPrefix(with: prompt)
     var pending = Array(prompt[result.cachedTokenCount...])
     var first = clock.now
-    generation: while result.tokens.count < limit {
+    while answer.finishReason == nil {
       let logits: [Float]
       do {
         logits = try engine.logits(after: pending, in: sequence)
       } catch is Interrupted {
-        result.finishReason = .interrupted
+        try send(answer.end(.interrupted))
         break
       }
       let sampled = try logits.withUnsafeBufferPointer { logits throws(SamplingError) in
@@ -102,24 +102,10 @@ public struct TextGenerator {
       let token = Int32(sampled.token)
       result.tokens.append(token)
       if sampling.logprobs != nil { result.logProbabilities.append(sampled) }
-      if endTokens.contains(token) && !sampling.ignoresEndToken {
-        result.finishReason = .stop
-        break generation
-      }
-      // Embeddings are often padded beyond the tokenizer's vocabulary; such a token has no text.
-      let isSpelled = sampled.token < tokenizer.vocabularySize
-      let output = stops.append(isSpelled ? try decoder.append(token) : "")
-      try send(output.text)
-      if output.stop != nil {
-        result.finishReason = .stop
-        break generation
-      }
+      try send(answer.append(token))
       pending = [token]
     }
-    if stops.matched == nil {
-      let rest = stops.append(decoder.finish())
-      try send(rest.text + (rest.stop == nil ? stops.finish() : ""))
-    }
+    result.finishReason = answer.finishReason ?? .length
     result.decodeSeconds = (clock.now - first).seconds
     return result
   }

@@ -72,7 +72,7 @@ public struct Sampler: Sendable {
 
   // MARK: Steps
 
-  private static func maximum(of logits: UnsafeBufferPointer<Float>, step: Int) throws(SamplingError) -> Float {
+  fileprivate static func maximum(of logits: UnsafeBufferPointer<Float>, step: Int) throws(SamplingError) -> Float {
     switch LogitScan.extreme(of: logits) {
     case .damaged(let position): throw .notANumber(token: position, value: "\(logits[position])", step: step)
     case .maximum(let value) where value == -.infinity: throw .noTokenPossible(step: step)
@@ -157,9 +157,24 @@ public struct Sampler: Sendable {
 
   private func reported(_ token: Int, _ logits: UnsafeBufferPointer<Float>, maximum: Float) -> SampledToken {
     guard let count = parameters.logprobs else { return SampledToken(token: token) }
+    return SampledToken(token, withLikeliest: count, of: logits, maximum: maximum)
+  }
+}
+
+extension SampledToken {
+  /// A token with its log-probability and the `count` likeliest, under the distribution of `logits` [V].
+  ///
+  /// Throws `SamplingError` where the logits are no numbers.
+  init(
+    _ token: Int, withLikeliest count: Int, of logits: UnsafeBufferPointer<Float>, step: Int
+  ) throws(SamplingError) {
+    self.init(token, withLikeliest: count, of: logits, maximum: try Sampler.maximum(of: logits, step: step))
+  }
+
+  fileprivate init(_ token: Int, withLikeliest count: Int, of logits: UnsafeBufferPointer<Float>, maximum: Float) {
     let normalizer = LogitScan.logSumExp(logits, maximum: maximum)
     func logProbability(_ token: Int) -> Float { Float(Double(logits[token]) - normalizer) }
-    return SampledToken(
+    self.init(
       token: token, logProbability: logProbability(token),
       top: TopSelection.top(count, of: logits).map {
         TokenLogProbability(token: $0, logProbability: logProbability($0))

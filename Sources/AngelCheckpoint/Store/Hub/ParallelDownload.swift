@@ -71,7 +71,7 @@ final class ParallelDownload: Sendable {
   /// Fetches and verifies everything; the files' SHA-256 in order. Throws `StoreError`, `HubError` or `Interrupted`.
   func run() throws -> [String] {
     let pieces = items.reduce(0) { $0 + 1 + $1.part.missing / max(1, options.pieceSize) }
-    try WorkerThreads.run(min(options.connections, pieces)) { [self] in
+    try DedicatedThread.run(min(options.connections, pieces)) { [self] _ in
       do {
         let session = try HTTPSession(interruption: interruption, patience: patience)
         while let job = next() {

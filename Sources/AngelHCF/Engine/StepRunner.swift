@@ -1,0 +1,96 @@
+import AngelMemory
+import AngelModels
+import AngelNN
+import AngelTensor
+
+/// One sequence's rows of a step: tokens at consecutive positions, and where its cache lies.
+struct SequenceSlice {
+  var tokens: [Int32]
+  /// The position of the first of them.
+  var start: Int
+  /// Byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
+  var blocks: [Int64]
+
+  /// The position after the last token.
+  var end: Int { start + tokens.count }
+}
+
+/// Runs a model over rows of any number of sequences at once.
+///
+/// By the kernel contract a row's result does not depend on the others, so sequences may be put together at will. Single
+/// tokens of several sequences are recorded once for each number of them, and replayed.
+final class StepRunner {
+  let model: any LanguageModel
+  let cache: KeyValueCache
+  private let backend: any Backend
+  private let blockLimit: Int
+  private var decodeSteps: DecodeSteps
+
+  /// - Parameters:
+  ///   - contextLength: the most tokens of a sequence.
+  ///   - recordedRows: the most rows that the recorded steps may have together; at least one step is kept.
+  init(
+    _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int, on backend: any Backend
+  ) {
+    self.model = model
+    self.cache = cache
+    self.backend = backend
+    blockLimit = CacheGeometry.blockCount(contextLength)
+    decodeSteps = DecodeSteps(rowLimit: recordedRows)
+  }
+
+  /// The final hidden states [R, width] of all slices' rows, laid end to end.
+  ///
+  /// - Parameter sequenceLength: what rotary scalings that depend on the length go by. Slices whose frequencies differ
+  ///   must not share a step.
+  func hidden(of slices: [SequenceSlice], sequenceLength: Int) -> Tensor {
+    let width = slices.reduce(1) { max($0, $1.blocks.count) }
+    let table = slices.flatMap { $0.blocks + repeatElement(0, count: width - $0.blocks.count) }
+    func rows(_ values: (Int, SequenceSlice) -> [Int32]) -> Tensor {
+      Tensor(slices.enumerated().flatMap(values), on: backend, kind: .workspace)
+    }
+    let view = cache.view(
+      blockTable: Tensor(table, shape: [slices.count, width], on: backend, kind: .workspace),
+      rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
+      rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
+    let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
+    return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
+  }
+
+  /// The logits [S, vocabulary] after slices of one token each, through a recorded step. Not for models whose rotary
+  /// frequencies depend on the length, unless all lengths have those of the shortest.
+  ///
+  /// The tensor holds these values until the next step.
+  func decode(_ slices: [SequenceSlice]) throws -> Tensor {
+    // Tensors that found no memory must not be used again: a step that fails is dropped.
+    let step = decodeSteps.take(slices.count) ?? DecodeStep(count: slices.count, blockLimit: blockLimit, on: backend)
+    let logits = try step.logits(after: slices, model) {
+      cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
+    }
+    try backend.synchronize()
+    decodeSteps.put(step)
+    return logits
+  }
+}
+
+/// The recorded steps of a runner by their number of sequences, the latest last.
+private struct DecodeSteps {
+  let rowLimit: Int
+  private var steps: [DecodeStep] = []
+
+  init(rowLimit: Int) { self.rowLimit = rowLimit }
+
+  mutating func take(_ count: Int) -> DecodeStep? {
+    if let index = steps.firstIndex(where: { $0.count == count }) { return steps.remove(at: index) }
+    // Before the new step takes memory of its own.
+    while !steps.isEmpty, steps.reduce(count, { $0 + $1.count }) > rowLimit { steps.removeFirst() }
+    return nil
+  }
+
+  mutating func put(_ step: DecodeStep) { steps.append(step) }
+}
+
+extension CacheGeometry {
+  /// Blocks that hold so many tokens.
+  static func blockCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+}

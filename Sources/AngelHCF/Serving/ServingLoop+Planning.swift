@@ -1,0 +1,119 @@
+import AngelMemory
+
+extension ServingLoop {
+  /// A sequence's part of a step.
+  struct Part {
+    let sequence: ServedSequence
+    let count: Int
+    /// The first of its rows.
+    let row: Int
+  }
+
+  /// The plan of the next step, and what of the waiting sequences' tokens is cached.
+  func makePlan() -> (SchedulerPlan, [SequenceID: SharedBlocks.Prefix]) {
+    var state = SchedulerState(availableBlocks: blocks.availableCount)
+    state.running = running.map(entry)
+    var prefixes: [SequenceID: SharedBlocks.Prefix] = [:]
+    for sequence in candidates(beside: state.running) {
+      let prefix = blocks.prefix(of: shareableTokens(of: sequence))
+      prefixes[sequence.id] = prefix
+      state.waiting.append(entry(sequence, prefix))
+    }
+    return (Scheduler.plan(state, settings.limits), prefixes)
+  }
+
+  /// The waiting sequences that this step may have rows and places for, by turn.
+  private func candidates(beside running: [SchedulerEntry]) -> ArraySlice<ServedSequence> {
+    guard !waiting.isEmpty, running.reduce(0, { $0 + $1.pending }) < settings.limits.rows else { return [] }
+    let worst = running.map(\.priority).max() ?? .min
+    let free = settings.limits.sequences - running.count
+    guard free > 0 || waiting.contains(where: { $0.request.priority < worst }) else { return [] }
+    let turns = waiting.map { ($0, turn(of: $0)) }.sorted { $0.1 < $1.1 }
+    return turns.prefix(settings.limits.sequences).map(\.0)[...]
+  }
+
+  private func turn(of sequence: ServedSequence) -> SchedulerEntry.Turn {
+    SchedulerEntry(
+      id: sequence.id, priority: sequence.request.priority,
+      waitedSteps: sequence.waitedSteps + step - sequence.waitingSince, tokens: 0
+    ).turn
+  }
+
+  private func entry(_ sequence: ServedSequence) -> SchedulerEntry {
+    let unshared = sequence.blocks.enumerated().count { blocks.isReleasable($1, isShared: $0 < sequence.sharedCount) }
+    let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
+    return SchedulerEntry(
+      id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps,
+      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.blocks.count,
+      unsharedBlocks: unshared, runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length),
+      lastStep: sequence.lastStep)
+  }
+
+  private func entry(_ sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) -> SchedulerEntry {
+    let cached = min(settings.limits.blockTokens * prefix.blocks.count, sequence.tokens.count - 1)
+    let (runLimit, length) = runLimit(of: sequence, from: cached)
+    return SchedulerEntry(
+      id: sequence.id, priority: sequence.request.priority,
+      waitedSteps: sequence.waitedSteps + step - sequence.waitingSince, tokens: sequence.tokens.count, cached: cached,
+      blocks: prefix.blocks.count, unsharedBlocks: prefix.unusedCount, runLimit: runLimit,
+      rotaryClass: settings.rotaryScaling.lengthClass(length), lastStep: sequence.lastStep)
+  }
+
+  /// How many tokens from position `start` may run in one step, and the length whose rotary frequencies they have.
+  ///
+  /// A prompt's tokens have those of the whole prompt, an answer's those of the sequence up to them; when they are computed
+  /// again it must be with the same ones.
+  func runLimit(of sequence: ServedSequence, from start: Int) -> (tokens: Int, length: Int) {
+    let (count, scaling) = (sequence.tokens.count, settings.rotaryScaling)
+    guard count > scaling.uniformLength else { return (.max, count) }
+    let length = max(sequence.promptCount, start + 1)
+    let `class` = scaling.lengthClass(length)
+    var end = length
+    while end < count, scaling.lengthClass(end + 1) == `class` { end += 1 }
+    return (end - start, length)
+  }
+
+  /// The beginning of a sequence whose keys and values others may use and which may be those of others.
+  func shareableTokens(of sequence: ServedSequence) -> [Int32] {
+    guard settings.sharesPrefixes, !sequence.mustScorePrompt else { return [] }
+    return Array(sequence.tokens.prefix(shareableCount(of: sequence)))
+  }
+
+  private func shareableCount(of sequence: ServedSequence) -> Int {
+    let uniform = settings.rotaryScaling.uniformLength
+    return sequence.promptCount > uniform ? 0 : min(sequence.tokens.count, uniform)
+  }
+
+  /// Enters the blocks that are full now for others to find.
+  func share(_ sequence: ServedSequence) {
+    guard settings.sharesPrefixes else { return }
+    let full = min(sequence.cachedCount, shareableCount(of: sequence)) / settings.limits.blockTokens
+    while sequence.sharedCount < full, let parent = sequence.lastPlace {
+      let index = sequence.sharedCount
+      let shared = blocks.share(
+        sequence.blocks[index], sequence.tokens, from: index * settings.limits.blockTokens, below: parent)
+      sequence.lastPlace = shared?.place
+      guard let shared else { return }
+      sequence.blocks[index] = shared.block
+      sequence.sharedCount += 1
+    }
+  }
+
+  /// The parts of a step, as planned; without those of sequences that have just failed.
+  func makeParts(_ runs: [SchedulerPlan.Run]) -> [Part] {
+    var (parts, row): ([Part], Int) = ([], 0)
+    for run in runs {
+      guard let sequence = running.first(where: { $0.id == run.id }) else { continue }
+      parts.append(Part(sequence: sequence, count: run.count, row: row))
+      row += run.count
+    }
+    return parts
+  }
+}
+
+extension ServedSequence {
+  /// Whether the prompt's log-probabilities are wanted and not complete: then all of it must run.
+  var mustScorePrompt: Bool {
+    id.answer == 0 && request.promptLogprobs != nil && request.scoredPrompt.count < promptCount
+  }
+}

@@ -1,0 +1,145 @@
+import AngelTensor
+
+extension ServingLoop {
+  /// Runs the parts of a step as one batch and takes in what came of it; returns the seconds the model took, drawing
+  /// included.
+  func run(_ parts: [Part]) throws -> Double {
+    let begin = clock.now
+    let slices = parts.map { part in
+      let start = part.sequence.cachedCount
+      return SequenceSlice(
+        tokens: Array(part.sequence.tokens[start..<(start + part.count)]), start: start,
+        blocks: blocks.offsets(of: part.sequence.blocks))
+    }
+    let first = parts[0].sequence
+    let rows = try runner.run(
+      slices, sequenceLength: runLimit(of: first, from: first.cachedCount).length,
+      givesHiddenStates: parts.contains { $0.sequence.answer == nil })
+    let jobs = parts.flatMap(makeJobs)
+    if !jobs.isEmpty {
+      try rows.forEachLogits(after: jobs.map(\.row)) { jobs[$0].run($1) }
+    }
+    let vectors = try parts.map { part in
+      let sequence = part.sequence
+      let isWanted = sequence.answer == nil && sequence.cachedCount + part.count == sequence.tokens.count
+      return isWanted ? try rows.hiddenState(of: part.row + part.count - 1) : nil
+    }
+    let seconds = (clock.now - begin).seconds
+    for part in parts { advance(part) }
+    for job in jobs { take(job) }
+    for (part, vector) in zip(parts, vectors) {
+      if let vector { finish(part.sequence, vector: vector.normalized) }
+    }
+    return seconds
+  }
+
+  /// The rows of a part whose logits are wanted: prompt tokens to be scored, and the last known token's, to draw from.
+  private func makeJobs(_ part: Part) -> [RowJob] {
+    let sequence = part.sequence
+    let range = sequence.cachedCount..<(sequence.cachedCount + part.count)
+    var jobs: [RowJob] = []
+    if sequence.mustScorePrompt {
+      let first = max(range.lowerBound, sequence.request.scoredPrompt.count - 1)
+      for position in first..<max(first, min(range.upperBound, sequence.promptCount - 1)) {
+        jobs.append(RowJob(sequence, row: part.row + position - range.lowerBound, use: .score(position + 1)))
+      }
+    }
+    if sequence.answer != nil, range.upperBound == sequence.tokens.count {
+      jobs.append(RowJob(sequence, row: part.row + part.count - 1, use: .draw))
+    }
+    return jobs
+  }
+
+  private func advance(_ part: Part) {
+    let sequence = part.sequence
+    let wasPrompt = sequence.cachedCount < sequence.promptCount
+    sequence.cachedCount += part.count
+    sequence.lastStep = step
+    share(sequence)
+    guard wasPrompt, sequence.cachedCount == sequence.promptCount, sequence.isComplete, sequence.id.answer == 0 else {
+      return
+    }
+    statistics.promptTokens += sequence.promptCount
+    enterOtherAnswers(of: sequence)
+  }
+
+  /// Takes in what a row gave, unless its request has ended meanwhile.
+  private func take(_ job: RowJob) {
+    let (sequence, request) = (job.sequence, job.sequence.request)
+    guard !request.hasEnded, let outcome = job.outcome else { return }
+    do {
+      let sampled = try outcome.get()
+      switch job.use {
+      case .score: request.scoredPrompt.append(sampled)
+      case .draw: try give(sampled, to: sequence)
+      }
+    } catch { fail(request, error) }
+  }
+
+  private func give(_ sampled: SampledToken, to sequence: ServedSequence) throws {
+    let request = sequence.request
+    if sequence.tokens.count == sequence.promptCount, sequence.id.answer == 0, request.promptLogprobs != nil {
+      request.send(.prompt(request.scoredPrompt))
+    }
+    sequence.append(Int32(sampled.token))
+    request.noteToken()
+    statistics.generatedTokens += 1
+    guard let text = try sequence.answer?.text.append(Int32(sampled.token)) else { return }
+    request.send(.piece(ServingPiece(answer: sequence.id.answer, text: text, tokens: [sampled])))
+    if let reason = sequence.answer?.text.finishReason { finish(sequence, reason) }
+  }
+}
+
+/// A row whose logits are wanted, and what becomes of them.
+private final class RowJob {
+  enum Use {
+    /// The token after the sequence's last is drawn.
+    case draw
+    /// The prompt's token at this position, which is known, is scored.
+    case score(Int)
+  }
+
+  let sequence: ServedSequence
+  let row: Int
+  let use: Use
+  private(set) var outcome: Result<SampledToken, any Error>?
+
+  init(_ sequence: ServedSequence, row: Int, use: Use) {
+    self.sequence = sequence
+    self.row = row
+    self.use = use
+  }
+
+  func run(_ logits: UnsafeBufferPointer<Float>) {
+    switch use {
+    case .draw:
+      let step = sequence.tokens.count - sequence.promptCount
+      outcome = Result { try sequence.draw(logits, step: step) }
+    case .score(let position):
+      let (token, count) = (Int(sequence.tokens[position]), sequence.request.promptLogprobs ?? 0)
+      outcome = Result { try SampledToken(token, withLikeliest: count, of: logits, step: 0) }
+    }
+  }
+}
+
+// SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a job
+// reads what no job writes, and only the one that draws writes its sampler.
+extension RowJob: @unchecked Sendable {}
+
+extension ServedSequence {
+  /// Draws the next token.
+  fileprivate func draw(_ logits: UnsafeBufferPointer<Float>, step: Int) throws -> SampledToken {
+    guard let token = try answer?.sampler.sample(logits, step: step) else {
+      preconditionFailure("a sequence without an answer has no tokens to draw")
+    }
+    return token
+  }
+}
+
+extension [Float] {
+  /// This vector at length 1; zeros stay zeros.
+  fileprivate var normalized: [Float] {
+    let length = reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    return length > 0 ? map { Float(Double($0) / length) } : self
+  }
+}

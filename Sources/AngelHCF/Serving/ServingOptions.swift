@@ -1,0 +1,18 @@
+/// How an engine for many requests is set up.
+public struct ServingOptions: Sendable {
+  /// Context, cache type, and the most rows of a step (`chunkLength`).
+  public var engine = EngineOptions()
+  /// The most answers that are made at once.
+  public var sequenceLimit = 32
+  /// Tokens that the cache holds, of all requests together; nil: four contexts, or what the memory budget has room for.
+  public var cacheTokens: Int?
+  /// The most tokens that requests in the queue may need together, prompts and answers; beyond it new ones are refused.
+  public var queuedTokenLimit = 1 << 18
+  /// Whether requests that begin alike share the keys and values of what they have in common.
+  public var sharesPrefixes = true
+
+  public init() {}
+
+  /// Rows of a step: one for each answer at least.
+  var rowLimit: Int { max(engine.chunkLength, sequenceLimit, 1) }
+}

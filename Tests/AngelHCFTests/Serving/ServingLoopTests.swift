@@ -1,0 +1,177 @@
+import AngelCore
+import AngelMemory
+import AngelNN
+import AngelTesting
+import Synchronization
+import Testing
+
+@testable import AngelHCF
+
+@Suite("The serving loop, over a fake model")
+struct ServingLoopTests {
+  private func request(_ prompt: [Int32], _ count: Int, _ change: (inout ServingRequest) -> Void = { _ in })
+    -> ServingRequest
+  {
+    var request = ServingRequest(prompt: prompt, sampling: .greedy)
+    request.sampling.maxTokens = count
+    change(&request)
+    return request
+  }
+
+  @Test(
+    "10,000 steps of random requests: answers are those given alone, nothing leaks, everybody ends once",
+    arguments: [
+      (seed: 1, scaling: RotaryScaling.none, shares: true), (2, .none, false),
+      (3, .dynamic(factor: 2, originalLength: 40), true),
+    ])
+  func stream(seed: UInt64, scaling: RotaryScaling, shares: Bool) throws {
+    let limits = SchedulerLimits(rows: 48, sequences: 8)
+    var engine = try FakeEngine(
+      blocks: 24, limits: limits, contextLength: 96, scaling: scaling, sharesPrefixes: shares)
+    var random = SeededRandom(seed: seed)
+    let openings = (0..<3).map { _ in (0..<70).map { _ in Int32.random(in: 0..<32, using: &random) } }
+    var open: [(id: UInt64, request: ServingRequest, log: EventLog)] = []
+    var (submitted, ended, cancelled) = (0, 0, 0)
+
+    func settle() throws {
+      for (_, request, log) in open where log.endCount > 0 {
+        ended += 1
+        #expect(log.endCount == 1)
+        if let failure = log.failure {
+          #expect(failure is Interrupted)
+          cancelled += 1
+          continue
+        }
+        let expected = try FakeEngine.expected(request, contextLength: 96, scaling: scaling)
+        for (answer, tokens) in expected.enumerated() { #expect(log.tokens(of: answer) == tokens) }
+      }
+      open.removeAll { $0.log.endCount > 0 }
+    }
+
+    for step in 0..<10_000 {
+      if open.count < 20, Int.random(in: 0..<3, using: &random) == 0 {
+        let opening = openings[Int.random(in: 0..<3, using: &random)]
+        let prompt =
+          opening.prefix(.random(in: 0...50, using: &random))
+          + (0...Int.random(in: 0..<20, using: &random)).map { _ in Int32.random(in: 0..<32, using: &random) }
+        let request = request(Array(prompt), .random(in: 1...25, using: &random)) {
+          $0.priority = .random(in: 0...2, using: &random)
+          $0.answerCount = .random(in: 0..<8, using: &random) == 0 ? 3 : 1
+          guard Bool.random(using: &random) else { return }
+          $0.sampling.temperature = 0.8
+          $0.sampling.seed = Int.random(in: 0..<1000, using: &random)
+          $0.sampling.repetitionPenalty = 1.2
+          $0.sampling.frequencyPenalty = 0.3
+        }
+        let log = EventLog()
+        open.append((try engine.submit(request) { log.add($0) }, request, log))
+        submitted += 1
+      }
+      if Int.random(in: 0..<60, using: &random) == 0, let victim = open.randomElement(using: &random) {
+        engine.loop.cancel(victim.id)
+      }
+      if !engine.loop.isIdle { engine.loop.runStep() }
+      #expect(engine.loop.running.count <= limits.sequences)
+      if step % 16 == 0 { try engine.loop.blocks.checkInvariants(users: engine.users) }
+      try settle()
+    }
+    #expect(engine.finish())
+    try settle()
+    #expect(open.isEmpty && ended == submitted && submitted > 1000 && cancelled > 50)
+    #expect(engine.runner.rowsOfSteps.allSatisfy { $0 <= limits.rows })
+    #expect(engine.users.isEmpty && engine.loop.blocks.usedCount == 0)
+    try engine.loop.blocks.checkInvariants(users: [])
+    let statistics = engine.loop.currentStatistics
+    #expect(statistics.preemptions > 100, "the stream is meant to run short of blocks")
+    #expect((statistics.prefixHitTokens > 0) == shares)
+    #expect(statistics.cancelled == cancelled)
+  }
+
+  @Test("a prompt that is wholly cached runs its last token alone")
+  func wholePromptCached() throws {
+    var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
+    let prompt = (0..<48).map { Int32($0 % 32) }
+    for round in 0..<2 {
+      let log = EventLog()
+      _ = try engine.submit(request(prompt, 3)) { log.add($0) }
+      #expect(engine.finish())
+      #expect(log.tokens() == (try FakeEngine.expected(request(prompt, 3), contextLength: 128)[0]))
+      #expect(log.usage?.cachedTokens == [0, 47][round])
+    }
+    #expect(engine.runner.rowsOfSteps == [48, 1, 1, 1, 1, 1])
+  }
+
+  @Test("several answers run their prompt once, each as if it were alone")
+  func severalAnswers() throws {
+    var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
+    let asked = request((0..<37).map { Int32($0 % 32) }, 5) {
+      $0.answerCount = 3
+      $0.sampling.temperature = 1
+      $0.sampling.seed = 5
+    }
+    let log = EventLog()
+    _ = try engine.submit(asked) { log.add($0) }
+    #expect(engine.finish())
+    let expected = try FakeEngine.expected(asked, contextLength: 128)
+    #expect(Set(expected).count == 3)
+    for answer in 0..<3 { #expect(log.tokens(of: answer) == expected[answer]) }
+    // The prompt, then what of it is not in full blocks for the two others, beside the first one's next token.
+    #expect(engine.runner.rowsOfSteps.prefix(2) == [37, 11])
+    #expect(log.usage?.completionTokens == 15 && log.reasons.count == 3)
+  }
+
+  @Test("the prompt's log-probabilities come first, whatever is cached and however it is cut")
+  func promptLogprobs() throws {
+    let prompt = (0..<40).map { Int32($0 * 7 % 32) }
+    var all: [[SampledToken]] = []
+    for rows in [8, 64] {
+      var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: rows, sequences: 4), contextLength: 128)
+      for _ in 0..<2 {
+        let log = EventLog()
+        _ = try engine.submit(request(prompt, 2) { $0.promptLogprobs = 2 }) { log.add($0) }
+        #expect(engine.finish())
+        guard case .prompt(let tokens) = log.all.first else {
+          Issue.record("the first event is not the prompt")
+          return
+        }
+        all.append(tokens)
+        #expect(tokens.map { Int32($0.token) } == prompt && tokens[0].logProbability == nil)
+      }
+    }
+    for tokens in all.dropFirst() { #expect(tokens == all[0]) }
+    let logits = FakeRunner.logits(after: prompt.prefix(5).map { FakeRunner.cell($0, rotaryClass: 0) })
+    let expected = try logits.withUnsafeBufferPointer {
+      try SampledToken(Int(prompt[5]), withLikeliest: 2, of: $0, step: 0)
+    }
+    #expect(all[0][5] == expected)
+  }
+
+  @Test("a hidden state is that of the last token, at length 1")
+  func embedding() throws {
+    var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 16, sequences: 4), contextLength: 128)
+    let tokens = (0..<40).map { Int32($0 % 32) }
+    let results = Mutex<[[Float]]>([])
+    for _ in 0..<2 {
+      engine.submit(embedding: tokens) { result in results.withLock { $0 += [(try? result.get()) ?? []] } }
+    }
+    #expect(engine.finish())
+    let hidden = FakeRunner.logits(after: tokens.map { FakeRunner.cell($0, rotaryClass: 0) })
+    let length = hidden.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    for vector in results.withLock({ $0 }) {
+      #expect(zip(vector, hidden).allSatisfy { abs($0 - $1 / length) < 1e-5 })
+    }
+    #expect(results.withLock { $0.count } == 2 && engine.loop.blocks.usedCount == 0)
+  }
+
+  @Test("logits that are no numbers end their own request and no other")
+  func damagedLogits() throws {
+    var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
+    engine.runner.damagedToken = 31
+    let (bad, good) = (EventLog(), EventLog())
+    _ = try engine.submit(request([1, 2, 31], 4)) { bad.add($0) }
+    _ = try engine.submit(request([1, 2, 4], 4) { $0.sampling.logitBias = [31: -100] }) { good.add($0) }
+    #expect(engine.finish())
+    #expect(good.usage?.completionTokens == 4)
+    #expect(bad.failure as? SamplingError == .notANumber(token: 0, value: "nan", step: 0) && bad.endCount == 1)
+  }
+}
