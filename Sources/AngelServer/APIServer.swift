@@ -177,6 +177,9 @@ public final class APIServer: Sendable {
     }.joined()
   }
 
+  /// The paths that a key may be held to.
+  public static var endpointPaths: [String] { EndpointCatalog.all.filter { !$0.isOpen }.map { $0.path } }
+
   /// Seconds since 1970.
   static var unixTime: Int { time(nil) }
 }

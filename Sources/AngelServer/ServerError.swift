@@ -22,7 +22,8 @@ public enum ServerError: DescribedError, Equatable {
       "cannot listen on \(address), port \(port): \(reason); choose another with --port, or 0 for any free one"
     case .refused(let version, let isTLS):
       "libmicrohttpd \(version) did not start"
-        + (isTLS ? ": certificate and key must be PEM texts that belong together" : ": raise the limits on threads and files")
+        + (isTLS
+          ? ": certificate and key must be PEM texts that belong together" : ": raise the limits on threads and files")
     case .certificateWithoutKey: "TLS needs a certificate and its key: give both --tls-certificate and --tls-key"
     case .keyFile(let path, let reason): "key file '\(path)': \(reason)"
     }

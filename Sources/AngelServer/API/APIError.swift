@@ -16,7 +16,8 @@ public struct APIError: DescribedError, Equatable {
   public var description: String { message }
 
   init(
-    status: Int, type: String = "invalid_request_error", _ message: String, parameter: String? = nil, code: String? = nil,
+    status: Int, type: String = "invalid_request_error", _ message: String, parameter: String? = nil,
+    code: String? = nil,
     retryAfter: Int? = nil
   ) {
     self.status = status

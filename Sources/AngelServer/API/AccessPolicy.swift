@@ -19,7 +19,8 @@ struct AccessPolicy: Sendable {
     let name = Self.withoutPort(given.lowercased())
     guard !hosts.contains(name) else { return }
     throw APIError(
-      status: 403, "host '\(given.prefix(80))' is not known here: start the server with --host-name for it, or with --keys",
+      status: 403,
+      "host '\(given.prefix(80))' is not known here: start the server with --host-name for it, or with --keys",
       code: "unknown_host")
   }
 

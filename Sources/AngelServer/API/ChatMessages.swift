@@ -19,7 +19,8 @@ enum ChatMessages {
     RequestField("name", .string, "who speaks, where the template shows it"),
     RequestField("reasoning_content", .string, "the assistant's thoughts, where the template keeps them apart"),
     RequestField("tool_call_id", .string, "the call that a tool's answer belongs to"),
-    RequestField("tool_calls", .array(.anyObject, 0...1000), "calls that the assistant made, as the template writes them"),
+    RequestField(
+      "tool_calls", .array(.anyObject, 0...1000), "calls that the assistant made, as the template writes them"),
     .withoutEffect("refusal", .string, "templates do not know it"), .refused("audio", "messages are text"),
     .refused("function_call", "use tool_calls"),
   ]

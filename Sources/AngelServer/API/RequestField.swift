@@ -62,9 +62,11 @@ extension FieldKind {
   var words: String {
     switch self {
     case .boolean: "true or false"
-    case .integer(let range): "an integer" + Self.bounds("\(range.lowerBound)", range.upperBound == .max ? nil : "\(range.upperBound)")
+    case .integer(let range):
+      "an integer" + Self.bounds("\(range.lowerBound)", range.upperBound == .max ? nil : "\(range.upperBound)")
     case .number(let range):
-      "a number" + Self.bounds(Self.short(range.lowerBound), range.upperBound == .infinity ? nil : Self.short(range.upperBound))
+      "a number"
+        + Self.bounds(Self.short(range.lowerBound), range.upperBound == .infinity ? nil : Self.short(range.upperBound))
     case .string: "a string"
     case .choice(let names): names.map { "'\($0)'" }.joined(separator: " or ")
     case .array(let kind, let range):
@@ -128,7 +130,8 @@ extension FieldKind {
   }
 
   /// Checks an object's members; the names of those that have no effect.
-  static func check(_ object: JSONObject, _ fields: [RequestField], _ prefix: String = "") throws(APIError) -> [String] {
+  static func check(_ object: JSONObject, _ fields: [RequestField], _ prefix: String = "") throws(APIError) -> [String]
+  {
     var ignored: [String] = []
     for member in object.members {
       let path = prefix + member.key

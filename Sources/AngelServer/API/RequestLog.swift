@@ -75,6 +75,7 @@ public struct RequestLog: Sendable {
     var buffer = [CChar](repeating: 0, count: 32)
     strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
     let milliseconds = "\(1000 + now.tv_nsec / 1_000_000)".dropFirst()
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + ".\(milliseconds)Z"
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      + ".\(milliseconds)Z"
   }
 }

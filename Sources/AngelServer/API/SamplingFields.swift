@@ -9,7 +9,8 @@ enum SamplingFields {
     RequestField("top_p", .number(0...1), "keep the likeliest tokens of this total share; default 1"),
     RequestField("top_k", .integer(-1...1 << 24), "keep the k likeliest tokens; 0 or -1 keeps all (vLLM)"),
     RequestField("min_p", .number(0...1), "keep tokens with this share of the likeliest one's (vLLM)"),
-    RequestField("repetition_penalty", .number(0.01...100), "divides the logits of tokens seen so far; 1 is off (vLLM)"),
+    RequestField(
+      "repetition_penalty", .number(0.01...100), "divides the logits of tokens seen so far; 1 is off (vLLM)"),
     RequestField("presence_penalty", .number(-2...2), "subtracted from tokens that the answer has used"),
     RequestField("frequency_penalty", .number(-2...2), "subtracted for each use of a token in the answer"),
     RequestField("seed", .integer(-1 << 53...1 << 53), "the same seed gives the same answer, whatever else is served"),

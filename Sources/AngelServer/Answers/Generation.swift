@@ -63,7 +63,10 @@ final class Generation: Sendable {
         lastToken: Array(repeating: 0, count: count)))
     func start(_ kind: String) -> JSONObject {
       JSONObject([
-        ("id", .string(idPrefix + (call.requestID.hasPrefix("req-") ? String(call.requestID.dropFirst(4)) : call.requestID))), ("object", .string(kind)), ("created", .integer(APIServer.unixTime)),
+        (
+          "id",
+          .string(idPrefix + (call.requestID.hasPrefix("req-") ? String(call.requestID.dropFirst(4)) : call.requestID))
+        ), ("object", .string(kind)), ("created", .integer(APIServer.unixTime)),
         ("model", .string(use.name)), ("system_fingerprint", .string("angel-" + call.server.options.version)),
       ])
     }

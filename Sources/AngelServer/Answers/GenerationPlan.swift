@@ -45,7 +45,8 @@ struct GenerationPlan: Sendable {
       throw .invalid("stream_options", "goes with \"stream\": true")
     }
     guard prompts.count * answerCount <= Self.answerLimit else {
-      throw .invalid("n", "asks for \(prompts.count * answerCount) answers in all: at most \(Self.answerLimit) at a time")
+      throw .invalid(
+        "n", "asks for \(prompts.count * answerCount) answers in all: at most \(Self.answerLimit) at a time")
     }
     if limit == 0 { discardsAnswers = true }
     sampling.maxTokens = limit.map { max(1, $0) }

@@ -23,7 +23,9 @@ public final class HTTPClient {
       var base = String(rest.dropFirst(authority.count))
       while base.hasSuffix("/") { base.removeLast() }
       let isBracketed = authority.hasPrefix("[")
-      let colon = isBracketed ? authority.range(of: "]:")?.upperBound : authority.firstIndex(of: ":").map { authority.index(after: $0) }
+      let colon =
+        isBracketed
+        ? authority.range(of: "]:")?.upperBound : authority.firstIndex(of: ":").map { authority.index(after: $0) }
       let host = colon.map { authority[..<authority.index(before: $0)] } ?? authority
       guard let port = colon.map({ Int(authority[$0...]) }) ?? 80, (1...65535).contains(port), !host.isEmpty else {
         return nil
@@ -103,7 +105,9 @@ public final class HTTPClient {
   public func send(_ bytes: [UInt8]) throws(HTTPClientError) {
     var done = 0
     while done < bytes.count {
-      let count = bytes[done...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+      let count = bytes[done...].withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+      }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw .broken(String(cString: strerror(errno))) }
       done += count

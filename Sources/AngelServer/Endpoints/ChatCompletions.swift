@@ -10,15 +10,18 @@ enum ChatCompletionsEndpoint: Endpoint {
     [
       RequestField("model", .string, "which model; the server's first where left out"),
       RequestField(
-        "messages", .array(.object(ChatMessages.fields), 1...10_000), isRequired: true, "the conversation, oldest first"),
-      RequestField("max_completion_tokens", .integer(1...1 << 24), "the longest answer; default: what the context leaves"),
+        "messages", .array(.object(ChatMessages.fields), 1...10_000), isRequired: true, "the conversation, oldest first"
+      ),
+      RequestField(
+        "max_completion_tokens", .integer(1...1 << 24), "the longest answer; default: what the context leaves"),
       RequestField("logprobs", .boolean, "report the log-probability of each token"),
       RequestField("top_logprobs", .integer(0...20), "and of so many likeliest in each place"),
       RequestField("add_generation_prompt", .boolean, "whether the prompt ends where the assistant begins (vLLM)"),
       RequestField("chat_template_kwargs", .anyObject, "further variables of the model's chat template (vLLM)"),
       .refused("tools", "calls are not told apart in answers", unless: [[]]),
       .refused("tool_choice", "there are no tools", unless: ["none", "auto"]),
-      .refused("functions", "there are no tools", unless: [[]]), .refused("function_call", "there are no tools", unless: ["none", "auto"]),
+      .refused("functions", "there are no tools", unless: [[]]),
+      .refused("function_call", "there are no tools", unless: ["none", "auto"]),
       .withoutEffect("parallel_tool_calls", .boolean, "there are no tools"),
       .refused("modalities", "answers are text", unless: [["text"]]), .refused("audio", "answers are text"),
       .refused("prediction", "answers are not predicted"), .refused("web_search_options", "nothing is looked up"),

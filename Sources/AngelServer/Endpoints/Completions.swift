@@ -4,7 +4,8 @@ import AngelHCF
 /// `POST /v1/completions`: what follows a text.
 enum CompletionsEndpoint: Endpoint {
   static let path = "/v1/completions"
-  static let summary = "What follows a text or a list of tokens; with echo and logprobs also how likely the text itself is"
+  static let summary =
+    "What follows a text or a list of tokens; with echo and logprobs also how likely the text itself is"
   static let fields: [RequestField] =
     [
       RequestField("model", .string, "which model; the server's first where left out"),

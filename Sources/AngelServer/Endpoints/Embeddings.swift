@@ -12,7 +12,8 @@ enum EmbeddingsEndpoint: Endpoint {
     RequestField("input", PromptField.kind, isRequired: true, "a text, token ids, or several of either"),
     RequestField("encoding_format", .choice(["float", "base64"]), "numbers, or the bytes of float32, low byte first"),
     RequestField("dimensions", .integer(1...1 << 20), "must be the model's own"),
-    RequestField("truncate_prompt_tokens", .integer(-1...1 << 20), "take so many tokens of a longer text; -1: what fits (vLLM)"),
+    RequestField(
+      "truncate_prompt_tokens", .integer(-1...1 << 20), "take so many tokens of a longer text; -1: what fits (vLLM)"),
     .withoutEffect("user", .string, "requests are told apart by their key"),
   ]
 
@@ -34,7 +35,9 @@ enum EmbeddingsEndpoint: Endpoint {
   }
 
   /// The texts, cut where the request allows it. A text that is cut keeps the special token at its end.
-  private static func fitting(_ texts: [[Int32]], _ body: RequestBody, _ model: LoadedModel) throws(APIError) -> [[Int32]] {
+  private static func fitting(_ texts: [[Int32]], _ body: RequestBody, _ model: LoadedModel) throws(APIError)
+    -> [[Int32]]
+  {
     let wanted = body.integer("truncate_prompt_tokens")
     let limit = wanted.map { $0 > 0 ? min($0, model.contextLength) : model.contextLength } ?? model.contextLength
     var result: [[Int32]] = []
@@ -146,7 +149,8 @@ enum EmbeddingsEndpoint: Endpoint {
                   "object": "embedding", "index": .integer(index),
                   "embedding": isBase64 ? .string(Base64Text.encoded(vector)) : .array(vector.map(Self.number)),
                 ]
-              }), "model": .string(name), "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
+              }), "model": .string(name),
+            "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
           ]
         }
       } catch {

@@ -17,7 +17,6 @@ enum ModelsEndpoint: Endpoint {
     return [
       "id": .string(model.name), "object": "model", "created": .integer(model.created), "owned_by": "angel",
       "max_model_len": loaded.map { .integer($0.contextLength) } ?? nil, "loaded": .bool(loaded != nil),
-      "memory_bytes": .integer(model.byteCount),
     ]
   }
 }

@@ -98,8 +98,10 @@ extension FieldKind {
   private var plainSchema: JSONValue {
     switch self {
     case .boolean: ["type": "boolean"]
-    case .integer(let range): ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
-    case .number(let range): ["type": "number", "minimum": .number(range.lowerBound), "maximum": .number(range.upperBound)]
+    case .integer(let range):
+      ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
+    case .number(let range):
+      ["type": "number", "minimum": .number(range.lowerBound), "maximum": .number(range.upperBound)]
     case .string: ["type": "string"]
     case .choice(let names): ["type": "string", "enum": .array(names.map { .string($0) })]
     case .array(let kind, let range):

@@ -174,7 +174,8 @@ extension HTTPExchange {
   private func queue(_ response: HTTPResponse, on handle: Handle) -> Bool {
     Self.withHead(response) { head in
       switch response.body {
-      case .bytes(let bytes): bytes.withUnsafeBytes { angel_http_respond(handle.pointer, head, $0.baseAddress, $0.count) != 0 }
+      case .bytes(let bytes):
+        bytes.withUnsafeBytes { angel_http_respond(handle.pointer, head, $0.baseAddress, $0.count) != 0 }
       case .stream(let source):
         angel_http_respond_streaming(
           handle.pointer, head, Unmanaged.passRetained(Reader(self, source)).toOpaque(),

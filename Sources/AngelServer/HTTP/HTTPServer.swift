@@ -166,7 +166,9 @@ public final class HTTPServer: Sendable {
       }
     }
     options.pointee.begin = { context, connection, path, method in
-      guard let context, let connection, let path, let method, let slot = angel_http_slot(connection) else { return nil }
+      guard let context, let connection, let path, let method, let slot = angel_http_slot(connection) else {
+        return nil
+      }
       let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
       let kept = Unmanaged<HTTPConnections.Connection>.fromOpaque(slot).takeUnretainedValue()
       var head = HTTPServer.head(of: connection, path: path, method: method)

@@ -57,7 +57,8 @@ struct SocketAddress {
       guard let place = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), name(descriptor, place, &length) == 0
       else { return -1 }
       return getnameinfo(
-        place, length, &host, socklen_t(host.count), &service, socklen_t(service.count), NI_NUMERICHOST | NI_NUMERICSERV)
+        place, length, &host, socklen_t(host.count), &service, socklen_t(service.count), NI_NUMERICHOST | NI_NUMERICSERV
+      )
     }
     guard code == 0 else { return nil }
     func text(_ characters: [CChar]) -> String {

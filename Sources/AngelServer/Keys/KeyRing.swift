@@ -104,7 +104,9 @@ public final class KeyRing: Sendable {
       var usage = Self.usage(of: key, &state, now)
       var headers: [(name: String, value: String)] = []
       for (what, path) in [("requests", \Usage.requests), ("tokens", \Usage.tokens)] {
-        guard let limit = usage[keyPath: path]?.limit, let left = usage[keyPath: path]?.state(now: now) else { continue }
+        guard let limit = usage[keyPath: path]?.limit, let left = usage[keyPath: path]?.state(now: now) else {
+          continue
+        }
         headers.append(("x-ratelimit-limit-\(what)", "\(limit)"))
         headers.append(("x-ratelimit-remaining-\(what)", "\(left.remaining)"))
         headers.append(("x-ratelimit-reset-\(what)", RateLimit.text(seconds: left.resetSeconds)))

@@ -56,7 +56,9 @@ final class ServerMetrics: Sendable {
       counts.decode.add(max(0, usage.seconds - usage.secondsToFirstToken))
       counts.inference.add(max(0, usage.seconds - usage.secondsQueued))
       let later = usage.completionTokens - answers
-      if later > 0 { counts.perToken.add((usage.seconds - usage.secondsToFirstToken) * Double(answers) / Double(later)) }
+      if later > 0 {
+        counts.perToken.add((usage.seconds - usage.secondsToFirstToken) * Double(answers) / Double(later))
+      }
       counts.promptTokens.add(Double(usage.promptTokens))
       counts.answerTokens.add(Double(usage.completionTokens))
       counts.answers.add(Double(answers))

@@ -19,6 +19,7 @@ public final class ModelShelf: Sendable {
     var loaded: LoadedModel?
     /// Requests that hold it.
     var useCount = 0
+    var byteCount = 0
     var lastUse: UInt64 = 0
     /// Whether it is about to be unloaded: it is given to nobody then.
     var isLeaving = false
@@ -92,7 +93,8 @@ public final class ModelShelf: Sendable {
   }
 
   private func finish(_ name: String, _ result: Result<LoadedModel, any Error>) {
-    let calls = state.withLock { slots -> [(@Sendable (Result<ModelUse, any Error>) -> Void, Result<ModelUse, any Error>)] in
+    let calls = state.withLock {
+      slots -> [(@Sendable (Result<ModelUse, any Error>) -> Void, Result<ModelUse, any Error>)] in
       guard var slot = slots[name] else { return [] }
       defer { slots[name] = slot }
       slot.isWanted = false
@@ -111,13 +113,17 @@ public final class ModelShelf: Sendable {
 
   /// Unloads models until this one fits.
   private func makeRoom(for model: ServedModel) throws {
-    guard model.byteCount <= budget else {
-      throw ShelfError.tooLarge(model: model.name, bytes: model.byteCount, budget: budget)
+    // Alone it has the whole budget, which its engine checks.
+    guard models.count > 1 else { return }
+    let needed = try model.byteCount()
+    guard needed <= budget else {
+      throw ShelfError.tooLarge(model: model.name, bytes: needed, budget: budget)
     }
+    state.withLock { $0[model.name]?.byteCount = needed }
     while true {
       let victim = state.withLock { slots -> String? in
         let held = models.filter { slots[$0.name]?.loaded != nil }
-        guard held.reduce(0, { $0 + $1.byteCount }) + model.byteCount > budget else { return nil }
+        guard held.reduce(0, { $0 + (slots[$1.name]?.byteCount ?? 0) }) + needed > budget else { return nil }
         let oldest = held.min { (slots[$0.name]?.lastUse ?? 0) < (slots[$1.name]?.lastUse ?? 0) }
         if let name = oldest?.name { slots[name]?.isLeaving = true }
         return oldest?.name

@@ -8,12 +8,13 @@ public struct ServedModel: Sendable {
   public let name: String
   /// Seconds since 1970, as `/v1/models` tells.
   public let created: Int
-  /// What it takes of the memory budget while it is loaded.
-  public let byteCount: Int
+  /// What it takes of the memory budget while it is loaded; asked for only where several models share one.
+  public let byteCount: @Sendable () throws -> Int
   public let load: @Sendable () throws -> LoadedModel
 
   public init(
-    name: String, created: Int, byteCount: Int, load: @escaping @Sendable () throws -> LoadedModel
+    name: String, created: Int, byteCount: @escaping @Sendable () throws -> Int,
+    load: @escaping @Sendable () throws -> LoadedModel
   ) {
     self.name = name
     self.created = created
