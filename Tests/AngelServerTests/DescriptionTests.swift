@@ -16,7 +16,7 @@ struct DescriptionTests {
       "schema"]
     #expect(chat?["required"] == ["messages"])
     #expect(chat?["additionalProperties"] == false)
-    #expect(chat?["properties"]?["temperature"]?["maximum"] == 100)
+    #expect(chat?["properties"]?["temperature"]?["maximum"]?.double == 100)
     #expect(chat?["properties"]?["temperature"]?["type"] == ["number", "null"])
     #expect(document["paths"]?["/health"]?["get"]?["security"] == nil)
   }

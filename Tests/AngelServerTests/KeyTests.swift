@@ -62,7 +62,7 @@ struct KeyTests {
     #expect(try running.get("/v1/models", headers: [("authorization", key)]).error == (401, nil, "invalid_api_key"))
     #expect(try running.get("/v1/models", headers: bearer(key)).status == 200)
     #expect(try running.get("/health").status == 200)
-    #expect(eventually { running.log.all.count == 5 })
+    #expect(eventually { running.log.all.count == 6 })
     #expect(!running.log.all.contains { $0.contains(key) || $0.contains("ak-") })
     #expect(running.log.all.contains { $0.contains(#""key":"a""#) })
   }

@@ -86,7 +86,7 @@ struct RefusalTests {
     let answer = try running.post("/v1/completions", #"{"prompt":"x","temprature":1}"#)
     #expect(
       answer.text
-        == #"{"error":{"message":"unknown field 'temprature': did you mean temperature?","type":"invalid_request_error","#
+        == #"{"error":{"message":"unknown field 'temprature'; did you mean 'temperature'?","type":"invalid_request_error","#
         + #""param":"temprature","code":"unknown_parameter"}}"#)
   }
 

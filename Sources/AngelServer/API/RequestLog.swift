@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import Glibc
 
 /// What the log says of a request: figures and names, never what was asked or answered, and no keys.

@@ -22,10 +22,8 @@ public final class HTTPClient {
       let authority = rest.prefix { $0 != "/" }
       var base = String(rest.dropFirst(authority.count))
       while base.hasSuffix("/") { base.removeLast() }
-      let isBracketed = authority.hasPrefix("[")
-      let colon =
-        isBracketed
-        ? authority.range(of: "]:")?.upperBound : authority.firstIndex(of: ":").map { authority.index(after: $0) }
+      let bracket = authority.hasPrefix("[") ? authority.firstIndex(of: "]") : nil
+      let colon = authority[(bracket ?? authority.startIndex)...].firstIndex(of: ":").map { authority.index(after: $0) }
       let host = colon.map { authority[..<authority.index(before: $0)] } ?? authority
       guard let port = colon.map({ Int(authority[$0...]) }) ?? 80, (1...65535).contains(port), !host.isEmpty else {
         return nil
@@ -106,7 +104,7 @@ public final class HTTPClient {
     var done = 0
     while done < bytes.count {
       let count = bytes[done...].withUnsafeBytes {
-        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(truncatingIfNeeded: MSG_NOSIGNAL))
       }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw .broken(String(cString: strerror(errno))) }

@@ -191,9 +191,10 @@ extension HTTPExchange {
   private static func withHead<Result>(
     _ response: HTTPResponse, _ body: (UnsafePointer<angel_http_head>) -> Result
   ) -> Result {
-    let texts = response.headers.flatMap { [$0.name, $0.value] }.map { strdup($0) }
+    let texts: [UnsafeMutablePointer<CChar>?] = response.headers.flatMap { [strdup($0.name), strdup($0.value)] }
     defer { for text in texts { free(text) } }
-    return texts.map { UnsafePointer($0) }.withUnsafeBufferPointer { lines in
+    let lines: [UnsafePointer<CChar>?] = texts.map { UnsafePointer($0) }
+    return lines.withUnsafeBufferPointer { lines in
       var head = angel_http_head(
         status: UInt32(response.status), headers: lines.baseAddress, header_count: lines.count)
       return body(&head)

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import CAngelShims
 import Glibc
 import Synchronization

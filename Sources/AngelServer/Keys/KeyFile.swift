@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import Glibc
 
 /// A file of keys: JSON that only its owner may read, replaced whole.
@@ -15,7 +15,8 @@ public struct KeyFile: Sendable {
     }
     let bytes: [UInt8]
     do {
-      bytes = try MappedFile(path: path).withBytes { Array($0) }
+      let file = try MappedFile(path: path)
+      bytes = try file.withBytes(0..<file.byteCount) { Array($0) }
     } catch {
       throw .keyFile(path: path, reason: "\(error)")
     }

@@ -1,4 +1,3 @@
-public import AngelCore
 public import AngelHCF
 public import AngelText
 

@@ -75,7 +75,10 @@ enum ServeCommand: Command {
 
   private static func options(_ arguments: Arguments, _ context: CommandContext) throws -> ServerOptions {
     func text(_ option: Option<String?>) throws -> String? {
-      try arguments[option].map { try MappedFile(path: $0).withBytes { String(decoding: $0, as: UTF8.self) } }
+      try arguments[option].map { path in
+        let file = try MappedFile(path: path)
+        return try file.withBytes(0..<file.byteCount) { String(decoding: $0, as: UTF8.self) }
+      }
     }
     var options = ServerOptions()
     options.http.address = arguments[host]
