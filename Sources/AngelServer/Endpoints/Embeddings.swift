@@ -147,7 +147,7 @@ enum EmbeddingsEndpoint: Endpoint {
               vectors.enumerated().map { index, vector in
                 [
                   "object": "embedding", "index": .integer(index),
-                  "embedding": isBase64 ? .string(Base64Text.encoded(vector)) : .array(vector.map(Self.number)),
+                  "embedding": isBase64 ? .string(Self.packed(vector)) : .array(vector.map(Self.number)),
                 ]
               }), "model": .string(name),
             "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
@@ -158,30 +158,12 @@ enum EmbeddingsEndpoint: Endpoint {
       }
     }
 
+    /// The bytes of float32 values, low byte first, in base64.
+    private static func packed(_ values: [Float]) -> String {
+      Base64.encode(values.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } })
+    }
+
     /// The shortest text that reads back as the same float32.
     private static func number(_ value: Float) -> JSONValue { .number(Double(value.description) ?? Double(value)) }
-  }
-}
-
-/// Base64 (RFC 4648, §4).
-enum Base64Text {
-  /// The bytes of float32 values, low byte first.
-  static func encoded(_ values: [Float]) -> String {
-    encoded(values.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } })
-  }
-
-  static func encoded(_ bytes: [UInt8]) -> String {
-    let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity((bytes.count + 2) / 3 * 4)
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let count = min(3, bytes.count - start)
-      var group = 0
-      for index in 0..<3 { group = group << 8 | (index < count ? Int(bytes[start + index]) : 0) }
-      for index in 0..<4 {
-        text.append(index <= count ? letters[group >> (18 - 6 * index) & 63] : UInt8(ascii: "="))
-      }
-    }
-    return String(decoding: text, as: UTF8.self)
   }
 }
