@@ -63,12 +63,14 @@ let package = Package(
     room(
       "AngelPTM",
       ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels"]),
+    // Level 8
+    room("AngelServer", ["AngelCore", "AngelText", "AngelHCF", "CSodium", "CAngelShims"]),
     // Level 11
     .executableTarget(
       name: "angel",
       dependencies: [
         "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
-        "AngelHCF", "AngelPTM", "AngelData", "CAngelKernels",
+        "AngelHCF", "AngelPTM", "AngelData", "AngelServer", "CAngelKernels",
       ], swiftSettings: strict),
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
@@ -84,6 +86,7 @@ let package = Package(
     tests(
       "AngelPTM",
       ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
+    tests("AngelServer", ["AngelText", "AngelHCF", "AngelCheckpoint"]),
     tests(
       "AngelHCF",
       [

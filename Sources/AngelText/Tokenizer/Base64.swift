@@ -1,7 +1,7 @@
-/// Base64 (RFC 4648, section 4), as `tokenizer.json` spells character maps.
-enum Base64 {
+/// Base64 (RFC 4648, section 4), as `tokenizer.json` spells character maps and HTTP answers vectors.
+package enum Base64 {
   /// The text of `bytes`, padded.
-  static func encode(_ bytes: [UInt8]) -> String {
+  package static func encode(_ bytes: [UInt8]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var text: [UInt8] = []
     text.reserveCapacity((bytes.count + 2) / 3 * 4)

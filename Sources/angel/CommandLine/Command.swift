@@ -1,5 +1,6 @@
 import AngelCheckpoint
 import AngelCore
+import Glibc
 
 /// One of angel's commands: its tables and its work. To add one, write a file in `Commands/` and a line in the catalog.
 protocol Command: SendableMetatype {
@@ -93,6 +94,9 @@ struct CommandContext {
   /// nil: as many as there are cores.
   let threads: Int?
   let precision: GlobalOptions.Precision
+
+  /// Seconds since 1970.
+  var startTime: Int { time(nil) }
 
   /// The store of models. Throws when the environment does not say where it is.
   var store: ModelStore { get throws { try ModelStore(environment: environment) } }

@@ -12,6 +12,8 @@ enum CommandCatalog {
     PerplexityCommand.self,
     DataCommand.self,
     TrainCommand.self,
+    ServeCommand.self,
+    KeysCommand.self,
     BenchCommand.self,
     CompletionCommand.self,
     HelpCommand.self,

@@ -73,13 +73,13 @@ extension CommandContext {
   func openCheckpoint(_ model: String) throws -> Checkpoint { try Checkpoint.open(store.resolve(model).path) }
 
   /// The device commands compute on, with a memory budget of `--memory`.
-  func makeBackend(_ arguments: Arguments) throws -> CPUBackend {
-    guard device == .cpu else { throw DeviceError.absent(device) }
-    let backend = try CPUBackend(pool: PagePool(budget: arguments[SessionOptions.memory]), threadCount: threads)
-    if let wanted = environment.instructionSet, wanted != backend.instructionSet {
-      throw DeviceError.instructionSet(wanted, used: backend.instructionSet)
-    }
-    return backend
+  func makeBackend(_ arguments: Arguments) throws -> CPUBackend { try backendSettings(arguments).make() }
+
+  /// How to make a backend, for those who make several, or elsewhere.
+  func backendSettings(_ arguments: Arguments) -> BackendSettings {
+    BackendSettings(
+      device: device, threads: threads, instructionSet: environment.instructionSet,
+      budget: arguments[SessionOptions.memory])
   }
 
   /// Loads a model with a progress display, once its memory plan has been found to fit.
@@ -103,6 +103,27 @@ extension CommandContext {
     display.finish()
     session.engine.isInterrupted = { [interruption] in interruption.isRequested }
     return session
+  }
+}
+
+/// The device that the options of a command ask for.
+struct BackendSettings: Sendable {
+  let device: Device
+  /// nil: as many as there are cores.
+  let threads: Int?
+  /// The only instruction set that will do, where one is asked for.
+  let instructionSet: String?
+  /// Bytes; nil: what the machine has room for.
+  let budget: Int?
+
+  /// A new backend over `pool`, or over one with the budget.
+  func make(pool: PagePool? = nil) throws -> CPUBackend {
+    guard device == .cpu else { throw DeviceError.absent(device) }
+    let backend = try CPUBackend(pool: pool ?? PagePool(budget: budget), threadCount: threads)
+    if let instructionSet, instructionSet != backend.instructionSet {
+      throw DeviceError.instructionSet(instructionSet, used: backend.instructionSet)
+    }
+    return backend
   }
 }
 

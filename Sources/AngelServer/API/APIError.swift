@@ -1,0 +1,73 @@
+public import AngelCore
+
+/// Why a request is not answered with what it asked for, in the words of OpenAI's interface.
+public struct APIError: DescribedError, Equatable {
+  public var status: Int
+  /// `invalid_request_error`, `rate_limit_exceeded`, `server_error`, …
+  public var type: String
+  public var message: String
+  /// The field that is wrong, such as `messages[2].role`.
+  public var parameter: String?
+  /// What a program can tell the error by.
+  public var code: String?
+  /// For how many seconds not to try again.
+  public var retryAfter: Int?
+
+  public var description: String { message }
+
+  init(
+    status: Int, type: String = "invalid_request_error", _ message: String, parameter: String? = nil,
+    code: String? = nil,
+    retryAfter: Int? = nil
+  ) {
+    self.status = status
+    self.type = type
+    self.message = message
+    self.parameter = parameter
+    self.code = code
+    self.retryAfter = retryAfter
+  }
+
+  /// The field has a value that cannot be.
+  static func invalid(_ parameter: String, _ reason: String, code: String = "invalid_value") -> APIError {
+    APIError(status: 400, "'\(parameter)' \(reason)", parameter: parameter, code: code)
+  }
+
+  /// The body cannot be read at all.
+  static func badBody(_ reason: String) -> APIError {
+    APIError(status: 400, "the request's body cannot be read: \(reason)", code: "invalid_body")
+  }
+
+  static func contextExceeded(_ parameter: String, tokens: Int, answer: Int, limit: Int) -> APIError {
+    let asked = answer > 0 ? " and \(answer) are asked for as an answer" : ""
+    return APIError(
+      status: 400,
+      "this model's context length is \(limit) tokens; '\(parameter)' has \(tokens)\(asked): shorten one of them",
+      parameter: parameter, code: "context_length_exceeded")
+  }
+
+  static func server(_ reason: String) -> APIError {
+    APIError(status: 500, type: "server_error", reason, code: "internal_error")
+  }
+
+  static let draining = APIError(
+    status: 503, type: "server_error", "the server is shutting down: try another one", code: "shutting_down",
+    retryAfter: 5)
+
+  /// `{"error":{…}}`.
+  var json: JSONValue {
+    [
+      "error": [
+        "message": .string(message), "type": .string(type), "param": parameter.map(JSONValue.string) ?? nil,
+        "code": code.map(JSONValue.string) ?? nil,
+      ]
+    ]
+  }
+
+  /// The whole answer.
+  var response: HTTPResponse {
+    var response = HTTPResponse(status: status, type: "application/json", json.encoded())
+    if let retryAfter { response.headers.append(("retry-after", "\(retryAfter)")) }
+    return response
+  }
+}

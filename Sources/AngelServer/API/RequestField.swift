@@ -1,0 +1,170 @@
+import AngelCore
+
+/// A field of a request's body: one declaration checks it, describes it in /openapi.json and says what becomes of it.
+struct RequestField: Sendable {
+  let name: String
+  let kind: FieldKind
+  var isRequired = false
+  var support = Support.honoured
+  /// What it does, in one line of the description.
+  let help: String
+
+  /// What becomes of a field that is known.
+  enum Support: Sendable {
+    case honoured
+    /// Taken, but without an effect; the answer says so in a `warning` header. The reason, in words.
+    case withoutEffect(String)
+    /// Refused unless it has one of these values, which mean what is done anyway. The reason, in words.
+    case refused(String, unless: [JSONValue])
+  }
+
+  init(_ name: String, _ kind: FieldKind, isRequired: Bool = false, _ help: String) {
+    self.name = name
+    self.kind = kind
+    self.isRequired = isRequired
+    self.help = help
+  }
+
+  /// A field of the interface that has no effect here.
+  static func withoutEffect(_ name: String, _ kind: FieldKind, _ reason: String) -> RequestField {
+    var field = RequestField(name, kind, reason)
+    field.support = .withoutEffect(reason)
+    return field
+  }
+
+  /// A field of the interface that is not supported, but for values that ask for nothing.
+  static func refused(_ name: String, _ reason: String, unless values: [JSONValue] = []) -> RequestField {
+    var field = RequestField(name, values.isEmpty ? .nothing : .fixed(values), "not supported: \(reason)")
+    field.support = .refused(reason, unless: values)
+    return field
+  }
+}
+
+/// What values a field may have.
+indirect enum FieldKind: Sendable {
+  case boolean
+  case integer(ClosedRange<Int>)
+  case number(ClosedRange<Double>)
+  case string
+  case choice([String])
+  case array(FieldKind, ClosedRange<Int>)
+  case object([RequestField])
+  /// An object whose keys are the client's.
+  case map(FieldKind, limit: Int)
+  case oneOf([FieldKind])
+  case anyObject
+  case fixed([JSONValue])
+  case nothing
+}
+
+extension FieldKind {
+  /// What is expected, in words.
+  var words: String {
+    switch self {
+    case .boolean: "true or false"
+    case .integer(let range):
+      "an integer" + Self.bounds("\(range.lowerBound)", range.upperBound == .max ? nil : "\(range.upperBound)")
+    case .number(let range):
+      "a number"
+        + Self.bounds(Self.short(range.lowerBound), range.upperBound == .infinity ? nil : Self.short(range.upperBound))
+    case .string: "a string"
+    case .choice(let names): names.map { "'\($0)'" }.joined(separator: " or ")
+    case .array(let kind, let range):
+      "an array of \(range.lowerBound > 0 ? "at least \(range.lowerBound)" : "") values, each \(kind.words)"
+        .replacingDoubleSpaces
+    case .object, .map, .anyObject: "an object"
+    case .oneOf(let kinds): kinds.map(\.words).joined(separator: ", or ")
+    case .fixed(let values): values.map { $0.encoded() }.joined(separator: " or ")
+    case .nothing: "left out"
+    }
+  }
+
+  private static func bounds(_ low: String, _ high: String?) -> String {
+    high.map { " from \(low) to \($0)" } ?? " of at least \(low)"
+  }
+
+  private static func short(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
+
+  /// Throws `APIError` naming `path` where the value is not of this kind. Null counts as left out inside objects.
+  func check(_ value: JSONValue, _ path: String) throws(APIError) {
+    switch (self, value) {
+    case (.boolean, .bool), (.string, .string), (.anyObject, .object): return
+    case (.integer(let range), _) where value.integer.map(range.contains) == true: return
+    case (.number(let range), _) where value.double.map(range.contains) == true: return
+    case (.choice(let names), .string(let text)) where names.contains(text): return
+    case (.array(let kind, let range), .array(let values)):
+      guard range.contains(values.count) else {
+        throw .invalid(path, "has \(values.count) values: it must have from \(range.lowerBound) to \(range.upperBound)")
+      }
+      for (index, value) in values.enumerated() { try kind.check(value, "\(path)[\(index)]") }
+    case (.object(let fields), .object(let object)): _ = try Self.check(object, fields, path + ".")
+    case (.map(let kind, let limit), .object(let object)):
+      guard object.members.count <= limit else {
+        throw .invalid(path, "has \(object.members.count) entries: it may have \(limit)")
+      }
+      for member in object.members { try kind.check(member.value, "\(path).\(member.key.prefix(40))") }
+    case (.oneOf(let kinds), _): try Self.checkAny(kinds, value, path, words)
+    case (.fixed(let values), _) where values.contains(value): return
+    default:
+      let shown = value.encoded()
+      let found = shown.utf8.count <= 40 ? shown : value.kind
+      throw .invalid(path, "must be \(words), not \(found)", code: "invalid_type")
+    }
+  }
+
+  /// The error of the one kind that the value's form belongs to tells most.
+  private static func checkAny(
+    _ kinds: [FieldKind], _ value: JSONValue, _ path: String, _ words: String
+  ) throws(APIError) {
+    var inside: APIError?
+    for kind in kinds {
+      do throws(APIError) {
+        return try kind.check(value, path)
+      } catch {
+        if error.parameter != path || inside == nil, error.code != "invalid_type" || error.parameter != path {
+          inside = error
+        }
+      }
+    }
+    throw inside ?? .invalid(path, "must be \(words), not \(value.kind)", code: "invalid_type")
+  }
+
+  /// Checks an object's members; the names of those that have no effect.
+  static func check(_ object: JSONObject, _ fields: [RequestField], _ prefix: String = "") throws(APIError) -> [String]
+  {
+    var ignored: [String] = []
+    for member in object.members {
+      let path = prefix + member.key
+      guard let field = fields.first(where: { $0.name == member.key }) else {
+        let question = Suggestion.question(for: member.key, among: fields.map(\.name))
+        throw APIError(
+          status: 400, "unknown field '\(path.prefix(80))'\(question)", parameter: String(path.prefix(80)),
+          code: "unknown_parameter")
+      }
+      if member.value.isNull, !field.isRequired { continue }
+      switch field.support {
+      case .honoured: try field.kind.check(member.value, path)
+      case .withoutEffect:
+        try field.kind.check(member.value, path)
+        ignored.append(path)
+      case .refused(let reason, let values):
+        guard values.contains(member.value) else {
+          throw APIError(
+            status: 400, "'\(path)' is not supported: \(reason)", parameter: path, code: "unsupported_parameter")
+        }
+      }
+    }
+    for field in fields where field.isRequired && object[field.name] == nil {
+      throw APIError(
+        status: 400, "'\(prefix)\(field.name)' is missing: it must be \(field.kind.words)",
+        parameter: prefix + field.name, code: "missing_required_parameter")
+    }
+    return ignored
+  }
+}
+
+extension String {
+  fileprivate var replacingDoubleSpaces: String {
+    split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+  }
+}

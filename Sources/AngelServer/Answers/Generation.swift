@@ -1,0 +1,309 @@
+import AngelCore
+import AngelHCF
+import Synchronization
+
+/// A request in the engine's hands: gathers its events, and turns them into a whole answer or a stream.
+///
+/// Events come on the engine's thread, which only puts them down; JSON is made on the server's. What waits for a slow reader is
+/// bounded by what the request may generate, which the context bounds.
+final class Generation: Sendable {
+  private let call: APICall
+  private let use: ModelUse
+  private let plan: GenerationPlan
+  private let form: any AnswerForm
+  /// The answer's first members, up to `choices`.
+  private let wholeStart: JSONObject
+  private let pieceStart: String
+  private let state: Mutex<State>
+
+  private struct State {
+    var tickets: [ServingTicket] = []
+    var answers: [CollectedAnswer]
+    /// Events that the stream has not written yet.
+    var waiting: [Event] = []
+    var streams: [AnswerStream]
+    var promptsLeft: Int
+    var usage = ServingUsage()
+    var error: APIError?
+    /// Whether nothing more is taken from the engine, and whether the stream has said so.
+    var isOver = false
+    var hasEnded = false
+    /// Stops watching the key.
+    var unwatch: (@Sendable () -> Void)?
+    /// When each answer's last token came, and the times between tokens.
+    var lastToken: [Double]
+    var gaps: [Double] = []
+    var tokenCount = 0
+  }
+
+  /// An event with the number of its answer.
+  private enum Event {
+    case prompt(answer: Int, [SampledToken])
+    case piece(ServingPiece)
+    case finished(answer: Int, FinishReason)
+  }
+
+  private init(_ call: APICall, _ use: ModelUse, _ plan: GenerationPlan, _ form: any AnswerForm, idPrefix: String) {
+    self.call = call
+    self.use = use
+    self.plan = plan
+    self.form = form
+    let count = plan.prompts.count * plan.answerCount
+    var answers = Array(repeating: CollectedAnswer(), count: count)
+    var streams = Array(repeating: AnswerStream(), count: count)
+    if plan.echoes {
+      for index in 0..<count {
+        answers[index].echo = plan.prompts[index / plan.answerCount].text
+        streams[index].echo = answers[index].echo
+      }
+    }
+    state = Mutex(
+      State(
+        answers: answers, streams: streams, promptsLeft: plan.prompts.count,
+        lastToken: Array(repeating: 0, count: count)))
+    func start(_ kind: String) -> JSONObject {
+      JSONObject([
+        (
+          "id",
+          .string(idPrefix + (call.requestID.hasPrefix("req-") ? String(call.requestID.dropFirst(4)) : call.requestID))
+        ), ("object", .string(kind)), ("created", .integer(APIServer.unixTime)),
+        ("model", .string(use.name)), ("system_fingerprint", .string("angel-" + call.server.options.version)),
+      ])
+    }
+    wholeStart = start(form.wholeKind)
+    pieceStart = String(JSONValue.object(start(form.pieceKind)).encoded().dropLast())
+  }
+
+  /// Queues the request and answers `call`, now or later.
+  ///
+  /// - Throws: `APIError` or `ServingRefusal` when it is not taken.
+  static func run(
+    _ plan: GenerationPlan, _ form: any AnswerForm, idPrefix: String, _ use: ModelUse, _ call: APICall
+  ) throws {
+    let generation = Generation(call, use, plan, form, idPrefix: idPrefix)
+    let engine = try call.engine(of: use)
+    do {
+      for index in plan.prompts.indices {
+        var request = ServingRequest(prompt: plan.prompts[index].tokens, sampling: plan.sampling)
+        request.answerCount = plan.answerCount
+        request.priority = plan.priority
+        request.promptLogprobs = plan.promptLogprobs
+        let ticket = try engine.submit(request) { generation.take($0, ofPrompt: index) }
+        generation.state.withLock { $0.tickets.append(ticket) }
+      }
+    } catch {
+      call.server.metrics.count(use.name) { $0.refused["queue_full", default: 0] += 1 }
+      generation.cancel(APICall.apiError(error), answers: false)
+      throw error
+    }
+    call.exchange.whenGone { generation.cancel(nil, answers: false) }
+    generation.watchKey()
+    if plan.streams { call.stream(generation) }
+  }
+
+  /// Ends the request when the key it came with is revoked.
+  private func watchKey() {
+    guard let key = call.key, let keys = call.server.keys else { return }
+    let end = keys.watch(key) { [self] in
+      cancel(APIError(status: 401, "the API key has been revoked", code: "invalid_api_key"), answers: true)
+    }
+    let isOver = state.withLock { state in
+      if !state.isOver { state.unwatch = end }
+      return state.isOver
+    }
+    if isOver { end() }
+  }
+
+  /// Ends the request where it stands. With `answers`, the client is told why.
+  private func cancel(_ error: APIError?, answers: Bool) {
+    let (tickets, isFirst) = state.withLock { state -> ([ServingTicket], Bool) in
+      guard !state.isOver else { return ([], false) }
+      state.error = error ?? APICall.apiError(Interrupted())
+      state.isOver = true
+      // What the engine has done so far is used up; its own count will not come any more.
+      state.usage.promptTokens = plan.prompts.reduce(0) { $0 + $1.tokens.count }
+      state.usage.completionTokens = state.tokenCount
+      return (state.tickets, true)
+    }
+    guard isFirst else { return }
+    for ticket in tickets { ticket.cancel() }
+    if answers { tellEnd() } else { end() }
+  }
+
+  // On the engine's thread
+
+  private func take(_ event: ServingEvent, ofPrompt prompt: Int) {
+    let first = prompt * plan.answerCount
+    let isLast = state.withLock { state -> Bool in
+      guard !state.isOver else { return false }
+      switch event {
+      case .prompt(let tokens):
+        for answer in first..<(first + plan.answerCount) {
+          if plan.streams {
+            state.waiting.append(.prompt(answer: answer, tokens))
+          } else {
+            state.answers[answer].promptTokens = tokens
+          }
+        }
+      case .piece(var piece):
+        piece.answer += first
+        note(piece, &state)
+        if plan.discardsAnswers { break }
+        if plan.streams {
+          state.waiting.append(.piece(piece))
+        } else {
+          state.answers[piece.answer].text += piece.text
+          if plan.sampling.logprobs != nil { state.answers[piece.answer].tokens += piece.tokens }
+        }
+      case .finished(let answer, let reason):
+        state.answers[first + answer].reason = plan.discardsAnswers ? .length : reason
+        if plan.streams {
+          state.waiting.append(.finished(answer: first + answer, state.answers[first + answer].reason))
+        }
+      case .done(let usage):
+        state.usage.add(usage)
+        state.promptsLeft -= 1
+        state.isOver = state.promptsLeft == 0
+        return state.isOver
+      case .failed(let error):
+        state.error = APICall.apiError(error)
+        state.isOver = true
+        return true
+      }
+      return false
+    }
+    if isLast {
+      tellEnd()
+    } else if plan.streams {
+      call.exchange.wake()
+    }
+  }
+
+  private func note(_ piece: ServingPiece, _ state: inout State) {
+    guard !piece.tokens.isEmpty else { return }
+    state.tokenCount += piece.tokens.count
+    let now = MonotonicTime.now
+    let last = state.lastToken[piece.answer]
+    if last > 0 { state.gaps.append((now - last) / Double(piece.tokens.count)) }
+    state.lastToken[piece.answer] = now
+  }
+
+  /// Everything has come, or nothing more will.
+  private func tellEnd() {
+    end()
+    let (error, tickets) = state.withLock { ($0.error, $0.tickets) }
+    // Where one prompt fails the others are not needed.
+    if error != nil { for ticket in tickets { ticket.cancel() } }
+    guard !plan.streams else { return call.exchange.wake() }
+    if let error { return call.fail(error) }
+    call.send { [self] in whole() }
+  }
+
+  /// Lets go of the key and counts.
+  private func end() {
+    let unwatch = state.withLock { state in
+      defer { state.unwatch = nil }
+      return state.unwatch
+    }
+    unwatch?()
+    let (usage, reasons, gaps, error) = state.withLock { ($0.usage, $0.answers.map(\.reason), $0.gaps, $0.error) }
+    call.charge(usage)
+    if let error { call.note { $0.error = error.code } }
+    let metrics = call.server.metrics
+    metrics.count(use.name) { counts in for gap in gaps { counts.betweenTokens.add(gap) } }
+    if error == nil {
+      metrics.countEnd(
+        use.name, usage, reasons: reasons, answers: reasons.count, longest: plan.sampling.maxTokens)
+    } else {
+      metrics.count(use.name) { $0.finished["abort", default: 0] += 1 }
+    }
+  }
+
+  // On the server's threads
+
+  private func usage(_ usage: ServingUsage) -> JSONValue {
+    let completion = plan.discardsAnswers ? 0 : usage.completionTokens
+    return [
+      "prompt_tokens": .integer(usage.promptTokens), "completion_tokens": .integer(completion),
+      "total_tokens": .integer(usage.promptTokens + completion),
+      "prompt_tokens_details": ["cached_tokens": .integer(usage.cachedTokens)],
+    ]
+  }
+
+  private func whole() -> JSONValue {
+    let (answers, used) = state.withLock { ($0.answers, $0.usage) }
+    var object = wholeStart
+    object["choices"] = .array(answers.indices.map { form.choice(answers[$0], index: $0) })
+    object["usage"] = usage(used)
+    return .object(object)
+  }
+}
+
+extension Generation: ResponseSource {
+  /// The server-sent events of what has come since the last call.
+  func next() -> ResponsePiece {
+    let (events, former, ends, isAtEnd) = state.withLock { state in
+      defer {
+        state.waiting = []
+        state.hasEnded = state.isOver
+      }
+      return (state.waiting, state.streams, state.isOver && !state.hasEnded, state.hasEnded)
+    }
+    if isAtEnd { return .end }
+    var streams = former
+    var text = ""
+    for event in events { write(event, &streams, to: &text) }
+    // One thread at a time asks, so nobody has changed them meanwhile.
+    state.withLock { $0.streams = streams }
+    if ends {
+      let (error, used) = state.withLock { ($0.error, $0.usage) }
+      writeEnd(error, used, to: &text)
+    }
+    return text.isEmpty ? .nothingYet : .bytes(Array(text.utf8))
+  }
+
+  private func write(_ event: Event, _ streams: inout [AnswerStream], to text: inout String) {
+    switch event {
+    case .prompt(let answer, let tokens): streams[answer].promptTokens = tokens
+    case .piece(let piece):
+      begin(piece.answer, &streams, to: &text)
+      guard !piece.text.isEmpty || plan.sampling.logprobs != nil else { return }
+      add(form.piece(piece, &streams[piece.answer], index: piece.answer), to: &text)
+    case .finished(let answer, let reason):
+      begin(answer, &streams, to: &text)
+      add(form.ending(reason, index: answer), to: &text)
+    }
+  }
+
+  private func begin(_ answer: Int, _ streams: inout [AnswerStream], to text: inout String) {
+    guard !streams[answer].hasBegun else { return }
+    streams[answer].hasBegun = true
+    for entry in form.opening(&streams[answer], index: answer) { add(entry, to: &text) }
+  }
+
+  private func add(_ choice: String, to text: inout String) {
+    text += "data: \(pieceStart),\"choices\":[\(choice)]\(plan.includesUsage ? ",\"usage\":null" : "")}\n\n"
+  }
+
+  private func writeEnd(_ error: APIError?, _ used: ServingUsage, to text: inout String) {
+    if let error {
+      text += "data: \(error.json.encoded())\n\n"
+    } else if plan.includesUsage {
+      text += "data: \(pieceStart),\"choices\":[],\"usage\":\(usage(used).encoded())}\n\n"
+    }
+    text += "data: [DONE]\n\n"
+  }
+}
+
+extension ServingUsage {
+  /// Adds what another prompt of the same request took; times are the longest of the two.
+  fileprivate mutating func add(_ other: ServingUsage) {
+    promptTokens += other.promptTokens
+    cachedTokens += other.cachedTokens
+    completionTokens += other.completionTokens
+    preemptions += other.preemptions
+    secondsQueued = max(secondsQueued, other.secondsQueued)
+    secondsToFirstToken = max(secondsToFirstToken, other.secondsToFirstToken)
+    seconds = max(seconds, other.seconds)
+  }
+}

@@ -1,0 +1,64 @@
+import AngelCore
+import AngelHCF
+
+/// What a request wants generated, after every check that can be made before it is queued.
+struct GenerationPlan: Sendable {
+  /// Prompts, each of which gets `answerCount` answers: the answers to prompt p are p·answerCount and the next ones.
+  var prompts: [Prompt]
+  var sampling: SamplingParameters
+  var answerCount: Int
+  var priority: Int
+  /// With the prompt's own log-probabilities, and so many likeliest in each place.
+  var promptLogprobs: Int?
+  /// Whether answers begin with their prompts.
+  var echoes = false
+  /// Whether nothing but the prompt is wanted: a token is generated and not shown.
+  var discardsAnswers = false
+  var streams: Bool
+  var includesUsage: Bool
+
+  /// The most answers to a request, of all its prompts together.
+  static let answerLimit = 2048
+
+  /// A prompt as tokens, and as text where it is echoed.
+  struct Prompt: Sendable {
+    var tokens: [Int32]
+    var text = ""
+  }
+
+  /// The plan of a body's shared fields.
+  ///
+  /// - Parameters:
+  ///   - field: the field the prompts came from, for errors.
+  ///   - limit: the longest answer; nil leaves the context as the only bound.
+  init(
+    _ prompts: [Prompt], from field: String, limit: Int?, _ body: RequestBody, _ engine: any ServingEngine
+  ) throws(APIError) {
+    self.prompts = prompts
+    sampling = try SamplingFields.parameters(body, vocabularySize: engine.vocabularySize)
+    answerCount = body.integer("n") ?? 1
+    priority = body.integer("priority") ?? 0
+    streams = body.flag("stream") ?? false
+    includesUsage = false
+    if case .bool(true)? = body.object("stream_options")?["include_usage"] { includesUsage = true }
+    if body.object("stream_options") != nil, !streams {
+      throw .invalid("stream_options", "goes with \"stream\": true")
+    }
+    guard prompts.count * answerCount <= Self.answerLimit else {
+      throw .invalid(
+        "n", "asks for \(prompts.count * answerCount) answers in all: at most \(Self.answerLimit) at a time")
+    }
+    if limit == 0 { discardsAnswers = true }
+    sampling.maxTokens = limit.map { max(1, $0) }
+    for prompt in prompts {
+      guard !prompt.tokens.isEmpty else { throw .invalid(field, "has no tokens: give some text") }
+      for token in prompt.tokens where token < 0 || Int(token) >= engine.vocabularySize {
+        throw .invalid(field, "has token \(token): the vocabulary has ids from 0 to \(engine.vocabularySize - 1)")
+      }
+      guard prompt.tokens.count + (sampling.maxTokens ?? 1) <= engine.contextLength else {
+        throw .contextExceeded(
+          field, tokens: prompt.tokens.count, answer: sampling.maxTokens ?? 0, limit: engine.contextLength)
+      }
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import Glibc
+import Synchronization
+
+/// The connections that are open, looked after ten times a second by a thread of their own.
+final class HTTPConnections: Sendable {
+  /// One connection between its accepting and its closing.
+  final class Connection: Sendable {
+    let clientAddress: String
+    private let state: Mutex<State>
+
+    private struct State {
+      /// -1 once it has been closed.
+      var descriptor: Int32
+      /// When it began to wait for a request.
+      var since: Double
+      var exchange: HTTPExchange?
+    }
+
+    init(descriptor: Int32, clientAddress: String, now: Double) {
+      self.clientAddress = clientAddress
+      state = Mutex(State(descriptor: descriptor, since: now))
+    }
+
+    func begin(_ exchange: HTTPExchange) { state.withLock { $0.exchange = exchange } }
+
+    func end(now: Double) {
+      state.withLock { state in
+        state.exchange = nil
+        state.since = now
+      }
+    }
+
+    func close() { state.withLock { $0.descriptor = -1 } }
+
+    /// The exchange under way; a connection that has waited too long for the head of a request is shut instead.
+    func exchange(now: Double, headSeconds: Double) -> HTTPExchange? {
+      state.withLock { state in
+        if state.exchange == nil, state.descriptor >= 0, now - state.since > headSeconds {
+          shutdown(state.descriptor, Int32(SHUT_RDWR))
+        }
+        return state.exchange
+      }
+    }
+  }
+
+  private let open = Mutex<[ObjectIdentifier: Connection]>([:])
+
+  var count: Int { open.withLock { $0.count } }
+
+  func add(_ connection: Connection) { open.withLock { $0[ObjectIdentifier(connection)] = connection } }
+
+  func remove(_ connection: Connection) {
+    connection.close()
+    open.withLock { $0[ObjectIdentifier(connection)] = nil }
+  }
+
+  /// The exchanges under way, after connections that waited too long have been shut.
+  func exchanges(now: Double, headSeconds: Double) -> [HTTPExchange] {
+    open.withLock { Array($0.values) }.compactMap { $0.exchange(now: now, headSeconds: headSeconds) }
+  }
+}
+
+/// Seconds of a clock that only goes forwards.
+enum MonotonicTime {
+  static var now: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}

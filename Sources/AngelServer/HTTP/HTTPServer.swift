@@ -1,0 +1,231 @@
+import AngelCore
+import CAngelShims
+import Glibc
+import Synchronization
+
+/// How an HTTP server listens, and what it puts up with.
+public struct HTTPOptions: Sendable {
+  /// A numeric address; the default is reachable from this machine alone.
+  public var address = "127.0.0.1"
+  /// 0 takes any free one.
+  public var port = 8000
+  /// PEM texts.
+  public var certificate: String?
+  public var privateKey: String?
+  /// The most bytes of a request's body.
+  public var bodyLimit = 16 << 20
+  /// The most bytes of a request's head, and a little more.
+  public var headLimit = 64 << 10
+  public var connectionLimit = 4096
+  /// How long the head of a request may take, which is how long a connection may rest; likewise its body.
+  public var headSeconds = 75.0
+  public var bodySeconds = 60.0
+  /// How long a client may take no byte of an answer that is there.
+  public var stallSeconds = 60
+  public var threadCount = 2
+
+  public init() {}
+}
+
+/// An HTTP/1.1 server: its threads receive requests and hand each one, whole, to a function that answers now or later.
+public final class HTTPServer: Sendable {
+  public let port: Int
+  public let isTLS: Bool
+  private let listener: Int32
+  private let context: Context
+  private let daemon: Daemon
+
+  /// The library's daemon with what it points to.
+  // SAFETY: pointers that are made in `init` and given back in `stop`; the library's calls are safe from any thread.
+  private struct Daemon: @unchecked Sendable {
+    let pointer: OpaquePointer
+    let options: UnsafeMutablePointer<angel_http_options>
+    let texts: [UnsafeMutablePointer<CChar>?]
+  }
+
+  /// What callbacks know; it lives as long as the daemon.
+  private final class Context: Sendable {
+    let options: HTTPOptions
+    let connections = HTTPConnections()
+    let respond: @Sendable (HTTPExchange) -> Void
+    let exchangeCount = Atomic<Int>(0)
+    let isStopping = Atomic<Bool>(false)
+
+    init(_ options: HTTPOptions, _ respond: @escaping @Sendable (HTTPExchange) -> Void) {
+      self.options = options
+      self.respond = respond
+    }
+  }
+
+  /// Starts to listen.
+  ///
+  /// - Parameter respond: called on a thread of the server with each request; it must return quickly, and see to it that
+  ///   `HTTPExchange.send` is called, by it or by another thread.
+  public init(
+    _ options: HTTPOptions, onSweep: @escaping @Sendable () -> Void = {},
+    respond: @escaping @Sendable (HTTPExchange) -> Void
+  ) throws {
+    guard angel_http_available() != 0 else { throw ServerError.libraryMissing }
+    let version = String(cString: angel_http_version())
+    isTLS = options.certificate != nil || options.privateKey != nil
+    if isTLS {
+      guard options.certificate != nil, options.privateKey != nil else { throw ServerError.certificateWithoutKey }
+      guard angel_http_has_tls() != 0 else { throw ServerError.libraryWithoutTLS(version: version) }
+    }
+    // A client that goes away is an error of send, not the end of the program.
+    signal(SIGPIPE, SIG_IGN)
+    let socket = try ListeningSocket(address: options.address, port: options.port)
+    let context = Context(options, respond)
+    guard let daemon = Self.start(context, socket.descriptor) else {
+      close(socket.descriptor)
+      throw ServerError.refused(version: version, isTLS: isTLS)
+    }
+    self.context = context
+    self.daemon = daemon
+    listener = socket.descriptor
+    port = socket.port
+    _ = try DedicatedThread {
+      while !context.isStopping.load(ordering: .acquiring) {
+        Self.sweep(context)
+        onSweep()
+        usleep(100_000)
+      }
+    }
+  }
+
+  /// Requests that are not answered to the end yet.
+  public var exchangeCount: Int { context.exchangeCount.load(ordering: .acquiring) }
+  public var connectionCount: Int { context.connections.count }
+
+  /// Ends the server: nothing new is accepted, answers under way are broken off. Call it once.
+  public func stop() {
+    angel_http_quiesce(daemon.pointer)
+    // The library must not be stopped while a connection is suspended.
+    while exchangeCount > 0 {
+      for exchange in exchanges() { exchange.breakOff() }
+      usleep(5_000)
+    }
+    context.isStopping.store(true, ordering: .releasing)
+    angel_http_stop(daemon.pointer)
+    close(listener)
+    daemon.options.deinitialize(count: 1)
+    daemon.options.deallocate()
+    for text in daemon.texts { free(text) }
+    Unmanaged.passUnretained(context).release()
+  }
+
+  private func exchanges() -> [HTTPExchange] {
+    context.connections.exchanges(now: MonotonicTime.now, headSeconds: .infinity)
+  }
+
+  private static func sweep(_ context: Context) {
+    let now = MonotonicTime.now
+    for exchange in context.connections.exchanges(now: now, headSeconds: context.options.headSeconds) {
+      exchange.sweep(now: now, bodySeconds: context.options.bodySeconds)
+    }
+  }
+
+  private static func start(_ context: Context, _ listener: Int32) -> Daemon? {
+    let texts = [context.options.certificate, context.options.privateKey].map { $0.flatMap { strdup($0) } }
+    let options = UnsafeMutablePointer<angel_http_options>.allocate(capacity: 1)
+    options.initialize(to: angel_http_options())
+    options.pointee.listener = listener
+    options.pointee.threads = UInt32(max(2, context.options.threadCount))
+    // Answers are made on these threads too: some render a model's chat template.
+    options.pointee.stack_bytes = DedicatedThread.stackByteCount
+    options.pointee.connections = UInt32(context.options.connectionLimit)
+    options.pointee.idle_seconds = UInt32(context.options.stallSeconds)
+    options.pointee.head_bytes = context.options.headLimit
+    options.pointee.certificate = UnsafePointer(texts[0])
+    options.pointee.key = UnsafePointer(texts[1])
+    options.pointee.context = Unmanaged.passRetained(context).toOpaque()
+    setCallbacks(options)
+    guard let daemon = angel_http_start(options) else {
+      Unmanaged.passUnretained(context).release()
+      options.deallocate()
+      for text in texts { free(text) }
+      return nil
+    }
+    return Daemon(pointer: daemon, options: options, texts: texts)
+  }
+
+  private static func setCallbacks(_ options: UnsafeMutablePointer<angel_http_options>) {
+    options.pointee.connection = { context, connection, slot, closed in
+      guard let context, let connection, let slot else { return }
+      let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
+      if closed == 0 {
+        let descriptor = angel_http_socket(connection)
+        let made = HTTPConnections.Connection(
+          descriptor: descriptor, clientAddress: SocketAddress(descriptor, getpeername)?.host ?? "",
+          now: MonotonicTime.now)
+        slot.pointee = Unmanaged.passRetained(made).toOpaque()
+        server.connections.add(made)
+      } else if let kept = slot.pointee {
+        server.connections.remove(Unmanaged<HTTPConnections.Connection>.fromOpaque(kept).takeRetainedValue())
+        slot.pointee = nil
+      }
+    }
+    options.pointee.begin = { context, connection, path, method in
+      guard let context, let connection, let path, let method, let slot = angel_http_slot(connection) else {
+        return nil
+      }
+      let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
+      let kept = Unmanaged<HTTPConnections.Connection>.fromOpaque(slot).takeUnretainedValue()
+      var head = HTTPServer.head(of: connection, path: path, method: method)
+      head.clientAddress = kept.clientAddress
+      let exchange = HTTPExchange(
+        head, HTTPExchange.Handle(pointer: connection), descriptor: angel_http_socket(connection),
+        bodyLimit: server.options.bodyLimit, now: MonotonicTime.now)
+      server.exchangeCount.add(1, ordering: .acquiringAndReleasing)
+      kept.begin(exchange)
+      return Unmanaged.passRetained(Served(server, kept, exchange)).toOpaque()
+    }
+    options.pointee.body = { served, bytes, count in
+      guard let served, let bytes else { return ANGEL_HTTP_CLOSE }
+      let exchange = Unmanaged<Served>.fromOpaque(served).takeUnretainedValue().exchange
+      return exchange.append(UnsafeRawBufferPointer(start: bytes, count: count)) ? ANGEL_HTTP_GO_ON : ANGEL_HTTP_CLOSE
+    }
+    options.pointee.proceed = { served, _ in
+      guard let served else { return ANGEL_HTTP_CLOSE }
+      let it = Unmanaged<Served>.fromOpaque(served).takeUnretainedValue()
+      return it.exchange.proceed(it.server.respond)
+    }
+    options.pointee.end = { served, whole in
+      guard let served else { return }
+      let it = Unmanaged<Served>.fromOpaque(served).takeRetainedValue()
+      it.connection.end(now: MonotonicTime.now)
+      it.exchange.end(isWhole: whole != 0)
+      it.server.exchangeCount.subtract(1, ordering: .acquiringAndReleasing)
+    }
+  }
+
+  /// An exchange with where it belongs.
+  private final class Served: Sendable {
+    let server: Context
+    let connection: HTTPConnections.Connection
+    let exchange: HTTPExchange
+
+    init(_ server: Context, _ connection: HTTPConnections.Connection, _ exchange: HTTPExchange) {
+      self.server = server
+      self.connection = connection
+      self.exchange = exchange
+    }
+  }
+
+  private static func head(
+    of connection: OpaquePointer, path: UnsafePointer<CChar>, method: UnsafePointer<CChar>
+  ) -> HTTPRequestHead {
+    var head = HTTPRequestHead(method: String(cString: method), path: String(cString: path))
+    for name in HTTPRequestHead.keptHeaders {
+      if let value = angel_http_header(connection, name) { head.headers[name] = String(cString: value) }
+    }
+    withUnsafeMutablePointer(to: &head.arguments) { arguments in
+      angel_http_arguments(connection, arguments) { context, name, value in
+        guard let context, let name, let value else { return }
+        context.assumingMemoryBound(to: [(name: String, value: String)].self).pointee
+          .append((String(cString: name), String(cString: value)))
+      }
+    }
+    return head
+  }
+}

@@ -1,0 +1,187 @@
+public import AngelCore
+import Glibc
+import Synchronization
+
+/// The models of a server: loaded when first asked for, within a budget of memory; the one that nobody has asked for longest
+/// makes room, once the requests it is busy with have ended.
+///
+/// One thread loads and unloads, so that two models never race for the same memory.
+public final class ModelShelf: Sendable {
+  /// In the order they were given; the first is the default.
+  public let models: [ServedModel]
+  private let budget: Int
+  private let log: Log
+  private let loader: JobQueue
+  private let state: Mutex<[String: Slot]>
+
+  /// What is known of one model.
+  private struct Slot {
+    var loaded: LoadedModel?
+    /// Requests that hold it.
+    var useCount = 0
+    var byteCount = 0
+    var lastUse: UInt64 = 0
+    /// Whether it is about to be unloaded: it is given to nobody then.
+    var isLeaving = false
+    /// Whether the loader has been told to load it.
+    var isWanted = false
+    var waiters: [@Sendable (Result<ModelUse, any Error>) -> Void] = []
+  }
+  private let clock = Atomic<UInt64>(1)
+
+  /// A shelf of at least one model.
+  ///
+  /// - Parameter budget: bytes that loaded models may take together.
+  public init(_ models: [ServedModel], budget: Int, log: Log) throws {
+    precondition(!models.isEmpty, "a server without models")
+    self.models = models
+    self.budget = budget
+    self.log = log
+    state = Mutex(Dictionary(uniqueKeysWithValues: models.map { ($0.name, Slot()) }))
+    loader = try JobQueue(threadCount: 1)
+  }
+
+  /// The model of that name.
+  public func model(_ name: String) -> ServedModel? { models.first { $0.name == name } }
+
+  /// Whether it is in memory now.
+  public func isLoaded(_ name: String) -> Bool { loaded(name) != nil }
+
+  func loaded(_ name: String) -> LoadedModel? { state.withLock { $0[name]?.loaded } }
+
+  /// Hands the model to `body`: at once and on this thread where it is loaded, else on the loader's thread once it is, or with
+  /// the reason why it cannot be.
+  public func use(_ name: String, _ body: @escaping @Sendable (Result<ModelUse, any Error>) -> Void) {
+    enum Step { case now(ModelUse), load, wait }
+    let step = state.withLock { slots -> Step in
+      guard var slot = slots[name] else { return .wait }
+      defer { slots[name] = slot }
+      if let loaded = slot.loaded, !slot.isLeaving { return .now(begin(name, loaded, &slot)) }
+      slot.waiters.append(body)
+      defer { slot.isWanted = true }
+      return slot.isWanted ? .wait : .load
+    }
+    switch step {
+    case .now(let use): body(.success(use))
+    case .load: if !loader.add({ [self] in load(name) }) { finish(name, .failure(APIError.draining)) }
+    case .wait: break
+    }
+  }
+
+  private func begin(_ name: String, _ loaded: LoadedModel, _ slot: inout Slot) -> ModelUse {
+    slot.useCount += 1
+    slot.lastUse = clock.add(1, ordering: .relaxed).newValue
+    return ModelUse(name: name, model: loaded, shelf: self)
+  }
+
+  fileprivate func end(_ name: String) { state.withLock { $0[name]?.useCount -= 1 } }
+
+  // On the loader's thread from here on.
+
+  private func load(_ name: String) {
+    guard let model = model(name) else { return }
+    do {
+      try makeRoom(for: model)
+      let begin = MonotonicTime.now
+      let loaded = try model.load()
+      log.note("loaded \(name) in \(TextFormat.fixed(MonotonicTime.now - begin, digits: 2)) s")
+      finish(name, .success(loaded))
+    } catch {
+      log.warning("\(name) cannot be loaded: \(error)")
+      finish(name, .failure(error))
+    }
+  }
+
+  private func finish(_ name: String, _ result: Result<LoadedModel, any Error>) {
+    let calls = state.withLock {
+      slots -> [(@Sendable (Result<ModelUse, any Error>) -> Void, Result<ModelUse, any Error>)] in
+      guard var slot = slots[name] else { return [] }
+      defer { slots[name] = slot }
+      slot.isWanted = false
+      slot.isLeaving = false
+      let waiters = slot.waiters
+      slot.waiters = []
+      switch result {
+      case .success(let loaded):
+        slot.loaded = loaded
+        return waiters.map { ($0, .success(begin(name, loaded, &slot))) }
+      case .failure(let error): return waiters.map { ($0, .failure(error)) }
+      }
+    }
+    for (waiter, result) in calls { waiter(result) }
+  }
+
+  /// Unloads models until this one fits.
+  private func makeRoom(for model: ServedModel) throws {
+    // Alone it has the whole budget, which its engine checks.
+    guard models.count > 1 else { return }
+    let needed = try model.byteCount()
+    guard needed <= budget else {
+      throw ShelfError.tooLarge(model: model.name, bytes: needed, budget: budget)
+    }
+    state.withLock { $0[model.name]?.byteCount = needed }
+    while true {
+      let victim = state.withLock { slots -> String? in
+        let held = models.filter { slots[$0.name]?.loaded != nil }
+        guard held.reduce(0, { $0 + (slots[$1.name]?.byteCount ?? 0) }) + needed > budget else { return nil }
+        let oldest = held.min { (slots[$0.name]?.lastUse ?? 0) < (slots[$1.name]?.lastUse ?? 0) }
+        if let name = oldest?.name { slots[name]?.isLeaving = true }
+        return oldest?.name
+      }
+      guard let victim else { return }
+      unload(victim)
+    }
+  }
+
+  /// Waits until nobody uses the model any more and lets go of it.
+  private func unload(_ name: String) {
+    log.note("unloading \(name) to make room")
+    while state.withLock({ $0[name]?.useCount ?? 0 }) > 0 { usleep(2_000) }
+    let loaded = state.withLock { slots in
+      defer { slots[name]?.loaded = nil }
+      return slots[name]?.loaded
+    }
+    let flag = DrainFlag()
+    switch loaded {
+    case .language(let engine)?: engine.drain { flag.set() }
+    case .encoder(let engine)?: engine.drain { flag.set() }
+    case nil: flag.set()
+    }
+    while !flag.isSet { usleep(1_000) }
+    // It may have been asked for again meanwhile: those who wait are served by a load of their own.
+    state.withLock { $0[name]?.isLeaving = false }
+  }
+
+  private final class DrainFlag: Sendable {
+    private let value = Atomic<Bool>(false)
+    func set() { value.store(true, ordering: .releasing) }
+    var isSet: Bool { value.load(ordering: .acquiring) }
+  }
+}
+
+/// A loaded model in a request's hands: it stays loaded until the request lets go of this.
+public final class ModelUse: Sendable {
+  public let name: String
+  public let model: LoadedModel
+  private let shelf: ModelShelf
+
+  fileprivate init(name: String, model: LoadedModel, shelf: ModelShelf) {
+    self.name = name
+    self.model = model
+    self.shelf = shelf
+  }
+
+  deinit { shelf.end(name) }
+}
+
+/// Why a model cannot be loaded.
+enum ShelfError: DescribedError, Equatable {
+  case tooLarge(model: String, bytes: Int, budget: Int)
+
+  var description: String {
+    switch self {
+    case .tooLarge(let model, let bytes, let budget):
+      "'\(model)' needs \(TextFormat.bytes(bytes)), the memory budget is \(TextFormat.bytes(budget)): raise --memory"
+    }
+  }
+}

@@ -1,0 +1,71 @@
+public import AngelHCF
+public import AngelText
+
+/// A model that a server offers: what is known of it before it is loaded, and how to load it.
+public struct ServedModel: Sendable {
+  /// What requests call it.
+  public let name: String
+  /// Seconds since 1970, as `/v1/models` tells.
+  public let created: Int
+  /// What it takes of the memory budget while it is loaded; asked for only where several models share one.
+  public let byteCount: @Sendable () throws -> Int
+  public let load: @Sendable () throws -> LoadedModel
+
+  public init(
+    name: String, created: Int, byteCount: @escaping @Sendable () throws -> Int,
+    load: @escaping @Sendable () throws -> LoadedModel
+  ) {
+    self.name = name
+    self.created = created
+    self.byteCount = byteCount
+    self.load = load
+  }
+}
+
+/// A model that can answer.
+public enum LoadedModel: Sendable {
+  case language(any ServingEngine)
+  case encoder(any EmbeddingEngine)
+
+  /// The most tokens of a request.
+  var contextLength: Int {
+    switch self {
+    case .language(let engine): engine.contextLength
+    case .encoder(let engine): engine.longest
+    }
+  }
+
+  var tokenizer: Tokenizer {
+    switch self {
+    case .language(let engine): engine.tokenizer
+    case .encoder(let engine): engine.tokenizer
+    }
+  }
+
+  /// The tokens of a text, with the special tokens that the model wants around it.
+  func tokens(of text: String) throws -> [Int32] {
+    switch self {
+    case .language(let engine):
+      try engine.tokenizer.encode(text, addingSpecialTokens: true, parsingSpecialTokens: true)
+    // What is spelt like a special token in a text is text.
+    case .encoder(let engine):
+      try engine.tokenizer.encode(text, addingSpecialTokens: true, parsingSpecialTokens: false)
+    }
+  }
+}
+
+/// What a server needs of an encoder. The methods may be called on any thread and do not block on the model's work.
+public protocol EmbeddingEngine: AnyObject, Sendable {
+  var tokenizer: Tokenizer { get }
+  /// The most tokens of a text, special ones included.
+  var longest: Int { get }
+  /// The size of a vector.
+  var width: Int { get }
+  var vocabularySize: Int { get }
+
+  /// One vector for each text, in order. Throws `ServingRefusal`; then `onResult` is never called.
+  func embed(_ texts: [[Int32]], onResult: @escaping @Sendable (Result<[[Float]], any Error>) -> Void) throws
+
+  /// Refuses new texts from now on and calls back when those in hand have ended.
+  func drain(onEnd: @escaping @Sendable () -> Void)
+}

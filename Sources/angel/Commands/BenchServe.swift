@@ -1,0 +1,136 @@
+import AngelCore
+import AngelServer
+import Glibc
+
+/// `angel bench serve URL`: a server under load, in the manner of `vllm bench serve`; options and JSON have its names.
+enum BenchServe {
+  /// Lengths of prompts and answers.
+  enum Dataset: String, CaseIterable, Sendable { case random, sharegpt }
+
+  static let prompts = Option<Int>.integer("num-prompts", default: 100, in: 1...1 << 20, help: "serve: requests in all")
+  static let rate = Option<Double?>.number(
+    "request-rate", in: 0.001...1e6, help: "serve: requests a second, at random times (default: all at once)")
+  static let burstiness = Option<Double>.number(
+    "burstiness", default: 1, in: 0.01...1000, help: "serve: 1: Poisson arrivals; smaller: in bursts; larger: steadier")
+  static let concurrency = Option<Int?>.integer(
+    "max-concurrency", in: 1...4096, help: "serve: the most requests under way at once")
+  static let dataset = Option<Dataset>.choice(
+    "dataset-name", default: .random, help: "serve: fixed lengths, or lengths spread like ShareGPT's")
+  static let inputLength = Option<Int>.integer(
+    "random-input-len", default: 64, in: 1...1 << 20, help: "serve: tokens of a prompt, or their mean for sharegpt")
+  static let outputLength = Option<Int>.integer(
+    "random-output-len", default: 32, in: 1...1 << 20, help: "serve: tokens of an answer, likewise")
+  static let vocabulary = Option<Int>.integer(
+    "vocabulary", default: 30_000, in: 200...1 << 24, help: "serve: prompts are random token ids below N")
+  static let seed = Option<Int>.integer("load-seed", default: 0, in: 0...1 << 53, help: "serve: the same load again")
+  static let model = Option.text("served-model", placeholder: "NAME", help: "serve: which of the server's models")
+  static let key = Option.text("api-key", placeholder: "KEY", help: "serve: sent as the bearer of every request")
+  static let warmups = Option<Int>.integer(
+    "warmups", default: 1, in: 0...1000, help: "serve: requests before it counts")
+
+  static let options = [
+    prompts.declaration, rate.declaration, burstiness.declaration, concurrency.declaration, dataset.declaration,
+    inputLength.declaration, outputLength.declaration, vocabulary.declaration, seed.declaration, model.declaration,
+    key.declaration, warmups.declaration,
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    let url = try arguments.required(1, "URL", BenchCommand.name)
+    guard let place = HTTPClient.Place(url: url) else {
+      throw UsageError(
+        "'\(url)' is no address of a server: give one such as http://127.0.0.1:8000", command: BenchCommand.name)
+    }
+    let plan = ServingLoad(arguments)
+    let client = BenchClient(place, model: arguments[model], key: arguments[key])
+    for index in 0..<arguments[warmups] {
+      try context.interruption.check()
+      try client.run(plan.requests[index % plan.requests.count])
+    }
+    let display = context.progress.start("requests", total: plan.requests.count, unit: .items("requests"))
+    let workers = min(arguments[concurrency] ?? plan.requests.count, 1024)
+    let (results, seconds) = try BenchRun.run(
+      plan, workers: workers, client, context.interruption, report: { display.update(to: $0) })
+    display.finish()
+    let report = ServingReport(results, seconds: seconds)
+    if context.printsJSON { return try context.print(report.json(arguments, model: arguments[model], url: url)) }
+    try context.output.line(report.table)
+    for failure in report.failures.prefix(3) { context.log.warning(failure) }
+    if !report.failures.isEmpty { throw BenchServeError.failed(report.failures.count, of: results.count) }
+  }
+}
+
+/// Why a measurement does not count.
+enum BenchServeError: DescribedError, Equatable {
+  case failed(Int, of: Int)
+  case answer(status: Int, body: String)
+  case empty
+
+  var description: String {
+    switch self {
+    case .failed(let failed, let count): "\(failed) of \(count) requests failed"
+    case .answer(let status, let body): "the server answered \(status): \(body.prefix(200))"
+    case .empty: "the server's stream had no text"
+    }
+  }
+}
+
+/// The requests of a load: what each asks for, and when it comes.
+struct ServingLoad: Sendable {
+  struct Request: Sendable {
+    let prompt: [Int]
+    let outputLength: Int
+    /// Seconds after the start.
+    let arrival: Double
+  }
+
+  let requests: [Request]
+
+  init(_ arguments: Arguments) {
+    var random = PhiloxStream(seed: arguments[BenchServe.seed])
+    var now = 0.0
+    let isSpread = arguments[BenchServe.dataset] == .sharegpt
+    // ShareGPT's lengths are about log-normal: a standard deviation of 1 in the logarithm, as its long tail has.
+    func length(_ mean: Int) -> Int {
+      guard isSpread else { return mean }
+      return max(1, min(8 * mean, Int(Double(mean) * exp(random.normal() - 0.5))))
+    }
+    requests = (0..<arguments[BenchServe.prompts]).map { _ in
+      if let rate = arguments[BenchServe.rate] {
+        let shape = arguments[BenchServe.burstiness]
+        now += random.gamma(shape) / (shape * rate)
+      }
+      let count = length(arguments[BenchServe.inputLength])
+      let prompt = (0..<count).map { _ in 100 + Int(random.uniform() * Double(arguments[BenchServe.vocabulary] - 100)) }
+      return Request(prompt: prompt, outputLength: length(arguments[BenchServe.outputLength]), arrival: now)
+    }
+  }
+}
+
+/// Random numbers of a few distributions, from a counter-based generator.
+struct PhiloxStream {
+  private let generator: PhiloxGenerator
+  private var counter: UInt64 = 0
+
+  init(seed: Int) { generator = PhiloxGenerator(seed: UInt64(seed)) }
+
+  /// In [0, 1).
+  mutating func uniform() -> Double {
+    counter += 1
+    return generator.uniformDouble(atBlock: counter)
+  }
+
+  /// Mean 0, deviation 1 (Box and Muller, 1958).
+  mutating func normal() -> Double { sqrt(-2 * log(1 - uniform())) * cos(2 * .pi * uniform()) }
+
+  /// Of shape k and scale 1 (Marsaglia and Tsang, ACM TOMS 2000).
+  mutating func gamma(_ k: Double) -> Double {
+    if k < 1 { return gamma(k + 1) * pow(1 - uniform(), 1 / k) }
+    let d = k - 1.0 / 3
+    let c = 1 / sqrt(9 * d)
+    while true {
+      let x = normal()
+      let v = pow(1 + c * x, 3)
+      if v > 0, log(1 - uniform()) < 0.5 * x * x + d - d * v + d * log(v) { return d * v }
+    }
+  }
+}

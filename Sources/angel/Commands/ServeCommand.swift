@@ -1,0 +1,135 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelMemory
+import AngelServer
+import Glibc
+
+/// `angel serve MODEL…`: models behind an OpenAI-compatible HTTP interface.
+enum ServeCommand: Command {
+  static let name = "serve"
+  static let summary = "serve models over HTTP, in OpenAI's interface"
+  static let details = """
+    Answers at http://HOST:PORT/v1, for the official clients and curl; Documentation/Compatibility.md lists the fields, and
+    /openapi.json describes them. Answers never depend on what else is served at the time.
+
+    The first MODEL is loaded at once, the others when they are first asked for; where memory does not allow all of them, the
+    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings.
+
+    Ctrl-C or SIGTERM ends the server once the requests in hand have been answered; a second one, or --drain, cuts it short.
+    Keys come from a file that `angel keys` writes; changes to it take effect at once. The log has a line for each request,
+    without what was asked or answered.
+    """
+  static let positionals = [
+    Positional(name: "MODEL", repeats: true, kind: .model, help: "names in the store, folders or files")
+  ]
+  static let host = Option.text(
+    "host", placeholder: "ADDRESS", default: "127.0.0.1", help: "numeric address to listen on; 0.0.0.0 for all")
+  static let port = Option.integer("port", default: 8000, in: 0...65535, help: "port to listen on; 0: any free one")
+  static let keys = Option.text("keys", placeholder: "FILE", help: "ask for API keys, which are in FILE")
+  static let certificate = Option.text("tls-certificate", placeholder: "FILE", help: "serve HTTPS with this PEM file")
+  static let privateKey = Option.text("tls-key", placeholder: "FILE", help: "the certificate's key, PEM")
+  static let cors = Option.texts("cors", placeholder: "ORIGIN", help: "let web pages of ORIGIN ask; * for all")
+  static let hostName = Option.texts(
+    "host-name", placeholder: "NAME", help: "another name of this server, where it listens on 127.0.0.1 without keys")
+  static let log = Option<RequestLog.Form>.choice("log", default: .text, help: "a line for each request")
+  static let drain = Option.integer(
+    "drain", placeholder: "SECONDS", default: 300, in: 0...86_400, help: "how long requests in hand may take at the end"
+  )
+  static let concurrency = Option.integer(
+    "concurrency", default: 32, in: 1...1024, help: "answers that are made at once")
+  static let queue = Option.integer(
+    "queue", placeholder: "TOKENS", default: 1 << 18, in: 1...1 << 30,
+    help: "tokens that may wait; more are refused (429)")
+  static let bodyLimit = Option<Int>.custom(
+    "body-limit", placeholder: "SIZE", expects: "a size such as 16MiB", default: 16 << 20, defaultText: "16MiB",
+    help: "the longest body of a request"
+  ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { (1 << 10...1 << 32).contains($0) ? $0 : nil } }
+  static let options =
+    [
+      host.declaration, port.declaration, keys.declaration, certificate.declaration, privateKey.declaration,
+      cors.declaration, hostName.declaration, log.declaration, drain.declaration, concurrency.declaration,
+      queue.declaration, bodyLimit.declaration,
+    ] + SessionOptions.all
+  static let examples = [
+    "serve smollm2", "serve smollm2 minilm --port 8080 --log json",
+    "serve smollm2 --host 0.0.0.0 --keys keys.json --tls-certificate cert.pem --tls-key key.pem",
+  ]
+
+  static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    _ = try arguments.required(0, "MODEL", name)
+    try context.interruption.deferred {
+      let models = try ServedModels(arguments, context)
+      let budget = arguments[SessionOptions.memory] ?? MachineMemory.current().defaultBudget
+      let shelf = try ModelShelf(models.all, budget: budget, log: context.log)
+      let keys = try arguments[keys].map { try KeyRing(KeyFile(path: $0), log: context.log) }
+      let server = try APIServer(shelf, keys: keys, options: try options(arguments, context))
+      // What is wrong with the first model is said before anybody can ask for it.
+      try loadFirst(shelf)
+      let port = try server.start()
+      try announce(server, shelf, port: port, arguments, context)
+      wait(server, arguments, context)
+    }
+  }
+
+  private static func options(_ arguments: Arguments, _ context: CommandContext) throws -> ServerOptions {
+    func text(_ option: Option<String?>) throws -> String? {
+      try arguments[option].map { path in
+        let file = try MappedFile(path: path)
+        return try file.withBytes(0..<file.byteCount) { String(decoding: $0, as: UTF8.self) }
+      }
+    }
+    var options = ServerOptions()
+    options.http.address = arguments[host]
+    options.http.port = arguments[port]
+    options.http.certificate = try text(certificate)
+    options.http.privateKey = try text(privateKey)
+    options.http.bodyLimit = arguments[bodyLimit]
+    options.origins = arguments[cors]
+    options.hostNames = arguments[hostName].map { $0.lowercased() }
+    options.version = Angel.version
+    options.log = context.log
+    let diagnostics = context.diagnostics
+    options.requestLog = RequestLog(arguments[log]) { diagnostics.attempt($0) }
+    return options
+  }
+
+  private static func loadFirst(_ shelf: ModelShelf) throws {
+    let answer = Mailbox<Result<ModelUse, any Error>>()
+    shelf.use(shelf.models[0].name) { answer.send($0) }
+    for result in answer.receive(waits: true) { _ = try result.get() }
+  }
+
+  private static func announce(
+    _ server: APIServer, _ shelf: ModelShelf, port: Int, _ arguments: Arguments, _ context: CommandContext
+  ) throws {
+    let address = arguments[host]
+    let isTLS = arguments[certificate] != nil
+    let shown = address.contains(":") ? "[\(address)]" : address
+    let url = "\(isTLS ? "https" : "http")://\(shown):\(port)"
+    let names = shelf.models.map(\.name)
+    if context.printsJSON {
+      return try context.print([
+        "url": .string(url), "port": .integer(port), "models": .array(names.map { .string($0) }),
+      ])
+    }
+    try context.output.line("serving \(names.joined(separator: ", ")) at \(url)/v1")
+    if arguments[keys] == nil, !address.hasPrefix("127."), address != "::1", address != "localhost" {
+      context.log.warning("anyone who reaches \(url) can use it: --keys FILE asks for keys (angel keys add)")
+    }
+    if !isTLS, arguments[keys] != nil, !address.hasPrefix("127.") {
+      context.log.warning("keys are sent in clear: use --tls-certificate, or put a proxy in front")
+    }
+  }
+
+  /// Waits for the signal to end, then for what is in hand.
+  private static func wait(_ server: APIServer, _ arguments: Arguments, _ context: CommandContext) {
+    while !context.interruption.isRequested { usleep(20_000) }
+    if server.exchangeCount > 0 { context.log.note("ending: \(server.exchangeCount) requests are in hand") }
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(arguments[drain])
+    server.stop { clock.now > end }
+    context.log.note("ended")
+  }
+}

@@ -1,0 +1,81 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelMemory
+import AngelModels
+import AngelNN
+import AngelServer
+
+/// The models on a command line, each ready to be loaded when it is asked for.
+struct ServedModels {
+  let all: [ServedModel]
+
+  /// Finds the models; none is read yet.
+  init(_ arguments: Arguments, _ context: CommandContext) throws {
+    var all: [ServedModel] = []
+    let sharesMemory = arguments.positionals.count > 1
+    for text in arguments.positionals {
+      let found = try context.store.resolve(text)
+      guard !all.contains(where: { $0.name == found.name }) else {
+        throw UsageError("two models are called '\(found.name)'", command: ServeCommand.name)
+      }
+      let loader = Loader(
+        path: found.path, name: found.name, sharesMemory: sharesMemory, arithmetic: context.arithmetic,
+        options: Self.options(arguments, context), backend: context.backendSettings(arguments),
+        progress: context.progress)
+      all.append(
+        ServedModel(
+          name: found.name, created: context.startTime, byteCount: { try loader.byteCount() },
+          load: { try loader.load() }))
+    }
+    self.all = all
+  }
+
+  private static func options(_ arguments: Arguments, _ context: CommandContext) -> ServingOptions {
+    var options = ServingOptions()
+    options.engine = SessionOptions.engine(arguments, context)
+    options.sequenceLimit = arguments[ServeCommand.concurrency]
+    options.queuedTokenLimit = arguments[ServeCommand.queue]
+    return options
+  }
+
+  /// Loads one model with a backend of its own.
+  private struct Loader: Sendable {
+    let path: String
+    let name: String
+    let sharesMemory: Bool
+    let arithmetic: Arithmetic
+    let options: ServingOptions
+    let backend: BackendSettings
+    let progress: ProgressReporter
+
+    private func isEncoder(_ checkpoint: Checkpoint) -> Bool { (try? ModelCatalog.textEncoder(for: checkpoint)) != nil }
+
+    /// Weights, the cache of four contexts, activations, and an eighth for what a plan for one stream does not see.
+    func byteCount() throws -> Int {
+      let checkpoint = try Checkpoint.open(path)
+      if isEncoder(checkpoint) { return checkpoint.card.byteCount * 2 + 256 << 20 }
+      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, options: options.engine)
+      let cache = 3 * plan.contextLength * plan.cacheBytesPerToken
+      return (plan.totalBytes + cache) / 8 * 9
+    }
+
+    func load() throws -> LoadedModel {
+      let checkpoint = try Checkpoint.open(path)
+      let pool = try sharesMemory ? PagePool(budget: max(byteCount(), 64 << 20)) : nil
+      let backend = try backend.make(pool: pool)
+      let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
+      defer { display.finish() }
+      let report: @Sendable (Int, Int) -> Void = { read, _ in display.update(to: read) }
+      if isEncoder(checkpoint) {
+        let embedder = try TextEmbedder(
+          checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, report: report)
+        return .encoder(try EncoderService(embedder))
+      }
+      return .language(
+        try BatchEngine(
+          checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options, report: report))
+    }
+  }
+}
