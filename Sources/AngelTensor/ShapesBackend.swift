@@ -12,6 +12,9 @@ public final class ShapesBackend: Backend {
     /// Of all kinds but weights together.
     var currentBesideWeights = 0
     var peakBesideWeights = 0
+    /// Allocations of each size: held now, and the most at once. Only while a step is recorded.
+    var sizes: [Int: (held: Int, most: Int)]?
+    var recordedBytes = 0
   }
   private let state = Mutex(State())
 
@@ -28,6 +31,9 @@ public final class ShapesBackend: Backend {
   /// The most bytes of all kinds but weights that were held together.
   public var peakBytesBesideWeights: Int { state.withLock { $0.peakBesideWeights } }
 
+  /// The bytes that all recorded steps keep: of each size of allocation, the most that were held at once.
+  public var recordedBytes: Int { state.withLock { $0.recordedBytes } }
+
   /// Takes what is held now as the peak: what follows is measured alone.
   public func resetPeak() {
     state.withLock {
@@ -43,6 +49,11 @@ public final class ShapesBackend: Backend {
     state.withLock {
       $0.current[kind, default: 0] += byteCount
       $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
+      if var size = $0.sizes?[byteCount] ?? $0.sizes.map({ _ in (0, 0) }) {
+        size.held += 1
+        size.most = max(size.most, size.held)
+        $0.sizes?[byteCount] = size
+      }
       guard kind != .weights else { return }
       $0.currentBesideWeights += byteCount
       $0.peakBesideWeights = max($0.peakBesideWeights, $0.currentBesideWeights)
@@ -53,6 +64,7 @@ public final class ShapesBackend: Backend {
   public func release(_ allocation: Allocation) {
     state.withLock {
       $0.current[allocation.kind, default: 0] -= allocation.byteCount
+      $0.sizes?[allocation.byteCount]?.held -= 1
       if allocation.kind != .weights { $0.currentBesideWeights -= allocation.byteCount }
     }
   }
@@ -76,6 +88,13 @@ public final class ShapesBackend: Backend {
   }
 
   public func record(_ body: () throws -> Void) throws -> (any RecordedStep)? {
+    state.withLock { $0.sizes = [:] }
+    defer {
+      state.withLock {
+        $0.recordedBytes += ($0.sizes ?? [:]).reduce(0) { $0 + $1.key * $1.value.most }
+        $0.sizes = nil
+      }
+    }
     try body()
     return nil
   }

@@ -10,7 +10,7 @@ struct BenchCommandTests {
     (["bench", "inference"], "MODEL or --shape is missing"),
     (["bench", "inference", "x", "--shape", "llama-1b"], "--shape takes the place of MODEL 'x'"),
     (["bench", "inference", "x", "--format", "q8_0"], "--format goes with --shape"),
-    (["bench", "inference", "x", "--batch", "1,8"], "--batch other than 1 is not there yet"),
+    (["bench", "inference", "x", "--batch", "1,0"], "--batch must be"),
     (["bench", "inference", "--shape", "llama-9b"], "--shape must be smollm2-135m or llama-1b, not 'llama-9b'"),
     (["bench", "kernels", "x"], "unexpected argument 'x'"),
   ]
@@ -19,5 +19,19 @@ struct BenchCommandTests {
   func refusal(words: [String], part: String) throws {
     let outcome = try ProgramRunner(TemporaryFolder()).run(words)
     #expect(outcome.code == .usage && outcome.errors.contains(part), "\(words): \(outcome.errors)")
+  }
+
+  @Test("measures requests at once, each batch a row")
+  func batches() throws {
+    let model = Goldens.path("models/qwen3-tiny")
+    let words = ["bench", "inference", model, "--tests", "none", "--batch", "1,3", "--repetitions", "2", "--json"]
+    let outcome = try ProgramRunner(TemporaryFolder()).run(words)
+    let rows = try #require(try outcome.json["rows"]?.array)
+    #expect(rows.map { $0["test"] } == ["batch", "batch"] && rows.map { $0["batch"] } == [1, 3])
+    #expect(rows.map { $0["tokens"] } == [96, 288])
+    for row in rows {
+      #expect((row["tokens_per_second"]?.double ?? 0) > 0 && (row["tokens_per_cpu_second"]?.double ?? 0) > 0)
+      #expect((0...1).contains(row["scheduling_share"]?.double ?? -1))
+    }
   }
 }

@@ -10,6 +10,8 @@ public enum EngineError: DescribedError, Equatable {
   /// A memory plan beyond its budget, in bytes; the longest context that would fit, nil when not even a short one does.
   case memoryExceeded(
     needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
+  /// A memory plan for many requests beyond its budget, in bytes; so many tokens of cache would fit.
+  case cacheExceeded(needed: Int, weights: Int, cache: Int, cacheTokens: Int, budget: Int, fitting: Int)
   /// An encoder's memory plan beyond its budget, in bytes.
   case encoderMemoryExceeded(needed: Int, weights: Int, budget: Int)
   /// Logits that are NaN after a token of a window.
@@ -31,6 +33,9 @@ public enum EngineError: DescribedError, Equatable {
       "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(contextLength) tokens "
         + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try "
         + (fitting.map { "--context \($0)" } ?? "--memory with a larger budget") + ", or a smaller file"
+    case .cacheExceeded(let needed, let weights, let cache, let cacheTokens, let budget, let fitting):
+      "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(cacheTokens) tokens "
+        + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try --cache-tokens \(fitting)"
     case .encoderMemoryExceeded(let needed, let weights, let budget):
       "the encoder needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights))), the memory budget is "
         + "\(TextFormat.bytes(budget)): try --memory with a larger budget"

@@ -5,37 +5,92 @@ package import AngelModels
 public import AngelNN
 package import AngelTensor
 
-/// The memory a model takes to serve one stream, found by running it without arithmetic.
+/// The memory a model takes to serve one stream, or many requests at once, found by running it without arithmetic.
 public struct ModelPlan: Sendable {
   /// Bytes by kind.
-  public let bytes: [MemoryKind: Int]
+  public private(set) var bytes: [MemoryKind: Int]
   /// The context the plan is for.
   public let contextLength: Int
+  /// Tokens the cache holds, of all sequences together.
+  public private(set) var cacheTokens: Int
   public let parameterCount: Int
   /// Bytes by the type of the weights in the files, most first.
   private let weightTypes: [ModelCard.TypeBytes]
   private let cacheDType: DType
   private let cacheBytesPerBlock: Int
-  private let chunkLength: Int
+  /// What a step is, in words.
+  private let step: String
 
-  /// Plans a checkpoint's model: weights as they will be packed, the whole context's cache, the widest step's activations.
+  /// Plans for one stream: weights as they will be packed, the whole context's cache, the widest step's activations.
   public init(_ checkpoint: Checkpoint, arithmetic: Arithmetic, options: EngineOptions = .init()) throws {
+    let outline = try Outline(checkpoint, arithmetic, options)
+    let rows = max(1, min(options.chunkLength, outline.contextLength))
+    Self.step(
+      outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.backend)
+    self.init(outline, checkpoint, options, cacheTokens: outline.contextLength, step: "a step of \(rows) tokens")
+  }
+
+  /// Plans for many requests: the cache of all, the widest step's activations, and what recorded steps keep.
+  ///
+  /// - Parameter budget: bytes; where the options do not say how many tokens the cache holds, it is what the budget has
+  ///   room for, between one context and four.
+  public init(_ checkpoint: Checkpoint, arithmetic: Arithmetic, serving options: ServingOptions, budget: Int) throws {
+    let outline = try Outline(checkpoint, arithmetic, options.engine)
+    let contextLength = outline.contextLength
+    Self.step(
+      outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
+      contextLength,
+      options.engine.cacheDType, outline.backend)
+    let whole = outline.backend.peakBytes[.activations] ?? 0
+    _ = try outline.backend.record {
+      Self.step(
+        outline.model, rows: options.sequenceLimit, sequences: options.sequenceLimit, logitRows: options.sequenceLimit,
+        contextLength, options.engine.cacheDType, outline.backend)
+    }
+    let recorded = outline.backend.recordedBytes * options.recordedRows / options.sequenceLimit
+    self.init(
+      outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
+      step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
+    bytes[.activations] = whole + recorded
+    guard options.cacheTokens == nil else { return }
+    let tokens = min(4 * contextLength, tokens(fitting: budget))
+    if tokens > contextLength { setCache(tokens) }
+  }
+
+  /// A model that has been loaded without arithmetic.
+  private struct Outline {
     let backend = ShapesBackend()
-    let entry = try ModelCatalog.languageModel(for: checkpoint)
-    var model = try entry.outline(checkpoint)
-    contextLength = try options.contextLength(for: model.configuration)
-    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
-    parameterCount = model.parameterCount
+    let model: any LanguageModel
+    let contextLength: Int
+
+    init(_ checkpoint: Checkpoint, _ arithmetic: Arithmetic, _ options: EngineOptions) throws {
+      let entry = try ModelCatalog.languageModel(for: checkpoint)
+      var model = try entry.outline(checkpoint)
+      contextLength = try options.contextLength(for: model.configuration)
+      try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
+      self.model = model
+    }
+  }
+
+  private init(
+    _ outline: Outline, _ checkpoint: Checkpoint, _ options: EngineOptions, cacheTokens: Int, step: String
+  ) {
+    contextLength = outline.contextLength
+    self.cacheTokens = cacheTokens
+    parameterCount = outline.model.parameterCount
     weightTypes = checkpoint.card.byteCounts
     cacheDType = options.cacheDType
-    chunkLength = max(1, min(options.chunkLength, contextLength))
-    Self.step(model, rows: chunkLength, contextLength, options.cacheDType, backend)
-    cacheBytesPerBlock = model.configuration.cacheGeometry.blockBytes(options.cacheDType)
-    var bytes = backend.peakBytes
+    self.step = step
+    cacheBytesPerBlock = outline.model.configuration.cacheGeometry.blockBytes(options.cacheDType)
+    bytes = outline.backend.peakBytes
     // Loading passes through activations when weights are converted; what counts is what stays.
-    bytes[.weights] = backend.currentBytes[.weights]
-    bytes[.keyValueCache] = Self.blocks(contextLength) * cacheBytesPerBlock
-    self.bytes = bytes
+    bytes[.weights] = outline.backend.currentBytes[.weights]
+    setCache(cacheTokens)
+  }
+
+  private mutating func setCache(_ tokens: Int) {
+    cacheTokens = tokens
+    bytes[.keyValueCache] = CacheGeometry.blockCount(tokens) * cacheBytesPerBlock
   }
 
   /// Bytes of all kinds together.
@@ -54,8 +109,8 @@ public struct ModelPlan: Sendable {
         switch kind {
         case .weights: "\(TextFormat.parameters(parameterCount)) parameters, \(types)"
         case .keyValueCache:
-          "\(TextFormat.count(contextLength)) tokens of \(TextFormat.bytes(cacheBytesPerToken)), \(cacheDType.name)"
-        case .activations: "a step of \(chunkLength) tokens"
+          "\(TextFormat.count(cacheTokens)) tokens of \(TextFormat.bytes(cacheBytesPerToken)), \(cacheDType.name)"
+        case .activations: step
         default: ""
         }
       plan.add(kind, detail, byteCount: byteCount)
@@ -63,38 +118,50 @@ public struct ModelPlan: Sendable {
     return plan
   }
 
-  /// Throws `EngineError.memoryExceeded` with the longest context that would fit, when the plan does not fit `budget`.
-  ///
-  /// A page holds one kind of memory only, so what counts is whole pages.
+  /// Throws `EngineError.memoryExceeded` with the longest context that would fit, or `cacheExceeded` with the largest cache,
+  /// when the plan does not fit `budget`.
   public func check(budget: Int) throws(EngineError) {
-    func pages(_ byteCount: Int) -> Int { (byteCount + Page.byteCount - 1) / Page.byteCount }
-    let needed = bytes.values.reduce(0) { $0 + pages($1) } * Page.byteCount
+    let needed = Self.pages(bytes.values) * Page.byteCount
     guard needed > budget else { return }
-    let cache = bytes[.keyValueCache] ?? 0
-    let room = budget - (needed - pages(cache) * Page.byteCount)
-    let tokens = room / Page.byteCount * Page.byteCount / max(1, cacheBytesPerBlock) * CacheGeometry.blockTokens
-    throw .memoryExceeded(
-      needed: needed, weights: bytes[.weights] ?? 0, cache: cache, contextLength: contextLength, budget: budget,
-      fittingContext: tokens >= CacheGeometry.blockTokens ? tokens : nil)
+    let tokens = tokens(fitting: budget)
+    let fitting = tokens >= CacheGeometry.blockTokens ? tokens : nil
+    let (weights, cache) = (bytes[.weights] ?? 0, bytes[.keyValueCache] ?? 0)
+    guard cacheTokens > contextLength, tokens >= contextLength else {
+      throw .memoryExceeded(
+        needed: needed, weights: weights, cache: cache, contextLength: cacheTokens, budget: budget,
+        fittingContext: fitting)
+    }
+    throw .cacheExceeded(
+      needed: needed, weights: weights, cache: cache, cacheTokens: cacheTokens, budget: budget, fitting: tokens)
   }
 
-  private static func blocks(_ tokens: Int) -> Int {
-    (tokens + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
+  /// Tokens whose cache fits beside everything else; a page holds one kind of memory only, so what counts is whole pages.
+  private func tokens(fitting budget: Int) -> Int {
+    let others = Self.pages(bytes.filter { $0.key != .keyValueCache }.values)
+    let room = budget / Page.byteCount - others
+    return room > 0 ? room * Page.byteCount / max(1, cacheBytesPerBlock) * CacheGeometry.blockTokens : 0
   }
 
-  /// One step of `rows` tokens at the end of the context.
+  private static func pages(_ byteCounts: some Sequence<Int>) -> Int {
+    byteCounts.reduce(0) { $0 + ($1 + Page.byteCount - 1) / Page.byteCount }
+  }
+
+  /// One step of `rows` tokens of `sequences` at the end of their context, with the logits of `logitRows` of them.
   package static func step(
-    _ model: any LanguageModel, rows: Int, _ contextLength: Int, _ dtype: DType, _ backend: any Backend
+    _ model: any LanguageModel, rows: Int, sequences: Int = 1, logitRows: Int = 1, _ contextLength: Int, _ dtype: DType,
+    _ backend: any Backend
   ) {
-    let blocks = blocks(contextLength)
+    let blocks = CacheGeometry.blockCount(contextLength)
     func integers(_ count: Int) -> Tensor { Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace) }
     let cache = PagedCache(
       arena: CacheArena(base: Allocation.nowhere(byteCount: 0, kind: .keyValueCache).address),
-      blockTable: Tensor([Int64](repeating: 0, count: blocks), shape: [1, blocks], on: backend, kind: .workspace),
+      blockTable: Tensor(
+        [Int64](repeating: 0, count: sequences * blocks), shape: [sequences, blocks], on: backend, kind: .workspace),
       rowSequences: integers(rows), rowPositions: integers(rows), geometry: model.configuration.cacheGeometry,
       dtype: dtype)
     let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
     let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
-    _ = model.logits(of: hidden.prefix((rows - 1)..<rows))
+    let count = min(logitRows, rows)
+    _ = model.logits(of: hidden.prefix((rows - count)..<rows))
   }
 }

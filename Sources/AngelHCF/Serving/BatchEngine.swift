@@ -1,5 +1,5 @@
 public import AngelCheckpoint
-public import AngelCore
+import AngelCore
 public import AngelMemory
 public import AngelNN
 public import AngelTensor
@@ -34,13 +34,18 @@ public final class BatchEngine: ServingEngine {
     let value = Mutex(ServingStatistics())
   }
 
-  /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
+  /// Loads a checkpoint's model onto `backend`, its cache from `pool`, once the memory plan has been found to fit.
   public convenience init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
     options: ServingOptions = .init(),
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
-    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: arithmetic, report: report)
+    var options = options
+    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: arithmetic, report: report) {
+      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: pool.budget)
+      try plan.check(budget: pool.budget)
+      options.cacheTokens = plan.cacheTokens
+    }
     try self.init(loaded, on: backend, pool: pool, options: options)
   }
 
@@ -180,13 +185,14 @@ extension ServingLoop {
       geometry: configuration.cacheGeometry, dtype: options.engine.cacheDType,
       tokenLimit: max(contextLength, options.cacheTokens ?? 4 * contextLength), pool: pool)
     let runner = StepRunner(
-      model, cache: cache, contextLength: contextLength, recordedRows: 2 * options.sequenceLimit, on: backend)
+      model, cache: cache, contextLength: contextLength, recordedRows: options.recordedRows, on: backend)
     self.init(
       Settings(
         limits: SchedulerLimits(
           rows: options.rowLimit, sequences: options.sequenceLimit, blockTokens: CacheGeometry.blockTokens),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
-        endTokens: endTokens, rotaryScaling: configuration.rotaryScaling, sharesPrefixes: options.sharesPrefixes),
-      blocks: SharedBlocks(cache.blocks), runner: ModelBatchRunner(runner, logitRows: 32, on: backend))
+        endTokens: endTokens, rotaryScaling: configuration.rotaryScaling, window: configuration.widestWindow,
+        sharesPrefixes: options.sharesPrefixes),
+      blocks: SharedBlocks(cache.blocks), runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend))
   }
 }

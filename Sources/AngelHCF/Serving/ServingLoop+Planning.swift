@@ -40,11 +40,13 @@ extension ServingLoop {
   }
 
   private func entry(_ sequence: ServedSequence) -> SchedulerEntry {
-    let unshared = sequence.blocks.enumerated().count { blocks.isReleasable($1, isShared: $0 < sequence.sharedCount) }
+    let unshared = sequence.blocks.enumerated().count {
+      blocks.isReleasable($1, isShared: sequence.droppedCount + $0 < sequence.sharedCount)
+    }
     let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
     return SchedulerEntry(
       id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps,
-      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.blocks.count,
+      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.blockCount,
       unsharedBlocks: unshared, runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length),
       lastStep: sequence.lastStep)
   }
@@ -91,12 +93,26 @@ extension ServingLoop {
     while sequence.sharedCount < full, let parent = sequence.lastPlace {
       let index = sequence.sharedCount
       let shared = blocks.share(
-        sequence.blocks[index], sequence.tokens, from: index * settings.limits.blockTokens, below: parent)
+        sequence.blocks[index - sequence.droppedCount], sequence.tokens, from: index * settings.limits.blockTokens,
+        below: parent)
       sequence.lastPlace = shared?.place
       guard let shared else { return }
-      sequence.blocks[index] = shared.block
+      sequence.blocks[index - sequence.droppedCount] = shared.block
       sequence.sharedCount += 1
     }
+  }
+
+  /// Gives back the blocks that the next token will not see in any layer.
+  func dropUnseen(_ sequence: ServedSequence) {
+    guard settings.window > 0, sequence.cachedCount >= settings.window else { return }
+    let first = sequence.cachedCount - settings.window + 1
+    blocks.release(sequence.dropBlocks(before: first / settings.limits.blockTokens))
+  }
+
+  /// Where a sequence's blocks lie. In place of dropped ones stands one that can be read, though nothing of it counts.
+  func blockTable(of sequence: ServedSequence) -> [Int64] {
+    let offsets = blocks.offsets(of: sequence.blocks)
+    return Array(repeating: offsets.first ?? 0, count: sequence.droppedCount) + offsets
   }
 
   /// The parts of a step, as planned; without those of sequences that have just failed.

@@ -9,7 +9,7 @@ extension ServingLoop {
       let start = part.sequence.cachedCount
       return SequenceSlice(
         tokens: Array(part.sequence.tokens[start..<(start + part.count)]), start: start,
-        blocks: blocks.offsets(of: part.sequence.blocks))
+        blocks: blockTable(of: part.sequence))
     }
     let first = parts[0].sequence
     let rows = try runner.run(
@@ -56,6 +56,7 @@ extension ServingLoop {
     sequence.cachedCount += part.count
     sequence.lastStep = step
     share(sequence)
+    dropUnseen(sequence)
     guard wasPrompt, sequence.cachedCount == sequence.promptCount, sequence.isComplete, sequence.id.answer == 0 else {
       return
     }

@@ -31,6 +31,8 @@ final class ServingLoop {
     var tokenizer: Tokenizer?
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
+    /// No layer sees more positions than these up to a token's own; 0: some layer sees them all.
+    var window = 0
     var sharesPrefixes = true
   }
 
@@ -177,7 +179,7 @@ final class ServingLoop {
     for sequence in arriving { if let prefix = prefixes[sequence.id] { blocks.take(prefix) } }
     for run in runs {
       guard let sequence = running.first(where: { $0.id == run.id }) else { continue }
-      let missing = settings.limits.blocks(sequence.cachedCount + run.count) - sequence.blocks.count
+      let missing = settings.limits.blocks(sequence.cachedCount + run.count) - sequence.blockCount
       guard missing > 0 else { continue }
       do { sequence.blocks += try blocks.allocate(missing) } catch { fail(sequence.request, error) }
     }

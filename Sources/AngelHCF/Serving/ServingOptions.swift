@@ -3,7 +3,7 @@ public struct ServingOptions: Sendable {
   /// Context, cache type, and the most rows of a step (`chunkLength`).
   public var engine = EngineOptions()
   /// The most answers that are made at once.
-  public var sequenceLimit = 32
+  public var sequenceLimit = 32 { didSet { sequenceLimit = max(1, sequenceLimit) } }
   /// Tokens that the cache holds, of all requests together; nil: four contexts, or what the memory budget has room for.
   public var cacheTokens: Int?
   /// The most tokens that requests in the queue may need together, prompts and answers; beyond it new ones are refused.
@@ -15,4 +15,8 @@ public struct ServingOptions: Sendable {
 
   /// Rows of a step: one for each answer at least.
   var rowLimit: Int { max(engine.chunkLength, sequenceLimit, 1) }
+  /// The most rows whose logits exist at a time.
+  var logitRows: Int { max(sequenceLimit, 32) }
+  /// The most rows that recorded decode steps of different sizes have together.
+  var recordedRows: Int { 2 * sequenceLimit }
 }

@@ -32,6 +32,8 @@ public struct MistralConfiguration: LanguageModelConfiguration {
 
   public init() {}
 
+  public var widestWindow: Int { window }
+
   public var cacheGeometry: CacheGeometry {
     CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
   }

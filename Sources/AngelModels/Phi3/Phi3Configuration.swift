@@ -34,6 +34,8 @@ public struct Phi3Configuration: LanguageModelConfiguration {
 
   public init() {}
 
+  public var widestWindow: Int { window }
+
   public var cacheGeometry: CacheGeometry {
     CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
   }

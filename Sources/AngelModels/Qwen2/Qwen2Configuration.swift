@@ -32,6 +32,8 @@ public struct Qwen2Configuration: LanguageModelConfiguration {
 
   public init() {}
 
+  public var widestWindow: Int { windows.contains(0) ? 0 : windows.max() ?? 0 }
+
   public var cacheGeometry: CacheGeometry {
     CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
   }

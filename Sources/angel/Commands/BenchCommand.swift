@@ -7,7 +7,8 @@ enum BenchCommand: Command {
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
-    time all threads took. training: whole steps of --model with random weights. kernels: every kernel against what
+    time all threads took. --batch: requests that come at once, through the engine that serves them, prompts included.
+    training: whole steps of --model with random weights. kernels: every kernel against what
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     serve: URL's server, or any other with OpenAI's /v1/completions, under a load; options and JSON as `vllm bench serve`.
     """
@@ -20,8 +21,8 @@ enum BenchCommand: Command {
   static let options = BenchInference.options + BenchServe.options + BenchTraining.options + BenchKernels.options
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
-    "bench inference --shape llama-1b --format q4_k --bandwidth", "bench kernels --quick",
-    "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
+    "bench inference smollm2 --tests none --batch 1,8,32", "bench inference --shape llama-1b --format q4_k --bandwidth",
+    "bench kernels --quick", "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {

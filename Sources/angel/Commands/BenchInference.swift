@@ -11,9 +11,11 @@ enum BenchInference {
   static let generate = Option<Int>.integer("generate", default: 128, in: 1...1 << 20, help: "tokens to decode")
   static let depth = Option<Int>.integer("depth", default: 0, in: 0...1 << 20, help: "tokens cached before either")
   static let repetitions = Option<Int>.integer("repetitions", default: 5, in: 1...1000, help: "runs; the median counts")
-  static let tests = Option<Tests>.choice("tests", default: .both, help: "which of the two to run")
+  static let tests = Option<Tests>.choice(
+    "tests", default: .both, help: "prefill and decode of one sequence: which of the two to run")
   static let batch = Option<[Int]>.integers(
-    "batch", default: [1], in: 1...4096, help: "sequences at once; this version runs one")
+    "batch", in: 1...4096,
+    help: "also so many requests at once, \(BenchBatch.promptLength) tokens each, \(BenchBatch.answerLength) generated")
   static let bandwidth = Option.flag(
     "bandwidth", help: "measure what memory gives too, and decode's share of it (1 GiB more)")
   static let options =
@@ -23,17 +25,24 @@ enum BenchInference {
     ] + SessionOptions.withoutContext
 
   /// Which rows are measured.
-  enum Tests: String, CaseIterable { case both, prefill, decode }
+  enum Tests: String, CaseIterable {
+    case both, prefill, decode, none
+    var hasPrefill: Bool { self == .both || self == .prefill }
+    var hasDecode: Bool { self == .both || self == .decode }
+  }
 
   /// The median run of one test.
-  private struct Row {
+  struct Row {
     let test: String
+    var batch = 1
     let tokens: Int
     let tokensPerSecond: Double
     let tokensPerCPUSecond: Double
     let spread: ClosedRange<Double>
     /// Decode: bytes of weights and cache that a token needs, as the formats count them.
-    let bytesPerToken: Int?
+    var bytesPerToken: Int?
+    /// Batches: how much of the time went into everything but the model.
+    var schedulingShare: Double?
   }
 
   /// Everything one run found.
@@ -52,26 +61,28 @@ enum BenchInference {
   }
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
-    if arguments[batch] != [1] {
-      throw UsageError("--batch other than 1 is not there yet: leave it out", command: BenchCommand.name)
-    }
     let clock = ContinuousClock()
     let begin = clock.now
     let backend = try context.makeBackend(arguments)
     let (engine, name) = try makeEngine(arguments, on: backend, context)
     let loadSeconds = (clock.now - begin).seconds
     var rows: [Row] = []
-    if arguments[tests] != .decode {
+    if arguments[tests].hasPrefill {
       rows.append(
         try measure("prefill", tokens: arguments[prompt], engine, arguments, context) { sequence, tokens in
           _ = try engine.logits(after: tokens, in: sequence)
         })
     }
-    if arguments[tests] != .prefill {
+    if arguments[tests].hasDecode {
       rows.append(
         try measure("decode", tokens: arguments[generate], engine, arguments, context) { sequence, tokens in
           for token in tokens { _ = try engine.logits(after: [token], in: sequence) }
         })
+    }
+    let batches = BenchBatch(model: engine.model, backend: backend, arguments: arguments, context: context)
+    for count in arguments[batch] { rows.append(try batches.measure(count)) }
+    guard !rows.isEmpty else {
+      throw UsageError("--tests none without --batch leaves nothing to measure", command: BenchCommand.name)
     }
     var report = Report(
       rows: rows, loadSeconds: loadSeconds, peakBytes: BenchCommand.peakBytes(), backend: backend, name: name)
@@ -82,9 +93,11 @@ enum BenchInference {
     try show(report, context)
   }
 
-  /// What the longest of the tests needs.
+  /// What the longest of the tests of one sequence needs.
   static func contextLength(_ arguments: Arguments) -> Int {
-    arguments[depth] + max(arguments[prompt], arguments[generate])
+    let tests = arguments[tests]
+    return arguments[depth]
+      + max(1, tests.hasPrefill ? arguments[prompt] : 0, tests.hasDecode ? arguments[generate] : 0)
   }
 
   private static func makeEngine(_ arguments: Arguments, on backend: CPUBackend, _ context: CommandContext) throws
@@ -164,7 +177,8 @@ enum BenchInference {
     func one(_ value: Double) -> String { TextFormat.fixed(value, digits: 1) }
     for row in report.rows {
       table.append([
-        row.test, "\(row.tokens)", "\(report.backend.threadCount)", one(row.tokensPerSecond),
+        row.test == "batch" ? "batch of \(row.batch)" : row.test, "\(row.tokens)", "\(report.backend.threadCount)",
+        one(row.tokensPerSecond),
         "\(one(row.spread.lowerBound))-\(one(row.spread.upperBound))", one(row.tokensPerCPUSecond),
       ])
     }
@@ -184,12 +198,13 @@ enum BenchInference {
     func optional(_ number: Double?) -> JSONValue { number.map(JSONValue.number) ?? .null }
     let rows = report.rows.map { row -> JSONValue in
       [
-        "test": .string(row.test), "tokens": .integer(row.tokens), "batch": 1,
+        "test": .string(row.test), "tokens": .integer(row.tokens), "batch": .integer(row.batch),
         "threads": .integer(report.backend.threadCount), "tokens_per_second": .number(row.tokensPerSecond),
         "tokens_per_cpu_second": .number(row.tokensPerCPUSecond), "slowest": .number(row.spread.lowerBound),
         "fastest": .number(row.spread.upperBound),
         "bytes_per_token": row.bytesPerToken.map(JSONValue.integer) ?? .null,
         "share_of_bandwidth": optional(report.shareOfBandwidth(row)),
+        "scheduling_share": optional(row.schedulingShare),
       ]
     }
     return [

@@ -10,12 +10,17 @@ import Synchronization
 final class FakeRunner: BatchRunner {
   static let vocabularySize = 32
   let scaling: RotaryScaling
+  /// How many positions a row sees; 0 for all.
+  let window: Int
   private var contents: [Int64: [UInt64]] = [:]
   private(set) var rowsOfSteps: [Int] = []
   /// After this token the logits are not numbers.
   var damagedToken: Int32?
 
-  init(scaling: RotaryScaling = .none) { self.scaling = scaling }
+  init(scaling: RotaryScaling = .none, window: Int = 0) {
+    self.scaling = scaling
+    self.window = window
+  }
 
   /// What the cache holds of a token, with the frequencies it was rotated by.
   static func cell(_ token: Int32, rotaryClass: Int) -> UInt64 { UInt64(token) + UInt64(rotaryClass) << 32 }
@@ -38,22 +43,25 @@ final class FakeRunner: BatchRunner {
     }
     let rows = slices.flatMap { slice in slice.tokens.indices.map { (slice, slice.start + $0) } }
     rowsOfSteps.append(rows.count)
-    return Rows(rows: rows, contents: contents, damagedToken: damagedToken)
+    return Rows(rows: rows, contents: contents, window: window, damagedToken: damagedToken)
   }
 
   private struct Rows: BatchRows {
     let rows: [(SequenceSlice, Int)]
     let contents: [Int64: [UInt64]]
+    let window: Int
     let damagedToken: Int32?
 
     private func cells(_ row: Int) -> some Sequence<UInt64> {
       let (slice, position) = rows[row]
-      return slice.blocks.lazy.flatMap { contents[$0] ?? [] }.prefix(position + 1)
+      let first = window > 0 ? max(0, position - window + 1) : 0
+      return slice.blocks.dropFirst(first / 16).lazy.flatMap { contents[$0] ?? [] }
+        .dropFirst(first % 16).prefix(position + 1 - first)
     }
 
     func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
       for (index, row) in rows.enumerated() {
-        let (slice, position) = rows[row]
+        let (slice, position) = self.rows[row]
         let isDamaged = slice.tokens[position - slice.start] == damagedToken
         let logits = FakeRunner.logits(after: cells(row)).map { isDamaged ? .nan : $0 }
         logits.withUnsafeBufferPointer { visit(index, $0) }
@@ -72,14 +80,15 @@ struct FakeEngine {
   private var nextID: UInt64 = 1
 
   init(
-    blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none,
+    blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none, window: Int = 0,
     sharesPrefixes: Bool = true
   ) throws {
     pool = BlockPool(pool: try PagePool(budget: 8 << 20), blockByteCount: 64, limit: blocks)
-    runner = FakeRunner(scaling: scaling)
+    runner = FakeRunner(scaling: scaling, window: window)
     var settings = ServingLoop.Settings(contextLength: contextLength, vocabularySize: FakeRunner.vocabularySize)
     settings.limits = limits
     settings.rotaryScaling = scaling
+    settings.window = window
     settings.sharesPrefixes = sharesPrefixes
     loop = ServingLoop(settings, blocks: SharedBlocks(pool), runner: runner)
   }
@@ -87,14 +96,8 @@ struct FakeEngine {
   /// Submits a request; its number.
   mutating func submit(_ request: ServingRequest, onEvent: @escaping @Sendable (ServingEvent) -> Void) throws -> UInt64
   {
-    let sampler = try Sampler(
-      parameters: request.sampling, promptTokens: request.prompt.lazy.map(Int.init),
-      vocabularySize: FakeRunner.vocabularySize)
+    try loop.submit(request, id: nextID, onEvent: onEvent)
     defer { nextID += 1 }
-    loop.submit(
-      Submission(
-        id: nextID, prompt: request.prompt, queuedTokens: 0, begin: .now,
-        content: .answers(request, seed: sampler.seed, onEvent: onEvent), sampler: sampler))
     return nextID
   }
 
@@ -119,7 +122,8 @@ struct FakeEngine {
   }
 
   /// The answers to a request that runs alone, without cache, batch or interruption.
-  static func expected(_ request: ServingRequest, contextLength: Int, scaling: RotaryScaling = .none) throws
+  static func expected(_ request: ServingRequest, contextLength: Int, scaling: RotaryScaling = .none, window: Int = 0)
+    throws
     -> [[Int32]]
   {
     try (0..<request.answerCount).map { answer in
@@ -131,7 +135,7 @@ struct FakeEngine {
       var tokens: [Int32] = []
       let room = contextLength - request.prompt.count
       while tokens.count < min(request.sampling.maxTokens ?? room, room) {
-        let logits = FakeRunner.logits(after: cells)
+        let logits = FakeRunner.logits(after: window > 0 ? cells.suffix(window) : cells[...])
         let token = try logits.withUnsafeBufferPointer { try sampler.sample($0, step: tokens.count).token }
         tokens.append(Int32(token))
         cells.append(FakeRunner.cell(Int32(token), rotaryClass: scaling.lengthClass(cells.count + 1)))

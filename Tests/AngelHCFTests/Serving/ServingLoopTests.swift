@@ -21,13 +21,13 @@ struct ServingLoopTests {
   @Test(
     "10,000 steps of random requests: answers are those given alone, nothing leaks, everybody ends once",
     arguments: [
-      (seed: 1, scaling: RotaryScaling.none, shares: true), (2, .none, false),
-      (3, .dynamic(factor: 2, originalLength: 40), true),
+      (seed: 1, scaling: RotaryScaling.none, window: 0, shares: true), (2, .none, 0, false),
+      (3, .dynamic(factor: 2, originalLength: 40), 0, true), (4, .none, 21, true),
     ])
-  func stream(seed: UInt64, scaling: RotaryScaling, shares: Bool) throws {
+  func stream(seed: UInt64, scaling: RotaryScaling, window: Int, shares: Bool) throws {
     let limits = SchedulerLimits(rows: 48, sequences: 8)
     var engine = try FakeEngine(
-      blocks: 24, limits: limits, contextLength: 96, scaling: scaling, sharesPrefixes: shares)
+      blocks: 24, limits: limits, contextLength: 96, scaling: scaling, window: window, sharesPrefixes: shares)
     var random = SeededRandom(seed: seed)
     let openings = (0..<3).map { _ in (0..<70).map { _ in Int32.random(in: 0..<32, using: &random) } }
     var open: [(id: UInt64, request: ServingRequest, log: EventLog)] = []
@@ -42,7 +42,7 @@ struct ServingLoopTests {
           cancelled += 1
           continue
         }
-        let expected = try FakeEngine.expected(request, contextLength: 96, scaling: scaling)
+        let expected = try FakeEngine.expected(request, contextLength: 96, scaling: scaling, window: window)
         for (answer, tokens) in expected.enumerated() { #expect(log.tokens(of: answer) == tokens) }
       }
       open.removeAll { $0.log.endCount > 0 }
@@ -82,7 +82,7 @@ struct ServingLoopTests {
     #expect(engine.users.isEmpty && engine.loop.blocks.usedCount == 0)
     try engine.loop.blocks.checkInvariants(users: [])
     let statistics = engine.loop.currentStatistics
-    #expect(statistics.preemptions > 100, "the stream is meant to run short of blocks")
+    #expect(statistics.preemptions > 20, "the stream is meant to run short of blocks")
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
   }

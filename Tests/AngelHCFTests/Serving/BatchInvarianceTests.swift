@@ -1,0 +1,150 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelMemory
+import AngelNN
+import AngelTensor
+import AngelTesting
+import Testing
+
+@testable import AngelHCF
+@testable import AngelModels
+
+/// The promise of the batch: an answer has the tokens and log-probabilities it has alone, bit for bit.
+@Suite("Answers do not depend on their neighbours")
+struct BatchInvarianceTests {
+  static let dtypes: [DType] = [
+    .q4_0, .q4_1, .q5_0, .q8_0, .q4_K, .q6_K, .q2_K, .iq4_NL, .bfloat16, .float16, .float32,
+  ]
+
+  @Test("alone and among 31 others, preempted, cached, in chunks of any size: every weight format", arguments: dtypes)
+  func formats(_ format: DType) throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
+    var model = LlamaModel(Self.tinyLlama)
+    let arithmetic: Arithmetic = format == .float32 ? .f32 : .fast
+    try ParameterFiller(dtype: format, on: backend, arithmetic: arithmetic).fill(&model)
+    try Self.expectInvariance(of: model, on: backend, count: 32, "\(format)")
+  }
+
+  @Test(
+    "families: grouped experts, windows, caps, learned positions, frequencies that depend on the length",
+    arguments: [
+      "llama-tiny", "qwen3_moe-tiny/qwen3_moe-tiny-Q8_0.gguf", "hunyuan_v1_moe-tiny/hunyuan_v1_moe-tiny-F16.gguf",
+      "mixtral-tiny", "gemma2-tiny", "gemma3_text-tiny/gemma3_text-tiny-fields-Q8_0.gguf", "gpt2-tiny",
+      "mistral-tiny/mistral-tiny-window-Q8_0.gguf", "phi3-tiny", "phi3-tiny-longrope", "llama-tiny-dynamic",
+      "llama-tiny-longrope", "qwen2-tiny-window",
+    ])
+  func families(_ path: String) throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
+    let checkpoint = try Checkpoint.open(Goldens.path("models/" + path))
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var model = try entry.outline(checkpoint)
+    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .fast))
+    try Self.expectInvariance(of: model, on: backend, count: 16, path)
+  }
+
+  private static var tinyLlama: LlamaConfiguration {
+    var result = LlamaConfiguration()
+    result.vocabularySize = 300
+    result.hiddenSize = 256
+    result.layerCount = 2
+    result.headCount = 4
+    result.keyValueHeadCount = 2
+    result.headSize = 64
+    result.innerSize = 256
+    result.contextLength = 256
+    result.tiesEmbeddings = true
+    return result
+  }
+
+  /// Answers `count` requests one by one on the engine for one stream, and together in several ways on the serving loop.
+  private static func expectInvariance(
+    of model: any LanguageModel, on backend: CPUBackend, count: Int, _ name: String
+  ) throws {
+    let contextLength = min(model.configuration.contextLength, 96)
+    let requests = requests(count, vocabularySize: min(model.configuration.vocabularySize, 259), contextLength)
+    var engineOptions = EngineOptions()
+    engineOptions.contextLength = contextLength
+    let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: engineOptions)
+    let alone = try requests.map { try answer($0, engine) }
+    var preemptions = 0
+    for (rows, blocks, shares) in [(16, 24, true), (64, 40, false), (512, 6 * count, true)] {
+      var options = ServingOptions()
+      options.engine = engineOptions
+      options.engine.chunkLength = rows
+      options.sequenceLimit = min(count, rows)
+      options.cacheTokens = 16 * blocks
+      options.sharesPrefixes = shares
+      let loop = try ServingLoop(
+        model, tokenizer: nil, endTokens: [], on: backend, pool: backend.pool, options: options)
+      for round in 0..<2 {
+        let logs = try requests.enumerated().map { index, request in
+          let log = EventLog()
+          try loop.submit(request, id: UInt64(round * count + index + 1)) { log.add($0) }
+          // Others join while the first are under way.
+          if index % 5 == 4 { loop.runStep() }
+          return log
+        }
+        while !loop.isIdle { loop.runStep() }
+        for (index, log) in logs.enumerated() {
+          #expect(log.failure == nil)
+          #expect(log.sampled() == alone[index], "\(name), \(rows) rows, request \(index) in round \(round)")
+        }
+      }
+      #expect((loop.statistics.prefixHitTokens > 0) == shares || model.configuration.rotaryScaling.uniformLength < 40)
+      preemptions += loop.statistics.preemptions
+      try loop.blocks.checkInvariants(users: [])
+    }
+    #expect(preemptions > 0, "the smaller caches are meant to be too small")
+  }
+
+  /// Prompts of all lengths, half of them with a common beginning; greedy, drawn and penalised.
+  private static func requests(_ count: Int, vocabularySize: Int, _ contextLength: Int) -> [ServingRequest] {
+    var random = SeededRandom(seed: 11)
+    func tokens(_ count: Int) -> [Int32] {
+      (0..<count).map { _ in Int32.random(in: 0..<Int32(vocabularySize), using: &random) }
+    }
+    let opening = tokens(37)
+    return (0..<count).map { index in
+      let prompt = (index % 2 == 0 ? opening : []) + tokens(1 + index * 13 % 40)
+      var request = ServingRequest(prompt: Array(prompt.prefix(contextLength - 1)), sampling: .greedy)
+      request.sampling.maxTokens = 12
+      request.sampling.logprobs = 2
+      guard index % 3 > 0 else { return request }
+      request.sampling.temperature = 0.9
+      request.sampling.topP = 0.95
+      request.sampling.seed = index
+      if index % 3 == 2 { request.sampling.repetitionPenalty = 1.3 }
+      return request
+    }
+  }
+
+  /// The answer to a request that is the only one.
+  private static func answer(_ request: ServingRequest, _ engine: InferenceEngine) throws -> [SampledToken] {
+    var sampler = try Sampler(
+      parameters: request.sampling, promptTokens: request.prompt.map(Int.init), vocabularySize: engine.vocabularySize)
+    let sequence = engine.makeSequence()
+    var (pending, answer) = (request.prompt, [SampledToken]())
+    let limit = min(request.sampling.maxTokens ?? 0, engine.contextLength - request.prompt.count)
+    while answer.count < limit {
+      let logits = try engine.logits(after: pending, in: sequence)
+      let token = try logits.withUnsafeBufferPointer { try sampler.sample($0, step: answer.count) }
+      answer.append(token)
+      pending = [Int32(token.token)]
+    }
+    return answer
+  }
+}
+
+extension ServingLoop {
+  /// Takes a request without a door in front.
+  func submit(_ request: ServingRequest, id: UInt64, onEvent: @escaping @Sendable (ServingEvent) -> Void) throws {
+    let sampler = try Sampler(
+      parameters: request.sampling, promptTokens: request.prompt.lazy.map(Int.init),
+      vocabularySize: settings.vocabularySize)
+    submit(
+      Submission(
+        id: id, prompt: request.prompt, queuedTokens: 0, begin: .now,
+        content: .answers(request, seed: sampler.seed, onEvent: onEvent), sampler: sampler))
+  }
+}
