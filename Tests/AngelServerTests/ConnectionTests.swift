@@ -35,6 +35,16 @@ struct ConnectionTests {
     #expect(running.log.all[0].contains(#""broken_off":true"#))
   }
 
+  @Test("a client that goes away in the middle of its request leaves nothing behind")
+  func leavesEarly() throws {
+    let running = try RunningServer()
+    let text = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\n{\"a\":"
+    for count in stride(from: 0, through: text.utf8.count, by: 7) {
+      try HTTPClient(running.place, seconds: 60).send(Array(text.utf8.prefix(count)))
+    }
+    #expect(eventually { running.server.connectionCount == 0 && running.server.exchangeCount == 0 })
+  }
+
   @Test("one connection takes request after request")
   func keepAlive() throws {
     let running = try RunningServer()

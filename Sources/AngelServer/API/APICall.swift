@@ -131,7 +131,7 @@ final class APICall: Sendable {
     switch error {
     case .emptyPrompt, .tokenOutOfRange, .contextExceeded, .noRoomForAnswer, .contextTooLong:
       APIError(status: 400, error.description, code: "invalid_value")
-    case .memoryExceeded, .encoderMemoryExceeded:
+    case .memoryExceeded, .cacheExceeded, .encoderMemoryExceeded:
       APIError(status: 503, type: "server_error", error.description, code: "out_of_memory", retryAfter: 10)
     case .damagedLogits: .server(error.description)
     }

@@ -84,7 +84,7 @@ extension FieldKind {
   /// The JSON Schema of this kind; optional fields may be null, which means left out.
   func schema(isNullable: Bool) -> JSONValue {
     var schema = plainSchema
-    guard isNullable, case .object(var object) = schema else { return schema }
+    guard isNullable, case .object(var object) = schema, object["type"] != "null" else { return schema }
     if case .string(let type)? = object["type"] {
       object["type"] = [.string(type), "null"]
       if case .array(let values)? = object["enum"] { object["enum"] = .array(values + [nil]) }

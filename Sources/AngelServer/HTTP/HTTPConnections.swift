@@ -35,7 +35,9 @@ final class HTTPConnections: Sendable {
     /// The exchange under way; a connection that has waited too long for the head of a request is shut instead.
     func exchange(now: Double, headSeconds: Double) -> HTTPExchange? {
       state.withLock { state in
-        if state.exchange == nil, state.descriptor >= 0, now - state.since > headSeconds {
+        if state.exchange == nil, state.descriptor >= 0,
+          now - state.since > headSeconds || HangUp.has(state.descriptor)
+        {
           shutdown(state.descriptor, Int32(SHUT_RDWR))
         }
         return state.exchange
@@ -57,6 +59,18 @@ final class HTTPConnections: Sendable {
   /// The exchanges under way, after connections that waited too long have been shut.
   func exchanges(now: Double, headSeconds: Double) -> [HTTPExchange] {
     open.withLock { Array($0.values) }.compactMap { $0.exchange(now: now, headSeconds: headSeconds) }
+  }
+}
+
+/// Whether the other end of a connection has gone.
+enum HangUp {
+  /// From <poll.h>, where it hides behind _GNU_SOURCE.
+  private static let closedByPeer: Int16 = 0x2000
+
+  /// A client that has closed its side of the connection is taken to have gone, as other servers do.
+  static func has(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: closedByPeer, revents: 0)
+    return poll(&entry, 1, 0) > 0
   }
 }
 

@@ -259,24 +259,20 @@ extension HTTPExchange {
     over?(outcome)
   }
 
-  /// Looks after the exchange from time to time: a suspended connection does not notice that its client has gone, and a
-  /// body may come too slowly.
+  /// Looks after the exchange from time to time: the library does not notice that the client of a suspended connection has
+  /// gone, nor one that went in the middle of its request; and a body may come too slowly.
   func sweep(now: Double, bodySeconds: Double) {
     let notice = state.withLock { state -> (@Sendable () -> Void)? in
       guard !state.isOver, !state.isGone else { return nil }
       if !state.isWhole {
-        if now - state.since > bodySeconds { shutdown(state.descriptor, Int32(SHUT_RDWR)) }
+        if now - state.since > bodySeconds || HangUp.has(state.descriptor) {
+          shutdown(state.descriptor, Int32(SHUT_RDWR))
+        }
         return nil
       }
-      guard state.isSuspended else { return nil }
-      // A client that has closed its side of the connection is taken to have gone, as other servers do.
-      var entry = pollfd(fd: state.descriptor, events: Int16(truncatingIfNeeded: POLLRDHUP), revents: 0)
-      guard poll(&entry, 1, 0) > 0 else { return nil }
+      guard state.isSuspended, HangUp.has(state.descriptor) else { return nil }
       return Self.markGone(&state)
     }
     notice?()
   }
 }
-
-/// From <poll.h>, where it hides behind _GNU_SOURCE.
-private let POLLRDHUP: Int32 = 0x2000

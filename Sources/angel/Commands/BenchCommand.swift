@@ -22,8 +22,7 @@ enum BenchCommand: Command {
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
     "bench inference smollm2 --tests none --batch 1,8,32", "bench inference --shape llama-1b --format q4_k --bandwidth",
-    "bench kernels --quick",
-    "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
+    "bench kernels --quick", "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {

@@ -3,6 +3,7 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelMemory
+import AngelTensor
 import AngelServer
 import Glibc
 
@@ -39,6 +40,8 @@ enum ServeCommand: Command {
   )
   static let concurrency = Option.integer(
     "concurrency", default: 32, in: 1...1024, help: "answers that are made at once")
+  static let cacheTokens = Option<Int?>.integer(
+    "cache-tokens", in: 16...1 << 30, help: "tokens the cache holds, of all requests (default: 1 to 4 contexts, as fits)")
   static let queue = Option.integer(
     "queue", placeholder: "TOKENS", default: 1 << 18, in: 1...1 << 30,
     help: "tokens that may wait; more are refused (429)")
@@ -50,7 +53,7 @@ enum ServeCommand: Command {
     [
       host.declaration, port.declaration, keys.declaration, certificate.declaration, privateKey.declaration,
       cors.declaration, hostName.declaration, log.declaration, drain.declaration, concurrency.declaration,
-      queue.declaration, bodyLimit.declaration,
+      cacheTokens.declaration, queue.declaration, bodyLimit.declaration,
     ] + SessionOptions.all
   static let examples = [
     "serve smollm2", "serve smollm2 minilm --port 8080 --log json",
@@ -60,15 +63,15 @@ enum ServeCommand: Command {
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     _ = try arguments.required(0, "MODEL", name)
     try context.interruption.deferred {
-      let models = try ServedModels(arguments, context)
       let budget = arguments[SessionOptions.memory] ?? MachineMemory.current().defaultBudget
+      let models = try ServedModels(arguments, budget: budget, context)
       let shelf = try ModelShelf(models.all, budget: budget, log: context.log)
       let keys = try arguments[keys].map { try KeyRing(KeyFile(path: $0), log: context.log) }
       let server = try APIServer(shelf, keys: keys, options: try options(arguments, context))
       // What is wrong with the first model is said before anybody can ask for it.
-      try loadFirst(shelf)
+      let first = try loadFirst(shelf)
       let port = try server.start()
-      try announce(server, shelf, port: port, arguments, context)
+      try announce(shelf, first, port: port, arguments, context)
       wait(server, arguments, context)
     }
   }
@@ -95,14 +98,27 @@ enum ServeCommand: Command {
     return options
   }
 
-  private static func loadFirst(_ shelf: ModelShelf) throws {
+  private static func loadFirst(_ shelf: ModelShelf) throws -> LoadedModel {
     let answer = Mailbox<Result<ModelUse, any Error>>()
     shelf.use(shelf.models[0].name) { answer.send($0) }
-    for result in answer.receive(waits: true) { _ = try result.get() }
+    while true {
+      if let result = answer.receive(waits: true).first { return try result.get().model }
+    }
+  }
+
+  /// How many tokens and answers the model has room for, in words.
+  private static func room(_ model: LoadedModel, _ arguments: Arguments) -> String {
+    switch model {
+    case .language(let engine):
+      "context of \(TextFormat.count(engine.contextLength)) tokens, cache of "
+        + "\(TextFormat.count(engine.statistics.blockLimit * CacheGeometry.blockTokens)), "
+        + "\(arguments[concurrency]) answers at once"
+    case .encoder(let engine): "vectors of \(engine.width) numbers, texts of \(TextFormat.count(engine.longest)) tokens"
+    }
   }
 
   private static func announce(
-    _ server: APIServer, _ shelf: ModelShelf, port: Int, _ arguments: Arguments, _ context: CommandContext
+    _ shelf: ModelShelf, _ first: LoadedModel, port: Int, _ arguments: Arguments, _ context: CommandContext
   ) throws {
     let address = arguments[host]
     let isTLS = arguments[certificate] != nil
@@ -114,6 +130,7 @@ enum ServeCommand: Command {
         "url": .string(url), "port": .integer(port), "models": .array(names.map { .string($0) }),
       ])
     }
+    try context.output.line("\(names[0]): \(room(first, arguments))")
     try context.output.line("serving \(names.joined(separator: ", ")) at \(url)/v1")
     if arguments[keys] == nil, !address.hasPrefix("127."), address != "::1", address != "localhost" {
       context.log.warning("anyone who reaches \(url) can use it: --keys FILE asks for keys (angel keys add)")

@@ -12,7 +12,9 @@ struct ServedModels {
   let all: [ServedModel]
 
   /// Finds the models; none is read yet.
-  init(_ arguments: Arguments, _ context: CommandContext) throws {
+  ///
+  /// - Parameter budget: bytes for all of them together.
+  init(_ arguments: Arguments, budget: Int, _ context: CommandContext) throws {
     var all: [ServedModel] = []
     let sharesMemory = arguments.positionals.count > 1
     for text in arguments.positionals {
@@ -23,7 +25,7 @@ struct ServedModels {
       let loader = Loader(
         path: found.path, name: found.name, sharesMemory: sharesMemory, arithmetic: context.arithmetic,
         options: Self.options(arguments, context), backend: context.backendSettings(arguments),
-        progress: context.progress)
+        budget: budget, progress: context.progress)
       all.append(
         ServedModel(
           name: found.name, created: context.startTime, byteCount: { try loader.byteCount() },
@@ -36,6 +38,7 @@ struct ServedModels {
     var options = ServingOptions()
     options.engine = SessionOptions.engine(arguments, context)
     options.sequenceLimit = arguments[ServeCommand.concurrency]
+    options.cacheTokens = arguments[ServeCommand.cacheTokens]
     options.queuedTokenLimit = arguments[ServeCommand.queue]
     return options
   }
@@ -48,22 +51,24 @@ struct ServedModels {
     let arithmetic: Arithmetic
     let options: ServingOptions
     let backend: BackendSettings
+    /// Bytes for all models together.
+    let budget: Int
     let progress: ProgressReporter
 
     private func isEncoder(_ checkpoint: Checkpoint) -> Bool { (try? ModelCatalog.textEncoder(for: checkpoint)) != nil }
 
-    /// Weights, the cache of four contexts, activations, and an eighth for what a plan for one stream does not see.
+    /// The plan's bytes, in whole pages of each kind; the cache is what the whole budget would have room for.
     func byteCount() throws -> Int {
       let checkpoint = try Checkpoint.open(path)
+      // Packed weights, and activations of its longest step.
       if isEncoder(checkpoint) { return checkpoint.card.byteCount * 2 + 256 << 20 }
-      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, options: options.engine)
-      let cache = 3 * plan.contextLength * plan.cacheBytesPerToken
-      return (plan.totalBytes + cache) / 8 * 9
+      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: budget)
+      return plan.bytes.values.reduce(0) { $0 + ($1 / Page.byteCount + 1) * Page.byteCount }
     }
 
     func load() throws -> LoadedModel {
       let checkpoint = try Checkpoint.open(path)
-      let pool = try sharesMemory ? PagePool(budget: max(byteCount(), 64 << 20)) : nil
+      let pool = try sharesMemory ? PagePool(budget: byteCount()) : nil
       let backend = try backend.make(pool: pool)
       let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
       defer { display.finish() }
