@@ -14,7 +14,7 @@ extension Parameter {
 
   /// A parameter that holds the values of now as constants; matrices are packed for products in `arithmetic`.
   func constant(_ arithmetic: Arithmetic) -> Parameter {
-    guard let tensor = trainedValues?.values else { return self }
+    guard let tensor = trainedValues?.values else { return computing == .float32 ? self : inFloat32() }
     let result = Parameter(shape, role)
     switch role {
     case .vector: result.value = .vector(tensor.copied())
@@ -22,6 +22,13 @@ extension Parameter {
       result.value = .matrix(PackedMatrix(tensor, as: arithmetic == .bf16 ? .bfloat16 : .float32), arithmetic)
     case .exactMatrix: result.value = .matrix(PackedMatrix(tensor, as: .float32), .f32)
     }
+    return result
+  }
+
+  /// The same constant for activations in float32, which an engine's cache takes: one that stands frozen in bfloat16 training.
+  private func inFloat32() -> Parameter {
+    let result = Parameter(shape, role)
+    result.value = value
     return result
   }
 }

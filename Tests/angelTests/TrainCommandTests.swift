@@ -75,6 +75,27 @@ import Testing
     #expect(FilePath.kind(folder("run")) == nil)
   }
 
+  @Test("adapters that are trained in either precision answer questions on the way", arguments: ["f32", "bf16"])
+  func answers(_ precision: String) throws {
+    let data = try folder.write("{\"prompt\": \"hi\", \"completion\": \"hello\"}\n".utf8, to: "rows.jsonl")
+    let recipe = try folder.write(
+      """
+      stage: sft
+      model: \(Goldens.path("models/llama-tiny"))
+      precision: \(precision)
+      data: {train: [\(data)], validation: [\(data)]}
+      sequence_length: 64
+      lora: {rank: 4}
+      training: {steps: 2}
+      output: {folder: \(folder("tuned")), samples: [hi], sample_tokens: 8}
+      """.utf8, to: "lora.yaml")
+    let result = try program.run(["train", recipe, "--json"])
+    #expect(result.code == .success, "\(result.errors)")
+    let lines = try result.output.split(separator: "\n").map { try JSONValue(parsing: Array($0.utf8)) }
+    #expect(lines.count { $0["event"] == "sample" && $0["prompt"] == "hi" } == 2)
+    #expect(FilePath.kind(folder("tuned/adapter/adapter_model.safetensors")) != nil)
+  }
+
   @Test("what is wrong with a recipe is one line that names it")
   func refusals() throws {
     try refuse(["data.train=[]"], "data.train is missing: name at least one file")
