@@ -3,6 +3,9 @@ import AngelText
 
 /// The small files of a Hugging Face folder, made from any checkpoint.
 public enum HuggingFaceFiles {
+  /// The file that says how texts begin and end.
+  public static let generationName = "generation_config.json"
+
   /// `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` by name.
   public static func tokenizer(
     of checkpoint: Checkpoint, contextLength: Int
@@ -20,13 +23,19 @@ public enum HuggingFaceFiles {
     ] {
       roles[key] = token.map { .string(description.content(of: $0)) } ?? .null
     }
+    if case .wordPiece = description.model {
+      // BERT's names of what stands around a text, and of what is to be guessed.
+      roles["cls_token"] = roles["bos_token"]
+      roles["sep_token"] = roles["eos_token"]
+      if let mask = description.maskToken { roles["mask_token"] = .string(description.content(of: mask)) }
+    }
     roles["add_bos_token"] = .bool(!description.prefix.isEmpty)
     roles["clean_up_tokenization_spaces"] = false
     roles["model_max_length"] = .integer(contextLength)
     if let template = checkpoint.chatTemplate { roles["chat_template"] = .string(template) }
     return [
       ("tokenizer.json", json), ("tokenizer_config.json", .object(roles)),
-      ("generation_config.json", .object(generation(of: checkpoint, description))),
+      (generationName, .object(generation(of: checkpoint, description))),
     ]
   }
 
