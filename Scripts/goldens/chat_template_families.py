@@ -443,6 +443,141 @@ FAMILIES["deepseek"] = (
     "{% if ns.is_tool %}{{'<｜tool▁outputs▁end｜>'}}{% endif %}"
     "{% if add_generation_prompt and not ns.is_tool %}{{'<｜Assistant｜><think>\\n'}}{% endif %}")
 
+FAMILIES["phi3"] = (
+    "{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}"
+    "{{'<|system|>\n' + message['content'] + '<|end|>\n'}}{% elif message['role'] == 'user' %}"
+    "{{'<|user|>\n' + message['content'] + '<|end|>\n'}}{% elif message['role'] == 'assistant' %}"
+    "{{'<|assistant|>\n' + message['content'] + '<|end|>\n'}}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}")
+
+FAMILIES["gemma2"] = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}"
+    "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}")
+
+FAMILIES["olmo2"] = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}"
+    "{{ '<|system|>\n' + message['content'] + '\n' }}{% elif message['role'] == 'user' %}"
+    "{{ '<|user|>\n' + message['content'] + '\n' }}{% elif message['role'] == 'assistant' %}{% if not loop.last %}"
+    "{{ '<|assistant|>\n'  + message['content'] + eos_token + '\n' }}{% else %}"
+    "{{ '<|assistant|>\n'  + message['content'] + eos_token }}{% endif %}{% endif %}"
+    "{% if loop.last and add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}{% endfor %}")
+
+# A header with date and mode, marks that switch thinking in the system turn, tools of two kinds.
+FAMILIES["smollm3"] = '''{# defaults #}
+{%- if enable_thinking is not defined -%}
+{%- set enable_thinking = true -%}
+{%- endif -%}
+{%- if enable_thinking -%}{%- set mode = "/think" -%}{%- else -%}{%- set mode = "/no_think" -%}{%- endif -%}
+
+{{- "<|im_start|>system\\n" -}}
+{%- if messages[0].role == "system" -%}
+    {%- set system_message = messages[0].content -%}
+    {%- if "/no_think" in system_message -%}
+        {%- set mode = "/no_think" -%}
+    {%- elif "/think" in system_message -%}
+        {%- set mode = "/think" -%}
+    {%- endif -%}
+    {%- set custom = system_message.replace("/no_think", "").replace("/think", "").rstrip() -%}
+{%- endif -%}
+{%- if "/system_override" in system_message -%}
+    {{- custom.replace("/system_override", "").rstrip() -}}
+    {{- "<|im_end|>\\n" -}}
+{%- else -%}
+    {{- "## Data\\n\\n" -}}
+    {%- set today = strftime_now("%d %B %Y") -%}
+    {{- "Today: " ~ today ~ "\\n" -}}
+    {{- "Mode: " + mode + "\\n\\n" -}}
+    {%- if custom -%}
+        {{- custom + "\\n\\n" -}}
+    {%- elif mode == "/think" -%}
+        {{- "Think before you answer.\\n\\n" -}}
+    {%- endif -%}
+    {%- if xml_tools or python_tools or tools -%}
+        {{- "### Tools\\n\\n" -}}
+        {%- if xml_tools or tools -%}
+            {%- if tools -%}{%- set xml_tools = tools -%}{%- endif -%}
+            {%- set ns = namespace(xml_tool_string="<tools>\\n") -%}
+            {%- for tool in xml_tools[:] -%}
+                {%- set ns.xml_tool_string = ns.xml_tool_string ~ (tool | string) ~ "\\n" -%}
+            {%- endfor -%}
+            {{- ns.xml_tool_string + "</tools>\\n\\n" -}}
+        {%- endif -%}
+        {%- if python_tools -%}{{- python_tools | join("\\n") -}}{%- endif -%}
+    {%- endif -%}
+    {{- "<|im_end|>\\n" -}}
+{%- endif -%}
+{%- for message in messages -%}
+    {%- set content = message.content if message.content is string else "" -%}
+    {%- if message.role == "user" -%}
+        {{ "<|im_start|>" + message.role + "\\n" + content + "<|im_end|>\\n" }}
+    {%- elif message.role == "assistant" -%}
+        {% generation %}
+        {%- if mode == "/think" -%}
+            {{ "<|im_start|>assistant\\n" + content.lstrip("\\n") + "<|im_end|>\\n" }}
+        {%- else -%}
+            {{ "<|im_start|>assistant\\n" + "<think>\\n\\n</think>\\n" + content.lstrip("\\n") + "<|im_end|>\\n" }}
+        {%- endif -%}
+        {% endgeneration %}
+    {%- elif message.role == "tool" -%}
+        {{ "<|im_start|>" + "user\\n" + content + "<|im_end|>\\n" }}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {%- if mode == "/think" -%}
+        {{ "<|im_start|>assistant\\n" }}
+    {%- else -%}
+        {{ "<|im_start|>assistant\\n" + "<think>\\n\\n</think>\\n" }}
+    {%- endif -%}
+{%- endif -%}
+'''
+
+# Several statements of Python in one block, tools as JSON with an indent, names after the role.
+FAMILIES["glm4"] = '''[gMASK]<sop>
+{%- if tools -%}
+<|system|>
+# Tools
+{% for tool in tools %}
+    {%- set function = tool.function if tool.get("function") else tool %}
+
+## {{ function.name }}
+
+{{ function | tojson(indent=4, ensure_ascii=False) }}
+Arguments are JSON.
+{%- endfor %}
+{%- endif -%}
+
+{%- for msg in messages %}
+    {%- if msg.role == 'system' %}
+<|system|>
+{{ msg.content }}
+    {%- endif %}
+{%- endfor %}
+
+{%- for message in messages if message.role != 'system' %}
+    {%- set role = message['role'] %}
+    {%- set content = message['content'] %}
+    {%- set meta = message.get("metadata", "") %}
+
+    {%- if role == 'user' %}
+<|user|>
+{{ content }}
+    {%- elif role == 'assistant' and not meta %}
+<|assistant|>
+{{ content }}
+    {%- elif role == 'assistant' and meta %}
+<|assistant|>{{ meta }}
+{{ content }}
+    {%- elif role == 'observation' or role == 'tool' %}
+<|observation|>
+{{ content }}
+    {%- endif %}
+{%- endfor %}
+{% if add_generation_prompt %}<|assistant|>{% endif %}'''
+
 # Types of tools written out by a macro that calls itself, as the newest open models do.
 FAMILIES["macros"] = r"""{%- macro render_type(spec, indent=0) -%}
     {%- if spec.type == "array" -%}

@@ -229,6 +229,13 @@ people|selectattr('age')|map(attribute='name')|list
 people|selectattr('age', 'ge', 30)|map(attribute='name')|list
 people|rejectattr('name', 'equalto', 'Bo')|map(attribute='name')|list
 people|selectattr('name', 'in', ['Ada', 'Bo'])|list|length
+none|selectattr('type', 'equalto', 'x')|list|length
+0|select('odd')|list
+none|map('upper')|list
+missing|map(attribute='x')|list
+none|rejectattr('x')|list
+5|select|list
+none|select('nope')|list
 [1, 2]|select('odd')|length
 'yes' if [2]|select('odd') else 'no'
 'yes' if [2]|select('odd')|list else 'no'
@@ -533,7 +540,8 @@ STATEMENTS = [
     "{% if true %}", "{% endif %}", "{% if true %}{% endfor %}", "{{ 1", "{{ 1 2 }}", "{{ }}", "{% %}", "{{ 'a }}", "{# a",
     "{% raw %}x", "{% for x in [1, 2] %}{% continue %}{% else %}none{% endfor %}",
     "{% for y in [1, 2] %}{% for x in [] %}{% else %}{% break %}{% endfor %}{{ y }}{% endfor %}",
-    "{% nope %}", "{% for x %}{% endfor %}", "{% break %}", "{{ 1 +* 2 }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}",
+    "{% if flag %}x{% else %}{{ words|nope }}{{ 1 is nope }}{% endif %}", "{% if flag %}{{ words|nope }}{% endif %}",
+    "{{ 'x' if flag else words|nope }}", "{% nope %}", "{% for x %}{% endfor %}", "{% break %}", "{{ 1 +* 2 }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}",
     "{{ a.  }}", "{{ 1 if }}", "{{ 'a'|upper('x') }}", "{{ f(a=1, 2) }}", "{{ text|trim.x }}", "{{ (text|trim).x }}",
     "{{ 'abc'|list[0] }}", "{{ a is }}", "{{ a! }}", "{{ $x }}", "{{ 1; 2 }}", "{{ not }}", "{% set %}", "{% if %}x{% endif %}",
     "{% set a = [1, 2] %}{% set a = a + [3] %}{{ a }}", "{{ [text, person.name]|join('\n') }}",

@@ -6,6 +6,12 @@
 The environment is the one Transformers builds: immutable sandbox, trimmed blocks, loop controls, its own `tojson`,
 `raise_exception` and `strftime_now`. The clock stands at 2024-07-26 09:05:03 UTC.
 
+With a folder of templates (*.jinja) and a file to write, the same is made of other people's templates, which are not
+stored here:
+
+    /tmp/jinja/bin/python Scripts/goldens/chat_templates.py llama.cpp/models/templates /tmp/cases.json
+    ANGEL_TEMPLATE_CASES=/tmp/cases.json swift test --filter ChatTemplateTests
+
 A case that the reference refuses is stored with "error": true; messages of errors are not compared, except the text a
 template gives to `raise_exception`.
 """
@@ -13,6 +19,7 @@ template gives to `raise_exception`.
 import datetime
 import json
 import pathlib
+import sys
 
 import jinja2
 import jinja2.ext
@@ -72,8 +79,8 @@ def run(source, variables):
         return {"error": True, "reason": f"{type(error).__name__}: {error}"}
 
 
-def family_cases():
-    for family, source in FAMILIES.items():
+def family_cases(families):
+    for family, source in families.items():
         for name, variables in CONVERSATIONS.items():
             yield {"name": f"{family} / {name}", "template": family, "conversation": name, **run(source, variables)}
 
@@ -84,19 +91,24 @@ def small_cases():
 
 
 def main():
+    families, small, output = FAMILIES, list(small_cases()), OUTPUT
+    if len(sys.argv) > 2:
+        files = sorted(pathlib.Path(sys.argv[1]).glob("*.jinja"))
+        families = {file.stem: file.read_text(encoding="utf-8") for file in files}
+        small, output = [], pathlib.Path(sys.argv[2])
     document = {
         "now": NOW,
-        "templates": FAMILIES,
+        "templates": families,
         "conversations": CONVERSATIONS,
-        "families": list(family_cases()),
-        "small": list(small_cases()),
+        "families": list(family_cases(families)),
+        "small": small,
     }
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     failed = [case for case in document["small"] + document["families"] if "error" in case]
     for case in failed:
         print(case.get("source", case.get("name")), "->", case["reason"])
-    print(len(document["families"]), "family cases,", len(document["small"]), "small,", OUTPUT.stat().st_size, "bytes")
+    print(len(document["families"]), "family cases,", len(document["small"]), "small,", output.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the tiny random encoder and the golden vectors of it and of all-MiniLM-L6-v2, with transformers on the CPU.
+"""Makes the tiny random encoder, the GGUF file of it, and the golden vectors of it and of all-MiniLM-L6-v2, with transformers on the CPU.
 
 Run: python Scripts/goldens/encoders.py [FOLDER]      (a few seconds; versions in requirements.txt)
 
@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -101,6 +102,45 @@ def random_weights(config, seed):
     return {name: torch.from_numpy(value.astype(np.float32)) for name, value in weights.items()}
 
 
+def write_gguf(path, config, weights, tokenizer):
+    """The file that llama.cpp's converter (conversion/bert.py) makes of the folder, in float32, without the pooler."""
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_name("bert-tiny")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_layer_norm_eps(config["layer_norm_eps"])
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_token_type_count(config["type_vocab_size"])
+    ids = tokenizer.get_vocab()
+    entries, special = sorted(ids, key=ids.get), {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    # Words begin with a mark; what continues one has none.
+    spelled = [
+        entry if entry in special else entry[2:] if entry.startswith("##") else "\u2581" + entry for entry in entries]
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(spelled)
+    writer.add_token_types([gguf.TokenType.CONTROL if entry in special else gguf.TokenType.NORMAL for entry in entries])
+    writer.add_unk_token_id(ids["[UNK]"])
+    writer.add_bos_token_id(ids["[CLS]"])
+    writer.add_sep_token_id(ids["[SEP]"])
+    writer.add_pad_token_id(ids["[PAD]"])
+    writer.add_mask_token_id(ids["[MASK]"])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, config["num_hidden_layers"])
+    for name, weight in weights.items():
+        if not name.startswith("pooler."):
+            writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), weight.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def hidden_states(model, tokens):
     """The last hidden states of one text by itself, [tokens, width]."""
     with torch.no_grad():
@@ -129,7 +169,9 @@ def make_tiny():
     folder = ROOT / "bert-tiny"
     shutil.rmtree(folder, ignore_errors=True)
     write_json(folder / "config.json", TINY)
-    save_file(random_weights(TINY, seed=90), folder / "model.safetensors", metadata={"format": "pt"})
+    weights = random_weights(TINY, seed=90)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_gguf(folder / "bert-tiny-F32.gguf", TINY, weights, tiny_tokenizer())
     model = load(folder)
     random = np.random.Generator(np.random.PCG64(91))
     texts = [[int(token) for token in random.integers(0, TINY["vocab_size"], length)] for length in LENGTHS]

@@ -11,7 +11,7 @@ struct ConvertedModel {
   var documents: [(name: String, json: JSONValue)] = []
 }
 
-extension ConvertibleLanguageModel {
+extension ConvertibleModel {
   /// What a checkpoint of the other layout becomes.
   static func translated(_ checkpoint: Checkpoint, _ plan: ConversionPlan) throws -> ConvertedModel {
     let configuration = try Self.configuration(of: checkpoint)
@@ -32,6 +32,7 @@ extension ConvertibleLanguageModel {
     let metadata =
       GGUFMetadata.general(of: checkpoint, architecture: fields.architecture, tensors: tensors)
       + fields.metadata.map { (fields.architecture + "." + $0.key, $0.value) }
+      + (try ggufMetadata(of: checkpoint))
       + (try GGUFMetadata.tokenizer(of: checkpoint, vocabularySize: configuration.vocabularySize))
     return ConvertedModel(architecture: fields.architecture, tensors: extra + tensors, metadata: metadata)
   }
@@ -40,12 +41,18 @@ extension ConvertibleLanguageModel {
     _ configuration: Configuration, _ tensors: [TensorSource], _ checkpoint: Checkpoint
   ) throws -> ConvertedModel {
     var fields = try huggingFaceFields(of: configuration)
-    for field in try HuggingFaceFiles.tokenFields(of: checkpoint).members { fields[field.key] = field.value }
+    // An encoder has no text to begin or to end.
+    let writesText = Self.self is any LanguageModel.Type
+    for field in try HuggingFaceFiles.tokenFields(of: checkpoint).members
+    where writesText || field.key == "pad_token_id" {
+      fields[field.key] = field.value
+    }
     fields.setTensorType(tensors.first { $0.shape.rank >= 2 }?.dtype ?? .float32)
     let documents = try HuggingFaceFiles.tokenizer(of: checkpoint, contextLength: configuration.contextLength)
+      .filter { writesText || $0.name != HuggingFaceFiles.generationName }
     return ConvertedModel(
       architecture: fields["model_type"]?.string ?? checkpoint.architecture, tensors: tensors,
-      documents: [("config.json", .object(fields))] + documents)
+      documents: [("config.json", .object(fields))] + documents + (try Self.documents(of: checkpoint)))
   }
 }
 

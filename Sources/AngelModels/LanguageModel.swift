@@ -49,10 +49,7 @@ extension LinearHeadModel {
 }
 
 /// What the engine needs to know of any language model.
-public protocol LanguageModelConfiguration: Codable, Equatable, Sendable {
-  var vocabularySize: Int { get }
-  /// The longest sequence the model was made for.
-  var contextLength: Int { get }
+public protocol LanguageModelConfiguration: TextModelConfiguration, Codable, Equatable, Sendable {
   var cacheGeometry: CacheGeometry { get }
   /// How rotary frequencies are stretched.
   var rotaryScaling: RotaryScaling { get }

@@ -46,6 +46,12 @@ public enum ModelCatalog {
     return entry
   }
 
+  /// What a checkpoint of any family becomes in the plan's layout.
+  static func translation(of checkpoint: Checkpoint, _ plan: ConversionPlan) throws -> ConvertedModel {
+    if let encoder = textEncoders[checkpoint.architecture] { return try encoder.translate(checkpoint, plan) }
+    return try languageModel(for: checkpoint).translate(checkpoint, plan)
+  }
+
   /// The encoder's entry for a checkpoint's architecture.
   public static func textEncoder(for checkpoint: Checkpoint) throws(ModelError) -> TextEncoderEntry {
     guard let entry = textEncoders[checkpoint.architecture] else {
@@ -84,12 +90,16 @@ public struct LanguageModelEntry: Sendable {
       try loader.load(into: &own)
       model = own
     }
-    translate = { checkpoint, plan in
-      guard let family = Model.self as? any ConvertibleLanguageModel.Type else {
-        throw ConversionError("models of architecture '\(checkpoint.architecture)' cannot be converted yet")
-      }
-      return try family.translated(checkpoint, plan)
+    translate = { try Self.translated(Model.self, $0, $1) }
+  }
+
+  fileprivate static func translated(
+    _ family: Any.Type, _ checkpoint: Checkpoint, _ plan: ConversionPlan
+  ) throws -> ConvertedModel {
+    guard let family = family as? any ConvertibleModel.Type else {
+      throw ConversionError("models of architecture '\(checkpoint.architecture)' cannot be converted yet")
     }
+    return try family.translated(checkpoint, plan)
   }
 }
 
@@ -99,6 +109,8 @@ public struct TextEncoderEntry: Sendable {
   public let outline: @Sendable (Checkpoint) throws -> any TextEncoder
   /// Fills an encoder of this family from the checkpoint.
   public let load: @Sendable (inout any TextEncoder, Checkpoint, LoadingOptions) throws -> Void
+  /// What the checkpoint becomes in the plan's layout.
+  let translate: @Sendable (Checkpoint, ConversionPlan) throws -> ConvertedModel
 
   init<Model: TextEncoder>(_ type: Model.Type) {
     outline = { Model(try Model.configuration(of: $0)) }
@@ -110,6 +122,7 @@ public struct TextEncoderEntry: Sendable {
       try loader.load(into: &own)
       model = own
     }
+    translate = { try LanguageModelEntry.translated(Model.self, $0, $1) }
   }
 }
 

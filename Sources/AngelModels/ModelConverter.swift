@@ -14,8 +14,8 @@ public struct ModelConverter {
     public var matrixType: DType?
     /// Whether to write over what stands at `target`.
     public var replaces = false
-    /// The most bytes of tensors in one safetensors file.
-    public var shardBytes = 5_000_000_000
+    /// The most bytes of tensors in one file; nil for one GGUF file, and 5 GB in one of safetensors.
+    public var splitBytes: Int?
 
     public init(target: String, layout: Checkpoint.Layout, matrixType: DType? = nil) {
       self.target = target
@@ -27,15 +27,20 @@ public struct ModelConverter {
   /// What was written.
   public struct Result: Sendable, Equatable {
     public var architecture: String
+    /// What to open: the target, or the first of the parts written in its place.
+    public var path: String
     public var tensorCount: Int
     /// Bytes of tensors by type, most first.
     public var byteCounts: [(type: DType, bytes: Int)]
 
     public static func == (a: Result, b: Result) -> Bool {
-      a.architecture == b.architecture && a.tensorCount == b.tensorCount
+      a.architecture == b.architecture && a.path == b.path && a.tensorCount == b.tensorCount
         && a.byteCounts.elementsEqual(b.byteCounts, by: ==)
     }
   }
+
+  /// What writers of safetensors folders have agreed on.
+  private static let shardBytes = 5_000_000_000
 
   let backend: any Backend
   /// Called with the bytes of tensors written so far and in all; may throw to stop.
@@ -53,15 +58,16 @@ public struct ModelConverter {
     let content =
       checkpoint.layout == request.layout
       ? try unchanged(checkpoint, plan)
-      : try ModelCatalog.languageModel(for: checkpoint).translate(checkpoint, plan)
+      : try ModelCatalog.translation(of: checkpoint, plan)
+    var path = request.target
     switch request.layout {
-    case .gguf: try writeFile(content, request)
+    case .gguf: path = try writeFile(content, checkpoint, request)
     case .huggingFace: try writeFolder(content, checkpoint, request)
     }
     var bytes: [DType: Int] = [:]
     for tensor in content.tensors { bytes[tensor.dtype, default: 0] += tensor.byteCount }
     return Result(
-      architecture: content.architecture, tensorCount: content.tensors.count,
+      architecture: content.architecture, path: path, tensorCount: content.tensors.count,
       byteCounts: bytes.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }.map { ($0.key, $0.value) })
   }
 
@@ -92,9 +98,14 @@ public struct ModelConverter {
 
   // MARK: Writing
 
-  private func writeFile(_ content: ConvertedModel, _ request: Request) throws {
+  /// Writes the file, or its parts; the path of the first.
+  private func writeFile(_ content: ConvertedModel, _ checkpoint: Checkpoint, _ request: Request) throws -> String {
     let entries = content.tensors.map { GGUFWriter.Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape) }
-    var writer = try GGUFWriter(path: request.target, metadata: content.metadata, tensors: entries)
+    let limit = request.splitBytes ?? .max
+    let paths = try GGUFWriter.paths(for: request.target, sizes: content.tensors.map(\.byteCount), splitBytes: limit)
+    for path in paths { try checkpoint.requireTarget(path, isFolder: false, replaces: request.replaces) }
+    var writer = try GGUFWriter(
+      path: request.target, metadata: content.metadata, tensors: entries, splitBytes: limit)
     let progress = Progress(of: content.tensors, report)
     let encoder = TensorEncoder(on: backend)
     for tensor in content.tensors {
@@ -104,6 +115,7 @@ public struct ModelConverter {
       }
     }
     try writer.finish()
+    return paths[0]
   }
 
   private func writeFolder(_ content: ConvertedModel, _ checkpoint: Checkpoint, _ request: Request) throws {
@@ -112,7 +124,7 @@ public struct ModelConverter {
     if checkpoint.layout == .huggingFace { try writer.copySmallFiles(of: checkpoint) }
     let progress = Progress(of: content.tensors, report)
     let encoder = TensorEncoder(on: backend)
-    try writer.writeTensors(content.tensors, shardBytes: request.shardBytes) { tensor, write in
+    try writer.writeTensors(content.tensors, shardBytes: request.splitBytes ?? Self.shardBytes) { tensor, write in
       try encoder.encode(tensor) {
         try write($0)
         try progress.advance(by: $0.count)

@@ -25,10 +25,7 @@ public protocol TextEncoder: Module {
 }
 
 /// What an engine needs to know of any encoder.
-public protocol TextEncoderConfiguration: Codable, Equatable, Sendable {
-  var vocabularySize: Int { get }
-  /// The longest sequence the model was made for.
-  var contextLength: Int { get }
+public protocol TextEncoderConfiguration: TextModelConfiguration, Codable, Equatable, Sendable {
   /// Width of the hidden states.
   var hiddenSize: Int { get }
 }

@@ -48,6 +48,7 @@ struct StoreDownloadTests {
     ])
     #expect(throws: StoreError.self) { try pull(server) }
     #expect(folder.files(below: "home").filter { !$0.hasSuffix("/") }.allSatisfy { $0.contains("downloads/") })
+    #expect(try store.unfinishedDownloads().map(\.source) == [server.address + "/m.gguf"])
     let model = try pull(server, sha256: SHA256.hexadecimal(of: body)).model
     #expect(try TemporaryFolder.read(model.path) == body)
     #expect(server.requests.last == .init(path: "/m.gguf", range: "bytes=100000-", condition: "\"v1\""))

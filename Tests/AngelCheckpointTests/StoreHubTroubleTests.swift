@@ -233,6 +233,7 @@ struct StoreHubTroubleTests {
     #expect(throws: Interrupted.self) { try hub.pull(connections: 1, interruption: interruption) }
     #expect(try hub.store.list().isEmpty)
     #expect(!hub.leftovers.isEmpty && hub.leftovers.allSatisfy { $0.contains("/downloads/hub-") })
+    #expect(try hub.store.unfinishedDownloads().map(\.source) == ["hf:maker/model"])
     let before = server.bytesSent(of: "model.safetensors")
     #expect(before > 100_000)
     hub.server.setTrouble { _, _ in nil }

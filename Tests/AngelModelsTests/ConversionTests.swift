@@ -21,13 +21,13 @@ struct ConversionTests {
 
   @discardableResult
   private func convert(
-    _ source: String, to name: String, _ type: DType? = nil, shardBytes: Int = 5_000_000_000
+    _ source: String, to name: String, _ type: DType? = nil, splitBytes: Int? = nil
   ) throws -> Checkpoint {
     let layout: Checkpoint.Layout = name.hasSuffix(".gguf") ? .gguf : .huggingFace
     var request = ModelConverter.Request(target: folder(name), layout: layout, matrixType: type)
-    request.shardBytes = shardBytes
+    request.splitBytes = splitBytes
     let result = try ModelConverter(on: backend).convert(try Checkpoint.open(source), request)
-    let checkpoint = try Checkpoint.open(folder(name))
+    let checkpoint = try Checkpoint.open(result.path)
     #expect(result.tensorCount == checkpoint.tensorNames.count)
     return checkpoint
   }
@@ -155,7 +155,7 @@ struct ConversionTests {
   func shards(_ name: String) throws {
     let original = try Checkpoint.open(Goldens.path("models/\(name)"))
     try convert(original.path, to: "model.gguf")
-    let sharded = try convert(folder("model.gguf"), to: "sharded", shardBytes: 50_000)
+    let sharded = try convert(folder("model.gguf"), to: "sharded", splitBytes: 50_000)
     #expect(folder.files(below: "sharded").filter { $0.hasSuffix(".safetensors") }.count > 2)
     try expectEqual(original, sharded)
   }
@@ -182,6 +182,44 @@ struct ConversionTests {
     let whole = try convert(original.path, to: "whole.gguf")
     try expectEqual(original, whole)
     #expect(!whole.configuration.members.contains { $0.key.hasPrefix("split.") })
+  }
+
+  @Test("a file that is written in parts holds the same, and each part says which it is", arguments: folders)
+  func writtenInParts(_ name: String) throws {
+    let whole = try convert(Goldens.path("models/\(name)"), to: "whole.gguf")
+    let split = try convert(Goldens.path("models/\(name)"), to: "model.gguf", splitBytes: 60_000)
+    let parts = folder.files().filter { $0.hasPrefix("model-") }
+    #expect(parts.count > 2 && parts.count < 100 && !folder.files().contains("model.gguf"))
+    #expect(split.path == folder("model-00001-of-000\(parts.count < 10 ? "0" : "")\(parts.count).gguf"))
+    try expectEqual(whole, split)
+    #expect(split.tensorNames == whole.tensorNames)
+    for member in whole.configuration.members { #expect(split.configuration[member.key] == member.value) }
+    var header = Array(try TemporaryFolder.read(folder(parts[1])).prefix(100))
+    // Magic, version, tensors, three keys: split.no, 16 bits wide as llama.cpp wants it, is 1.
+    #expect(header[16] == 3)
+    header.removeFirst(24)
+    #expect(header.starts(with: [8, 0, 0, 0, 0, 0, 0, 0] + Array("split.no".utf8) + [2, 0, 0, 0, 1, 0]))
+    // They replace one another only when asked, and one file where all fits.
+    #expect(throws: CheckpointError.self) {
+      try convert(Goldens.path("models/\(name)"), to: "model.gguf", splitBytes: 60_000)
+    }
+    #expect(try convert(Goldens.path("models/\(name)"), to: "one.gguf", splitBytes: 1 << 40).path == folder("one.gguf"))
+  }
+
+  @Test("more parts than anyone means are refused, and a stopped conversion leaves no part behind")
+  func partsRefused() throws {
+    #expect(throws: CheckpointError.self) {
+      var sizes = [Int](repeating: 8, count: 501)
+      sizes.append(0)
+      _ = try GGUFWriter.paths(for: "a.gguf", sizes: sizes, splitBytes: 8)
+    }
+    let converter = ModelConverter(on: backend) { written, total in if written > total / 2 { throw Interrupted() } }
+    var request = ModelConverter.Request(target: folder("a.gguf"), layout: .gguf)
+    request.splitBytes = 60_000
+    #expect(throws: Interrupted.self) {
+      try converter.convert(Checkpoint.open(Goldens.path("models/llama-tiny")), request)
+    }
+    #expect(folder.files().isEmpty)
   }
 
   @Test(

@@ -7,6 +7,7 @@ import AngelModels
 import AngelNN
 import AngelTensor
 import AngelTesting
+import AngelText
 import Testing
 
 /// The tiny encoder of Tests/Goldens/models against transformers, in float32.
@@ -92,6 +93,23 @@ struct EncoderTests {
     }
   }
 
+  @Test("the GGUF file of the gguf package gives the folder's tokens, pooling and vectors")
+  func gguf() throws {
+    let golden = try EncoderGolden(Self.folder)
+    let path = Goldens.path(Self.folder) + "/bert-tiny-F32.gguf"
+    let (model, backend) = try Self.load(path)
+    let checkpoint = try Checkpoint.open(path)
+    let engine = EncoderEngine(model, pooling: try checkpoint.sentencePooling(), on: backend)
+    let got = try engine.vectors(of: golden.texts)
+    #expect(normalizedError(got.flatMap { $0 }, try golden.floats("vectors")[...]) < 1e-5)
+    let tokenizer = try Tokenizer(checkpoint.tokenizer())
+    let sentences = try #require(golden.json["sentences"]?.array).compactMap(\.string)
+    let tokens = try #require(golden.json["sentenceTokens"]?.array).compactMap(\.tokens)
+    for (sentence, expected) in zip(sentences, tokens) where expected.count < 40 {
+      #expect(try tokenizer.encode(sentence) == expected, "\(sentence)")
+    }
+  }
+
   static func load(_ path: String = Goldens.path(folder)) throws -> (any TextEncoder, CPUBackend) {
     let backend = try CPUBackend(pool: PagePool(budget: 256 << 20), threadCount: 2)
     let checkpoint = try Checkpoint.open(path)
@@ -121,6 +139,10 @@ struct SentencePoolingTests {
     #expect(!plain.normalizes)
     #expect(plain.longest == 17)
     #expect(throws: CheckpointError.self) { try pooling("{}", modules: #"{"not": "a list"}"#) }
+    // A layer between pooling and vector would change them.
+    #expect(throws: CheckpointError.self) {
+      try pooling("{}", modules: #"[{"type": "models.Transformer"}, {"type": "models.Dense", "path": "2_Dense"}]"#)
+    }
     #expect(try Checkpoint.open(Goldens.path(EncoderTests.folder)).sentencePooling() == SentencePooling())
   }
 

@@ -53,6 +53,16 @@ struct EmbedCommandTests {
       try run(["--json"]).output == "{\"model\":\(JSONValue.string(model).encoded()),\"width\":32,\"embeddings\":[]}\n")
   }
 
+  @Test("a GGUF file of an encoder gives the folder's vectors")
+  func gguf() throws {
+    let outcome = try program.run(
+      ["embed", model + "/bert-tiny-F32.gguf", "--precision", "f32", "--threads", "1"],
+      input: sentences.joined(separator: "\n") + "\n")
+    #expect(outcome.code == .success, "\(outcome.errors)")
+    let rows = outcome.output.split(separator: "\n").map { $0.split(separator: " ").compactMap { Float($0) } }
+    expect(rows, equal: vectors)
+  }
+
   @Test("a language model makes no vectors, and an encoder writes no text")
   func kinds() throws {
     let llama = Goldens.path("models/llama-tiny")

@@ -44,6 +44,19 @@ struct HubPullTests {
     #expect(try run(["models", "remove", "tiny-q4_0"]).output.hasPrefix("removed tiny-q4_0 ("))
   }
 
+  @Test("a pull that was cut off is listed, and removed by its source")
+  func unfinished() throws {
+    try folder.write("hf:maker/model\n".utf8, to: "home/downloads/hub-bb/lock")
+    try folder.write([UInt8](repeating: 1, count: 20_000), to: "home/downloads/hub-bb/x.part")
+    let text = try program.run(["models"]).output
+    #expect(text.contains("\n  hf:maker/model  ") && text.hasSuffix(", today\n"))
+    let listed = try #require(program.run(["models", "--json"]).json["unfinished"]?.array)
+    #expect(listed.map { $0["source"] } == ["hf:maker/model"])
+    #expect(try program.run(["models", "remove", "hf:maker/model"]).output.hasPrefix("removed hf:maker/model ("))
+    #expect(folder.files(below: "home/downloads").isEmpty)
+    #expect(try program.run(["models", "remove", "hf:maker/model"]).code == .failure)
+  }
+
   @Test("an error of a hub is one line, and with --json an object")
   func errors() throws {
     let hub = try HubServer(.init([]))

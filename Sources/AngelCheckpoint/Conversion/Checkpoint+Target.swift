@@ -42,5 +42,13 @@ extension ModelFolderWriter {
       guard !isWritten, endings.contains(where: { name.hasSuffix($0) }) || name.hasPrefix("LICENSE") else { continue }
       try copy(FilePath.join(folder, name), as: name)
     }
+    // How an encoder pools stands in folders of its own.
+    let modules = FilePath.join(folder, "modules.json")
+    guard FilePath.kind(modules) == .file else { return }
+    for module in try JSONFile.array(modules) {
+      guard let name = SentencePooling.folderName(module) else { continue }
+      let file = FilePath.join(name, "config.json")
+      if FilePath.kind(FilePath.join(folder, file)) == .file { try copy(FilePath.join(folder, file), as: file) }
+    }
   }
 }

@@ -63,10 +63,10 @@ public struct ConversionPlan {
     }
 
     /// Whether it is one of the weights that types are chosen for; the rest is small and stays in float32 in GGUF, as its
-    /// converters have it: norms, biases, routers and learned positions.
-    var isTyped: Bool {
-      role == .matrix && source.name != "position_embd.weight" && target.name != "position_embd.weight"
-    }
+    /// converters have it: norms, biases, routers, learned positions and kinds of text.
+    var isTyped: Bool { role == .matrix && !Self.plain.contains(source.name) && !Self.plain.contains(target.name) }
+
+    private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]
 
     var hasUsableType: Bool {
       record.dtype.isFloatingPoint || (record.dtype.isQuantized && role != .vector && !source.form.isTransposed)

@@ -39,7 +39,10 @@ extension GGUFTokenizer {
       ("padding_token_id", description.paddingToken),
     ]
     if case .wordPiece = description.model {
-      roles += [("cls_token_id", description.beginToken), ("seperator_token_id", description.endToken)]
+      roles += [
+        ("cls_token_id", description.beginToken), ("seperator_token_id", description.endToken),
+        ("mask_token_id", description.maskToken),
+      ]
     }
     return roles.compactMap { key, token in token.map { (key, .unsigned(UInt64($0))) } }
   }

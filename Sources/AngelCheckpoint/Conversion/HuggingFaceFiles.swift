@@ -3,6 +3,9 @@ public import AngelText
 
 /// The small files of a Hugging Face folder, made from any checkpoint.
 public enum HuggingFaceFiles {
+  /// The file that says how texts begin and end.
+  public static let generationName = "generation_config.json"
+
   /// `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` by name.
   public static func tokenizer(
     of checkpoint: Checkpoint, contextLength: Int
@@ -14,7 +17,7 @@ public enum HuggingFaceFiles {
     } catch {
       throw .tokenizer(path: checkpoint.path, reason: error.description)
     }
-    return files + [("generation_config.json", .object(generation(of: checkpoint, description)))]
+    return files + [(generationName, .object(generation(of: checkpoint, description)))]
   }
 
   /// `tokenizer.json` and `tokenizer_config.json` by name.
@@ -28,6 +31,12 @@ public enum HuggingFaceFiles {
       ("unk_token", description.unknownToken),
     ] {
       roles[key] = token.map { .string(description.content(of: $0)) } ?? .null
+    }
+    if case .wordPiece = description.model {
+      // BERT's names of what stands around a text, and of what is to be guessed.
+      roles["cls_token"] = roles["bos_token"]
+      roles["sep_token"] = roles["eos_token"]
+      if let mask = description.maskToken { roles["mask_token"] = .string(description.content(of: mask)) }
     }
     roles["add_bos_token"] = .bool(!description.prefix.isEmpty)
     roles["clean_up_tokenization_spaces"] = false

@@ -21,9 +21,11 @@ public struct ModelFolderWriter: ~Copyable {
     if !isFinished { try? FileOperations.remove(temporaryPath) }
   }
 
-  /// Writes a JSON document.
+  /// Writes a JSON document; folders in `name` are made.
   public func write(_ json: JSONValue, as name: String) throws {
-    try FileOperations.write(json.indented(), to: FilePath.join(temporaryPath, name))
+    let target = FilePath.join(temporaryPath, name)
+    try FileOperations.makeFolder(FilePath.split(target).folder)
+    try FileOperations.write(json.indented(), to: target)
   }
 
   /// Copies a file, reporting the bytes of each piece; folders in `name` are made.
@@ -40,7 +42,7 @@ public struct ModelFolderWriter: ~Copyable {
     _ tensors: [TensorSource], shardBytes: Int, named stem: String = "model",
     _ body: (TensorSource, (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
-    let shards = Self.shards(of: tensors, limit: shardBytes)
+    let shards = ShardPlan.ranges(of: tensors.map(\.byteCount), limit: shardBytes).map { tensors[$0] }
     let byName = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
     var index = JSONObject()
     for (number, shard) in shards.enumerated() {
@@ -74,21 +76,6 @@ public struct ModelFolderWriter: ~Copyable {
     isFinished = true
     FileOperations.synchronizeFolder(FilePath.split(path).folder)
     if replaces { try FileOperations.remove(old) }
-  }
-
-  /// Tensors in their order, as many to a shard as fit it, one at least.
-  private static func shards(of tensors: [TensorSource], limit: Int) -> [[TensorSource]] {
-    var shards: [[TensorSource]] = [[]]
-    var bytes = 0
-    for tensor in tensors {
-      if bytes + tensor.byteCount > limit, !shards[shards.count - 1].isEmpty {
-        shards.append([])
-        bytes = 0
-      }
-      shards[shards.count - 1].append(tensor)
-      bytes += tensor.byteCount
-    }
-    return shards
   }
 
   private static func name(of number: Int, count: Int, _ stem: String) -> String {

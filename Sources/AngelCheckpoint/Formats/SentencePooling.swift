@@ -17,18 +17,31 @@ public struct SentencePooling: Hashable, Sendable {
   public var longest: Int?
 
   public init() {}
+
+  /// The folder of a module: a name inside the model's folder, whatever the file says; nil for the model's own.
+  static func folderName(_ module: JSONValue) -> String? {
+    let name = FilePath.split(module["path"]?.string ?? "").name
+    return name.isEmpty || name.hasPrefix(".") ? nil : name
+  }
 }
 
 extension Checkpoint {
-  /// What `modules.json` and its neighbours say; the mean, normalised, where a folder has none.
+  /// What `modules.json` and its neighbours say, or a GGUF file's metadata; the mean, normalised, where there is neither.
   public func sentencePooling() throws(CheckpointError) -> SentencePooling {
     var result = SentencePooling()
-    guard case .folder(let folder) = tokenizerSource else { return result }
+    guard case .folder(let folder) = tokenizerSource else { return try ggufPooling() }
     let path = FilePath.join(folder, "modules.json")
     guard FilePath.kind(path) != nil else { return result }
     let modules = try JSONFile.array(path)
     func module(_ ending: String) -> JSONValue? {
       modules.first { $0["type"]?.string?.hasSuffix(ending) ?? false }
+    }
+    for module in modules {
+      let name = module["type"]?.string ?? "none"
+      guard ["Transformer", "Pooling", "Normalize"].contains(where: name.hasSuffix) else {
+        throw .unsupported(
+          path: path, reason: "it has a module \(quoted(name)); supported: Transformer, Pooling and Normalize")
+      }
     }
     result.normalizes = module("Normalize") != nil
     if let fields = try JSONFile.objectIfPresent(FilePath.join(folder, "sentence_bert_config.json")),
@@ -36,9 +49,7 @@ extension Checkpoint {
     {
       result.longest = try ConfigurationFields(fields, path: path).integer("max_seq_length", in: 1...1 << 24)
     }
-    guard let pooling = module("Pooling") else { return result }
-    // A name inside the folder, whatever the file says.
-    let name = FilePath.split(pooling["path"]?.string ?? "").name
+    guard let pooling = module("Pooling"), let name = SentencePooling.folderName(pooling) else { return result }
     let file = FilePath.join(FilePath.join(folder, name), "config.json")
     if let fields = try JSONFile.objectIfPresent(file) { result.kind = try Self.kind(fields, path: file) }
     return result

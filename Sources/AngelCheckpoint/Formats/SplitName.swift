@@ -23,6 +23,14 @@ struct SplitName {
     guard path == self.path(number) else { return nil }
   }
 
+  /// The names of `count` parts in the place of the file at `path`.
+  init(stem path: String, count: Int, ending: String = ".gguf") {
+    prefix = path.hasSuffix(ending) ? String(path.dropLast(ending.count)) : path
+    number = 1
+    self.count = count
+    self.ending = ending
+  }
+
   /// The path of part `number`.
   func path(_ number: Int) -> String {
     "\(prefix)-\(Self.fiveDigits(number))-of-\(Self.fiveDigits(count))\(ending)"

@@ -99,7 +99,7 @@ final class Download {
           base = 0
         }
         size = head.size
-        try DownloadState(validator: head.validator, size: size).write(to: statePath)
+        try DownloadState(validator: head.validator, size: size, source: label).write(to: statePath)
         if let size { try FileOperations.requireSpace(size - base, at: folder) }
       },
       take: { [self] bytes in
@@ -144,23 +144,22 @@ final class Download {
 struct DownloadState: Equatable {
   let validator: String?
   let size: Int?
-
-  init(validator: String?, size: Int?) {
-    self.validator = validator
-    self.size = size
-  }
+  /// The address without what may be secret, for listings.
+  var source: String?
 
   /// The state beside a part; nil when there is none.
   static func read(from path: String) -> DownloadState? {
     guard let bytes = try? FileOperations.contents(of: path, limit: 1 << 20), let json = try? JSONValue(parsing: bytes)
     else { return nil }
-    return DownloadState(validator: json["validator"]?.string, size: json["size"]?.integer)
+    return DownloadState(
+      validator: json["validator"]?.string, size: json["size"]?.integer, source: json["source"]?.string)
   }
 
   func write(to path: String) throws(StoreError) {
     var object = JSONObject()
     if let validator { object["validator"] = .string(validator) }
     if let size { object["size"] = .integer(size) }
+    if let source { object["source"] = .string(source) }
     try FileOperations.write(JSONValue.object(object).encoded() + "\n", to: path)
   }
 }

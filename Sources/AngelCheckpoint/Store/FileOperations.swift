@@ -167,6 +167,12 @@ public enum FileOperations {
     return lstat(path, &status) == 0 ? Int(status.st_blocks) * 512 : 0
   }
 
+  /// When a file or a folder was last changed, in seconds since 1970; 0 when there is none.
+  static func modificationTime(_ path: String) -> Int {
+    var status = stat()
+    return lstat(path, &status) == 0 ? status.st_mtim.tv_sec : 0
+  }
+
   /// The sum of the sizes of all files below `folder`, 0 when it cannot be read.
   static func bytesBelow(_ folder: String) -> Int {
     guard let names = try? names(in: folder) else { return 0 }

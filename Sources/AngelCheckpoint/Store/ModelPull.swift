@@ -53,6 +53,7 @@ public struct ModelPull: Sendable {
 
   /// Carries out a request. Throws a `DescribedError`: `StoreError`, what a hub said, or `Interrupted`.
   public func run(_ request: Request) throws -> Result {
+    store.removeStaleDownloads()
     if request.source.hasPrefix(HubReference.prefix) { return try pullHub(request) }
     if let scheme = Self.scheme(of: request.source) {
       switch scheme {

@@ -4,11 +4,25 @@ import AngelNN
 
 extension BertModel {
   public static func configuration(of checkpoint: Checkpoint) throws -> BertConfiguration {
-    guard checkpoint.layout == .huggingFace else {
-      throw CheckpointError.unsupported(
-        path: checkpoint.path, reason: "BERT encoders are read from Hugging Face folders, not from GGUF files")
+    let (result, fields) =
+      switch checkpoint.layout {
+      case .huggingFace: try huggingFace(ConfigurationFields(checkpoint), checkpoint)
+      case .gguf: try gguf(ConfigurationFields(checkpoint, prefix: "bert."), checkpoint)
+      }
+    guard result.hiddenSize % result.headCount == 0, result.headSize <= 512 else {
+      throw ModelError.invalid(
+        field: "the number of heads", value: "\(result.headCount)",
+        rule: "it must divide \(result.hiddenSize) into heads of at most 512", path: checkpoint.path)
     }
-    let fields = ConfigurationFields(checkpoint)
+    guard result.normEpsilon >= 0 else {
+      throw fields.wrong("layer_norm_eps", .number(Double(result.normEpsilon)), "0 or more")
+    }
+    return result
+  }
+
+  private static func huggingFace(
+    _ fields: ConfigurationFields, _ checkpoint: Checkpoint
+  ) throws -> (BertConfiguration, ConfigurationFields) {
     var result = BertConfiguration()
     result.vocabularySize = try fields.integer("vocab_size", in: 1...1 << 24, default: result.vocabularySize)
     result.hiddenSize = try fields.integer("hidden_size", in: 1...1 << 20, default: 768)
@@ -19,17 +33,28 @@ extension BertModel {
     result.tokenTypeCount = try fields.integer("type_vocab_size", in: 1...1 << 16, default: 2)
     result.normEpsilon = try fields.float("layer_norm_eps", default: 1e-12)
     try refuseUnsupported(fields)
-    guard result.hiddenSize % result.headCount == 0, result.headSize <= 512 else {
-      throw fields.wrong(
-        "num_attention_heads", .integer(result.headCount),
-        "a divisor of the hidden size, \(result.hiddenSize), that makes heads of at most 512")
-    }
-    guard result.normEpsilon >= 0 else {
-      throw fields.wrong("layer_norm_eps", fields["layer_norm_eps"] ?? .null, "0 or more")
-    }
     let prefix = "bert."
     if checkpoint.contains(prefix + "embeddings.word_embeddings.weight") { result.namePrefix = prefix }
-    return result
+    return (result, fields)
+  }
+
+  /// Keys as llama.cpp's converter has them.
+  private static func gguf(
+    _ fields: ConfigurationFields, _ checkpoint: Checkpoint
+  ) throws -> (BertConfiguration, ConfigurationFields) {
+    var result = BertConfiguration()
+    result.vocabularySize = try checkpoint.rowCount(of: "token_embd.weight")
+    result.hiddenSize = try fields.integer("embedding_length", in: 1...1 << 20)
+    result.layerCount = try fields.integer("block_count", in: 1...4096)
+    result.headCount = try fields.integer("attention.head_count", in: 1...65_536)
+    result.innerSize = try fields.integer("feed_forward_length", in: 1...1 << 24)
+    result.contextLength = try fields.integer("context_length", in: 1...1 << 24)
+    result.tokenTypeCount = try checkpoint.rowCount(of: "token_types.weight")
+    result.normEpsilon = try fields.float("attention.layer_norm_epsilon")
+    if try fields.bool("attention.causal", default: false) {
+      throw fields.wrong("attention.causal", true, "false: only encoders are supported")
+    }
+    return (result, fields)
   }
 
   private static func refuseUnsupported(_ fields: ConfigurationFields) throws {

@@ -142,7 +142,10 @@ extension TemplateEvaluator {
   mutating func filter(
     _ name: String, _ value: TemplateValue, _ arguments: TemplateArguments
   ) throws(ChatTemplateError) -> TemplateValue {
-    guard let filter = TemplateFilters.table[name] else { throw failure("no filter named '\(name)'") }
+    // Found out when it is used: templates ask for filters of one program in branches that another never takes.
+    guard let filter = TemplateFilters.table[name] else {
+      throw .unsupported(line: line, construct: "the filter '\(name)'")
+    }
     if TemplateFilters.withoutArguments.contains(name) {
       _ = try arguments.bound(to: [], of: "the filter '\(name)'", self)
     }
@@ -152,7 +155,9 @@ extension TemplateEvaluator {
   mutating func test(
     _ name: String, _ value: TemplateValue, _ arguments: TemplateArguments
   ) throws(ChatTemplateError) -> Bool {
-    guard let test = TemplateTests.table[name] else { throw failure("no test named '\(name)'") }
+    guard let test = TemplateTests.table[name] else {
+      throw .unsupported(line: line, construct: "the test '\(name)'")
+    }
     return try test(value, arguments, &self)
   }
 

@@ -4,6 +4,8 @@ extension TemplateFilters {
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator
   ) throws(ChatTemplateError) -> TemplateValue {
     var result: [TemplateValue] = []
+    // As in the reference, what is false has no elements: none and undefined values among them.
+    guard value.isTrue else { return try context.iterator([]) }
     let elements = try context.countedElements(of: value)
     if arguments.positional.isEmpty {
       let bound = try arguments.bound(to: ["attribute", "default"], required: 1, of: "the filter 'map'", context)
@@ -51,6 +53,7 @@ extension TemplateFilters {
     _ value: TemplateValue, _ arguments: TemplateArguments, _ context: inout TemplateEvaluator, keeps: Bool,
     attribute: TemplateValue?
   ) throws(ChatTemplateError) -> TemplateValue {
+    guard value.isTrue else { return try context.iterator([]) }
     let test = arguments.positional.isEmpty ? nil : try context.named(arguments, "select")
     var result: [TemplateValue] = []
     for element in try context.countedElements(of: value) {

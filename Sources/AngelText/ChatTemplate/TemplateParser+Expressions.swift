@@ -298,16 +298,13 @@ extension TemplateParser {
   mutating func filter() throws(ChatTemplateError) -> TemplateExpression.PostfixStep {
     let line = line
     let name = try expectName()
-    guard TemplateFilters.table[name] != nil else { throw .unsupported(line: line, construct: "the filter '\(name)'") }
     let use = TemplateFilterUse(name: name, call: isSymbol("(") ? try call() : TemplateCall())
     return TemplateExpression.PostfixStep(operation: .filter(use), line: line)
   }
 
   private mutating func test() throws(ChatTemplateError) -> TemplateExpression.Postfix {
     let isNegated = skip(word: "not")
-    let line = line
     let name = try expectName()
-    guard TemplateTests.table[name] != nil else { throw .unsupported(line: line, construct: "the test '\(name)'") }
     var arguments = TemplateCall()
     if isSymbol("(") {
       arguments = try call()

@@ -47,6 +47,20 @@ public struct CharacterMap: Sendable, Hashable {
     return output
   }
 
+  static let lineEnd = "\r\n"
+
+  /// What a map by longest matches makes of a line end where the same map by grapheme clusters makes something else of it;
+  /// nil where they agree, and where the map would change that again.
+  var lineEndLostByGraphemes: String? {
+    guard !goesByGraphemes else { return nil }
+    let text = Array(Self.lineEnd.utf8)
+    var (longest, byGraphemes): ([UInt8], [UInt8]) = ([], [])
+    mapLongest(text, into: &longest)
+    mapGraphemes(text, into: &byGraphemes)
+    guard longest != byGraphemes, map(longest) == longest else { return nil }
+    return String(validating: longest, as: UTF8.self)
+  }
+
   private func mapLongest(_ text: [UInt8], into output: inout [UInt8]) {
     var position = 0
     text.withUnsafeBufferPointer { bytes in

@@ -55,6 +55,8 @@ private struct SentencePieceSteps {
   private mutating func read(_ step: NormalizerStep) throws(TokenizerError) {
     switch step {
     case .characterMap(let map) where characterMap.isEmpty && !writesMarkers: characterMap = map.bytes
+    // Written for maps by grapheme clusters; the map itself does this in SentencePiece.
+    case .replace(.literal(CharacterMap.lineEnd), _) where characterMap.isEmpty && !writesMarkers: break
     case .prepend(Self.marker): addsSpacePrefix = true
     case .replace(.literal(" "), with: Self.marker): writesMarkers = true
     case .replace(.expression(" {2,}"), with: " "), .replace(.expression(" {2,}"), with: Self.marker),

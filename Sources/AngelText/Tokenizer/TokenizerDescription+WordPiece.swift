@@ -23,6 +23,9 @@ extension TokenizerDescription {
     suffix = endToken.map { [$0] } ?? []
   }
 
+  /// The token that stands for a word to be guessed, where a vocabulary of BERT's kind has it.
+  public var maskToken: Int32? { addedTokens.first { $0.content == "[MASK]" }?.id }
+
   /// The tokens as GGUF files spell a WordPiece vocabulary: the inverse of what `init(phantomSpaceTokens:…)` does.
   public func phantomSpaceTokens(continuation prefix: String) -> StringTable {
     let continuation = Array(prefix.utf8)

@@ -9,7 +9,7 @@ extension TokenizerDescription {
       JSONObject([
         ("version", "1.0"), ("truncation", .null), ("padding", .null),
         ("added_tokens", .array(addedTokens.sorted { $0.id < $1.id }.map(\.json))),
-        ("normalizer", Self.sequence(normalizers.map(\.json), type: "normalizers")),
+        ("normalizer", Self.sequence(normalizers.flatMap(\.steps), type: "normalizers")),
         ("pre_tokenizer", Self.sequence(preTokenizer.map(\.json), type: "pretokenizers")),
         ("post_processor", postProcessorJSON),
         ("decoder", Self.sequence(decoder.compactMap(\.json), type: "decoders")),
@@ -95,16 +95,19 @@ extension TokenizerDescription {
     func special(_ token: Int32) -> JSONValue {
       ["SpecialToken": ["id": .string(content(of: token)), "type_id": 0]]
     }
-    func text(_ name: JSONValue, _ type: JSONValue) -> [JSONValue] {
-      prefix.map(special) + [["Sequence": ["id": name, "type_id": type]]] + suffix.map(special)
+    func text(_ name: JSONValue, _ type: JSONValue, begins: Bool = true) -> [JSONValue] {
+      (begins ? prefix.map(special) : []) + [["Sequence": ["id": name, "type_id": type]]] + suffix.map(special)
     }
+    // BERT's begin token stands once before a pair of texts.
+    let isWordPiece = if case .wordPiece = model { true } else { false }
     var tokens = JSONObject()
     for token in prefix + suffix {
       let name = content(of: token)
       tokens[name] = ["id": .string(name), "ids": [.integer(Int(token))], "tokens": [.string(name)]]
     }
     return [
-      "type": "TemplateProcessing", "single": .array(text("A", 0)), "pair": .array(text("A", 0) + text("B", 1)),
+      "type": "TemplateProcessing", "single": .array(text("A", 0)),
+      "pair": .array(text("A", 0) + text("B", 1, begins: !isWordPiece)),
       "special_tokens": .object(tokens),
     ]
   }
@@ -121,7 +124,14 @@ extension AddedToken {
 }
 
 extension NormalizerStep {
-  fileprivate var json: JSONValue {
+  /// The step for the reference library, whose character maps go by grapheme clusters: there a line end of two characters
+  /// would lose its second, so it is replaced beforehand by what SentencePiece makes of it.
+  fileprivate var steps: [JSONValue] {
+    guard case .characterMap(let map) = self, let content = map.lineEndLostByGraphemes else { return [json] }
+    return [NormalizerStep.replace(.literal(CharacterMap.lineEnd), with: content).json, json]
+  }
+
+  private var json: JSONValue {
     switch self {
     case .unicode(let form): ["type": .string(form.rawValue)]
     case .prepend(let text): ["type": "Prepend", "prepend": .string(text)]

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
+import AngelMemory
 import AngelModels
 
 /// `angel models convert`: writes a model in another layout or type.
@@ -26,7 +27,13 @@ enum ConvertModel {
 
   static let format = Option<Format?>.choice("format", help: "convert: the layout to write")
   static let type = Option<WeightType?>.choice("type", help: "convert: the type of the matrices")
-  static let options = [format.declaration, type.declaration]
+  static let splitBytes = Option<Int?>.custom(
+    "split-bytes", placeholder: "SIZE", expects: "a size such as 2G or 500M, from 1M on",
+    help: "convert: the most bytes of tensors in one file (default: one GGUF file; 5 GB of safetensors)"
+  ) { text in
+    (try? MemoryFormat.byteCount(of: text)).flatMap { $0 >= 1_000_000 ? $0 : nil }
+  }
+  static let options = [format.declaration, type.declaration, splitBytes.declaration]
 
   static func run(
     _ model: ModelStore.ResolvedModel, _ target: String, _ arguments: Arguments, _ context: CommandContext
@@ -35,6 +42,7 @@ enum ConvertModel {
     let chosen = arguments[format] ?? (isFile ? .gguf : .safetensors)
     let layout: Checkpoint.Layout = chosen == .gguf ? .gguf : .huggingFace
     var request = ModelConverter.Request(target: target, layout: layout, matrixType: arguments[type]?.dtype)
+    request.splitBytes = arguments[splitBytes]
     request.replaces = arguments[ModelsCommand.force]
     let checkpoint = try Checkpoint.open(model.path)
     let display = context.progress.start("converting \(model.name)", total: nil)
@@ -48,12 +56,12 @@ enum ConvertModel {
     if context.printsJSON {
       let types = JSONObject(result.byteCounts.map { ($0.type.name, .integer($0.bytes)) })
       return try context.print([
-        "converted": .string(model.name), "path": .string(target), "architecture": .string(result.architecture),
+        "converted": .string(model.name), "path": .string(result.path), "architecture": .string(result.architecture),
         "format": .string(chosen.rawValue), "tensors": .integer(result.tensorCount),
         "bytes": .integer(bytes), "types": .object(types),
       ])
     }
     let types = result.byteCounts.map { "\($0.type.name) \(TextFormat.bytes($0.bytes))" }.joined(separator: ", ")
-    try context.output.line("\(model.name) is at \(target): \(result.tensorCount) tensors, \(types)")
+    try context.output.line("\(model.name) is at \(result.path): \(result.tensorCount) tensors, \(types)")
   }
 }

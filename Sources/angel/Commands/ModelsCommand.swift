@@ -9,10 +9,14 @@ enum ModelsCommand: Command {
     show prints a model's card (architecture, sizes, types, tokenizer, license, files) and the memory it takes to serve
     one stream with the given --context, --cache and --precision, against the budget of --memory.
 
+    list tells of downloads that were cut off, too; remove takes their source as well as a model's name, and what nobody
+    has continued for 30 days goes with the next pull.
+
     export copies a model of the store to TARGET as it was pulled. convert writes MODEL as a GGUF file or as a folder of
     safetensors, tensor by tensor: the layout is the one of TARGET's ending unless --format says another, and --type
     rounds the matrices, q4_0 to q8_0 by the formats' reference rule. Without --type they stay as they are; quantised
-    ones become f32 in a folder. What is written appears whole or not at all.
+    ones become f32 in a folder. Encoders such as minilm are converted too. --split-bytes 2G writes a large file in parts
+    (model-00001-of-00003.gguf, the first of which is opened). What is written appears whole or not at all.
 
     merge MODEL ADAPTER TARGET adds a PEFT folder of low-rank adapters, such as `angel train` writes, to the weights of the
     model it was trained beside, and writes a folder of safetensors: f32, or as --type says f16 or bf16.
@@ -32,6 +36,7 @@ enum ModelsCommand: Command {
   static let examples = [
     "models", "models show smollm2", "models remove smollm2", "models export smollm2 smollm2.gguf",
     "models convert smollm2 smollm2-folder --type bf16", "models convert ./folder model.gguf --type q8_0",
+    "models convert ./folder model.gguf --split-bytes 2G",
     "models merge smollm2 runs/lora/adapter smollm2-lora",
   ]
 
@@ -57,11 +62,21 @@ enum ModelsCommand: Command {
     }
     try refuseArgument(2, arguments)
     if action == "show" { return try show(store.resolve(model), arguments, context) }
-    let freed = try store.remove(model)
+    let freed = try remove(model, from: store)
     if context.printsJSON {
       return try context.print(["removed": .string(model), "bytes": .integer(freed)])
     }
     try context.output.line("removed \(model) (\(TextFormat.bytes(freed)))")
+  }
+
+  /// A model, and what is left of a pull of it that was cut off; `model` may be the source of such a pull alone.
+  private static func remove(_ model: String, from store: ModelStore) throws -> Int {
+    guard let stored = try? store.stored(model) else {
+      if let freed = try store.removeUnfinished(model) { return freed }
+      return try store.remove(model)
+    }
+    let parts = try store.removeUnfinished(stored.manifest.source) ?? 0
+    return try store.remove(model) + parts
   }
 
   private static func refuseArgument(_ index: Int, _ arguments: Arguments) throws {
@@ -81,11 +96,20 @@ enum ModelsCommand: Command {
         object["parameters"] = checkpoint.map { .integer($0.card.parameterCount) } ?? .null
         return JSONValue.object(object)
       }
-      return try context.print(["models": .array(cards), "store": .string(store.root)])
+      let unfinished = try store.unfinishedDownloads().map { download -> JSONValue in
+        [
+          "source": .string(download.source), "bytes": .integer(download.bytes),
+          "secondsUntouched": .integer(download.age),
+        ]
+      }
+      return try context.print([
+        "models": .array(cards), "unfinished": .array(unfinished), "store": .string(store.root),
+      ])
     }
     guard !models.isEmpty else {
       let names = BuiltInModels.all.map(\.name).joined(separator: ", ")
-      return try context.output.line("the store \(store.root) is empty; built-in models to pull: \(names)")
+      try context.output.line("the store \(store.root) is empty; built-in models to pull: \(names)")
+      return try listUnfinished(store, context)
     }
     var table = Table([
       ("NAME", .left), ("ARCHITECTURE", .left), ("PARAMETERS", .right), ("SIZE", .right), ("LICENSE", .left),
@@ -103,6 +127,19 @@ enum ModelsCommand: Command {
       ])
     }
     try context.output.line(table.lines.joined(separator: "\n"))
+    try listUnfinished(store, context)
+  }
+
+  /// Downloads that were cut off, with what to do about them.
+  private static func listUnfinished(_ store: ModelStore, _ context: CommandContext) throws {
+    let unfinished = try store.unfinishedDownloads()
+    guard !unfinished.isEmpty else { return }
+    try context.output.line("\nunfinished downloads: angel pull continues one, angel models remove gives it up")
+    for download in unfinished {
+      let days = download.age / 86_400
+      let age = days == 0 ? "today" : days == 1 ? "a day ago" : "\(days) days ago"
+      try context.output.line("  \(download.source)  \(TextFormat.bytes(download.bytes)), \(age)")
+    }
   }
 
   /// Where a model came from; of several packages the first.

@@ -39,6 +39,11 @@ final class HubFetch {
       guard tries <= 20 else { throw StoreError.busy(folder) }
       try pull.patience.wait(0.1) { try pull.interruption.check() }
     }
+    // For listings: the parts' own names say nothing to people.
+    try lock.truncate()
+    try Array((reference.source + "\n").utf8).withUnsafeBytesThrowing { bytes throws(StoreError) in
+      try lock.write(bytes, at: 0)
+    }
   }
 
   deinit {

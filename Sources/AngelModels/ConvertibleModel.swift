@@ -1,15 +1,40 @@
 public import AngelCheckpoint
 public import AngelCore
-import AngelNN
+public import AngelNN
 
 /// A family that can be written in both layouts: what its configuration is called in each.
 ///
 /// Names of tensors come from its name table; tokenizer and types are alike for all families.
-public protocol ConvertibleLanguageModel: LanguageModel {
+public protocol ConvertibleModel: Module {
+  associatedtype Configuration: TextModelConfiguration
+
+  init(_ configuration: Configuration)
+  static func configuration(of checkpoint: Checkpoint) throws -> Configuration
+  static func names(for configuration: Configuration) -> NameTable
+
   /// `config.json`; throws naming what the layout has no word for.
   static func huggingFaceFields(of configuration: Configuration) throws -> JSONObject
   /// GGUF metadata, and the tensors that hold what metadata cannot.
   static func ggufFields(of configuration: Configuration) throws -> GGUFFields
+  /// The small files of a folder beside configuration and tokenizer.
+  static func documents(of checkpoint: Checkpoint) throws -> [(name: String, json: JSONValue)]
+  /// What such files say, as metadata under full keys.
+  static func ggufMetadata(of checkpoint: Checkpoint) throws -> [(key: String, value: GGUFValue)]
+}
+
+extension ConvertibleModel {
+  public static func documents(of checkpoint: Checkpoint) -> [(name: String, json: JSONValue)] { [] }
+  public static func ggufMetadata(of checkpoint: Checkpoint) -> [(key: String, value: GGUFValue)] { [] }
+}
+
+/// A language model that can be written in both layouts.
+public protocol ConvertibleLanguageModel: LanguageModel, ConvertibleModel {}
+
+/// What every model of text has.
+public protocol TextModelConfiguration {
+  var vocabularySize: Int { get }
+  /// The longest sequence the model was made for.
+  var contextLength: Int { get }
 }
 
 /// A configuration in GGUF's words.
