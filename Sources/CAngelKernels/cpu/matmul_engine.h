@@ -140,6 +140,7 @@ void angel_avx512_bf16_instruction(const struct angel_bf16_tile *tile);
 extern const struct angel_matmul_engine angel_matmul_scalar;
 #if defined(ANGEL_X86)
 extern const struct angel_matmul_engine angel_matmul_avx2;
+void angel_avx2_dense(angel_dtype dtype, const struct angel_dense_tile *t);
 void angel_avx2_terms(
   struct angel_geometry geometry, struct angel_int8_row row, int64_t blocks, union angel_row_term *terms);
 void angel_avx2_int8(const struct angel_int8_tile *t);
