@@ -8,7 +8,10 @@ import Testing
 
 @Suite("Training in bfloat16")
 struct BFloat16TrainingTests {
-  static let names = ["llama-tiny", "llama-tiny-tied", "gpt2-tiny", "qwen3-tiny", "gemma3_text-tiny"]
+  static let names = [
+    "llama-tiny", "llama-tiny-tied", "gpt2-tiny", "qwen3-tiny", "gemma3_text-tiny", "mixtral-tiny",
+    "hunyuan_v1_moe-tiny",
+  ]
 
   /// AdamW over the kernels that training runs, which see master weights in halves.
   private final class Optimizer {
@@ -68,7 +71,7 @@ struct BFloat16TrainingTests {
     }
   }
 
-  @Test("the number of threads changes no bit", arguments: ["llama-tiny", "gpt2-tiny"])
+  @Test("the number of threads changes no bit", arguments: ["llama-tiny", "gpt2-tiny", "mixtral-tiny"])
   func threads(_ name: String) throws {
     let runs = try [1, 3].map { count in
       let run = try TrainingRun(name, on: CPUBackend(pool: PagePool(budget: 256 << 20), threadCount: count))

@@ -101,6 +101,20 @@ extension GradientCase {
       // Chunks of two rows in float32.
       return $0[0].crossEntropy(head: $0[1], targets, logitBytes: 80) * 3
     },
+    .init("route of a softmax, normalised", [[5, 7]]) {
+      ($0[0] * 3).softmax().routed(toBest: 3, normalizing: true).weights
+    },
+    .init("route of sigmoids", [[5, 7]]) { sigmoid($0[0]).routed(toBest: 2, normalizing: false).weights },
+    .init("route of one expert, normalised", [[5, 3]]) {
+      $0[0].softmax().routed(toBest: 1, normalizing: true).weights
+    },
+    // Of four experts the last is chosen by no row.
+    .init("experts", [[6, 5], [6, 4], [3, 5], [3, 5], [3, 5], [3, 5]]) { inputs in
+      let scores = inputs[1] - Tensor([0.0, 0, 0, 9], on: inputs[1].backend).cast(to: inputs[1].dtype)
+      let routing = scores.softmax().routed(toBest: 2, normalizing: true)
+      let order = routing.order(expertCount: 4)
+      return inputs[0].grouped(order).matmul(experts: Array(inputs[2...]), order).summed(routing, order)
+    },
     attention("causal", AttentionShape(scale: 0.4), isCausal: true),
     attention("bidirectional", AttentionShape(scale: 0.4), isCausal: false),
     attention("causal, windowed, capped", AttentionShape(scale: 0.9, softCap: 2, window: 2), isCausal: true),
@@ -154,6 +168,23 @@ struct GradientTests {
     #expect(try #require(x.max(over: 0).sum().backward()[x]).read() == [0, 0.5, 0.5, 0])
     let y = Tensor([1.0, 3, 3, 2], on: backend).asLeaf()
     #expect(try #require(maximum(y, y.constant(3)).sum().backward()[y]).read() == [0, 0.5, 0.5, 0])
+  }
+
+  @Test("a product with packed experts, which are constants")
+  func packedExperts() throws {
+    let backend = try TestBackend.make()
+    let weights = (0..<4).map { backend.random([6, 7], seed: 50 + UInt64($0)) }
+    let routing = backend.random([5, 4], seed: 60).softmax().routed(toBest: 2, normalizing: false)
+    let order = routing.order(expertCount: 4)
+    let packed = backend.random([5, 7], seed: 61).asLeaf()
+    let matrices = ExpertMatrices(weights.map { PackedMatrix($0, as: .float32) })
+    let result = packed.grouped(order).matmul(matrices, order).summed(routing, order)
+    let dense = backend.random([5, 7], seed: 61).asLeaf()
+    let other = dense.grouped(order).matmul(experts: weights, order).summed(routing, order)
+    #expect(try result.detached.read(as: Float.self) == other.detached.read(as: Float.self))
+    let got = try #require(result.squared().sum().backward()[packed]).read(as: Float.self)
+    let want = try #require(other.squared().sum().backward()[dense]).read(as: Float.self)
+    #expect(normalizedError(got, want) < 1e-6)
   }
 
   @Test("a product with a packed weight, which is a constant")

@@ -27,6 +27,8 @@
 #include "route.h"
 #include "expert_order.h"
 #include "expert_matmul.h"
+#include "expert_arrange.h"
+#include "expert_outer.h"
 #include "expert_sum.h"
 #include "primitives.h"
 #include "adamw.h"
