@@ -42,7 +42,7 @@ import Testing
   func differences() throws {
     let backend = try backend()
     let offsets = Tensor([0 as Int32, 3, 3, 8, 10], on: backend)
-    let check = GradientCheck([random([5, 4], seed: 3, on: backend)]) {
+    let check = GradientCheck([random([5, 4], seed: 3, on: backend).cast(to: .float64)]) {
       let (balance, z) = RouterRegularizer.losses(of: $0[0], offsets)
       return balance * 0.3 + z * 0.7
     }

@@ -115,11 +115,38 @@ extension GradientCase {
       let order = routing.order(expertCount: 4)
       return inputs[0].grouped(order).matmul(experts: Array(inputs[2...]), order).summed(routing, order)
     },
+    convolution("3x3", [2, 4, 5, 3], [4, 3, 3, 3], .init(padding: 1)),
+    convolution("with strides", [1, 5, 6, 2], [3, 3, 2, 2], .init(stride: .init(y: 2, x: 3), padding: 1)),
+    convolution(
+      "dilated", [1, 6, 7, 2], [2, 2, 3, 2], .init(padding: .init(y: 0, x: 2), dilation: .init(y: 3, x: 2))),
+    convolution("in groups", [1, 4, 4, 6], [4, 3, 3, 3], .init(stride: 2, padding: 1, groups: 2)),
+    convolution("of one place", [2, 3, 2, 5], [4, 1, 1, 5], .init()),
+    .init("group norm", [[2, 3, 2, 6], [6], [6]]) {
+      $0[0].groupNormalized(groups: 3, weight: $0[1], bias: $0[2], epsilon: 1e-5)
+    },
+    .init("group norm, then SiLU", [[2, 5, 4], [4], [4]]) {
+      $0[0].groupNormalized(groups: 1, weight: $0[1] + 1, bias: $0[2], epsilon: 1e-5, thenSiLU: true)
+    },
+    .init("up-sampling", [[2, 2, 3, 3]]) { $0[0].upsampled(by: 2) },
+    .init("average pooling", [[2, 4, 6, 3]]) { $0[0].averagePooled(by: 2) },
+    .init("time-step waves", [[3]]) { steps in
+      var waves = TimestepWaves(count: 7)
+      waves.longest = 100
+      return waves(steps[0])
+    },
     attention("causal", AttentionShape(scale: 0.4), isCausal: true),
     attention("bidirectional", AttentionShape(scale: 0.4), isCausal: false),
     attention("causal, windowed, capped", AttentionShape(scale: 0.9, softCap: 2, window: 2), isCausal: true),
     attention("bidirectional, windowed", AttentionShape(scale: 0.4, window: 2), isCausal: false),
   ]
+
+  private static func convolution(
+    _ name: String, _ image: Shape, _ weight: Shape, _ geometry: ConvolutionGeometry
+  ) -> GradientCase {
+    .init("convolution \(name)", [image, weight, [weight[0]]]) {
+      $0[0].convolved(with: $0[1], bias: $0[2], geometry)
+    }
+  }
 
   private static func attention(_ name: String, _ shape: AttentionShape, isCausal: Bool) -> GradientCase {
     .init("segment attention, \(name)", [[7, 4, 3], [7, 2, 3], [7, 2, 3]]) {

@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 
 /// Rows grouped by expert, each times the transpose of its expert's dense matrix: the experts of training.
 ///

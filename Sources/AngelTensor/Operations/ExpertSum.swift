@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 package import CAngelKernels
 
 /// What each row's experts made of it, weighted and summed (expert_sum.h). Inputs: grouped rows, weights, places.
