@@ -102,11 +102,11 @@ def resamplings():
 
 
 def timesteps():
-    """diffusers' sinusoidal embeddings with their switches."""
-    steps = torch.tensor([0.0, 1.0, 17.5, 999.0], dtype=torch.float64)
+    """diffusers' sinusoidal embeddings with their switches; it takes angles in float32."""
     for dimension, flip, shift, scale, period in [
         (8, False, 1.0, 1.0, 10000), (10, True, 0.0, 1.0, 10000), (7, False, 1.0, 1.0, 10000), (16, True, 0.0, 1000.0, 100),
     ]:
+        steps = torch.tensor([0.0, 1.0, 17.5, 999.0], dtype=torch.float64) / scale
         value = get_timestep_embedding(
             steps, dimension, flip_sin_to_cos=flip, downscale_freq_shift=shift, scale=scale, max_period=period)
         yield {

@@ -8,10 +8,7 @@ import Testing
 
 @Suite("Training in bfloat16")
 struct BFloat16TrainingTests {
-  static let names = [
-    "llama-tiny", "llama-tiny-tied", "gpt2-tiny", "qwen3-tiny", "gemma3_text-tiny", "mixtral-tiny",
-    "hunyuan_v1_moe-tiny",
-  ]
+  static let names = ["llama-tiny", "llama-tiny-tied", "gpt2-tiny", "qwen3-tiny", "gemma3_text-tiny"]
 
   /// AdamW over the kernels that training runs, which see master weights in halves.
   private final class Optimizer {
@@ -48,6 +45,19 @@ struct BFloat16TrainingTests {
     run.model.compute(in: .bfloat16)
     let narrow = try losses(run, steps: 20)
     for (a, b) in zip(narrow, wide) { #expect(abs(a / b - 1) < 0.01) }
+    #expect(narrow[19] < narrow[0])
+  }
+
+  /// Rounding moves a few tokens between experts that are nearly as good: sixty-four tokens feel that.
+  @Test(
+    "with experts they stay within a twentieth, and fall",
+    arguments: ["mixtral-tiny", "qwen3_moe-tiny", "hunyuan_v1_moe-tiny"])
+  func expertLosses(_ name: String) throws {
+    let wide = try losses(TrainingRun(name), steps: 20)
+    let run = try TrainingRun(name)
+    run.model.compute(in: .bfloat16)
+    let narrow = try losses(run, steps: 20)
+    for (a, b) in zip(narrow, wide) { #expect(abs(a / b - 1) < 0.05) }
     #expect(narrow[19] < narrow[0])
   }
 

@@ -105,8 +105,8 @@ extension GradientCase {
       ($0[0] * 3).softmax().routed(toBest: 3, normalizing: true).weights
     },
     .init("route of sigmoids", [[5, 7]]) { sigmoid($0[0]).routed(toBest: 2, normalizing: false).weights },
-    .init("route of one expert, normalised", [[5, 3]]) {
-      $0[0].softmax().routed(toBest: 1, normalizing: true).weights
+    .init("route of one expert", [[5, 3]]) {
+      $0[0].softmax().routed(toBest: 1, normalizing: false).weights
     },
     // Of four experts the last is chosen by no row.
     .init("experts", [[6, 5], [6, 4], [3, 5], [3, 5], [3, 5], [3, 5]]) { inputs in

@@ -91,7 +91,9 @@ import Testing
     waves.scale = try #require(golden.entry["scale"]?.double)
     waves.longest = try #require(golden.entry["period"]?.double)
     let result = waves(Tensor(try golden.floats("steps"), on: golden.backend))
-    #expect(try normalizedError(result.read(as: Float.self), golden.floats("output")) < 1e-6)
+    // The reference takes angles in float32, of which a scale of 1,000 leaves four digits.
+    let tolerance = waves.scale > 1 ? 1e-4 : 1e-6
+    #expect(try normalizedError(result.read(as: Float.self), golden.floats("output")) < tolerance)
   }
 
   @Test("images in bfloat16 are widened, and the result is rounded")

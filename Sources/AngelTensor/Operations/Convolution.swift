@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 import CAngelKernels
 
 /// A two-dimensional convolution of images with channels last (conv2d.h; [why so](Documentation/Decisions/0131-convolutions.md)).

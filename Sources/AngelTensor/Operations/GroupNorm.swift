@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 import CAngelKernels
 
 /// (x - mean) / sqrt(variance + epsilon) * weight + bias over the places and channels of a group (arXiv:1803.08494), with

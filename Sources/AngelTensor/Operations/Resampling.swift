@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 package import CAngelKernels
 
 /// Every place of an image as `factor` × `factor` places, times `scale` (resample.h).
