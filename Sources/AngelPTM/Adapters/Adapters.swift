@@ -41,7 +41,6 @@ public enum Adapters {
       unused.remove(target)
       adapted.append((path, linear.weight.shape))
     }
-    try refuseWhatFilesCannotName(adapted.map(\.path), names)
     try refusePartsOfExperts(adapted.map(\.path), in: copy)
     guard let first = unused.sorted().first else { return adapted }
     throw PTMError.recipe("lora.targets names \(quoted(first)), but no linear layer of the model is called so")
@@ -54,18 +53,6 @@ public enum Adapters {
       let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
       linear.weight.value = .trained((weight + adapter.weightChange()).copied())
       linear.adapter = nil
-    }
-  }
-
-  /// An adapter is found again by its layer's name, so a layer that shares its tensor with others can have none.
-  private static func refuseWhatFilesCannotName(_ paths: [String], _ names: NameTable) throws {
-    for path in paths {
-      guard let place = names.tensor(forParameter: path + ".weight", in: .huggingFace), place.entry != nil else {
-        continue
-      }
-      throw PTMError.recipe(
-        "lora.targets names layer \(quoted(path)), which the model's files stack with others in "
-          + "\(quoted(place.name)): adapters cannot name it; target other layers, such as those of attention")
     }
   }
 
