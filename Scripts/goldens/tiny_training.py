@@ -12,8 +12,11 @@ import torch
 from golden_files import ROOT, write_json
 from transformers import AutoModelForCausalLM
 
+import tiny_experts
+
 TARGET = ROOT.parent / "training"
 MODELS = ["llama-tiny", "llama-tiny-tied", "llama-tiny-bias", "qwen3-tiny", "gpt2-tiny", "gemma3_text-tiny"]
+EXPERTS = ["mixtral-tiny", "qwen3_moe-tiny", "hunyuan_v1_moe-tiny"]
 LENGTHS = [13, 30, 1, 20]
 BATCHES = 5
 STEPS = 50
@@ -49,14 +52,30 @@ def loss_of(model, batch):
     return total / sum(batch["weights"])
 
 
+def named_gradients(model):
+    """Gradients by the names of releases, which have a tensor for each matrix of each expert."""
+    name_of = tiny_experts.release_name if model.config.model_type == "mixtral" else str
+    for name, parameter in model.named_parameters():
+        layer, _, kind = name.rpartition(".experts.")
+        if not layer:
+            yield name_of(name), parameter.grad
+            continue
+        for index, gradient in enumerate(parameter.grad):
+            parts = {"down_proj": gradient}
+            if kind == "gate_up_proj":
+                parts = dict(zip(("gate_proj", "up_proj"), gradient.chunk(2)))
+            for part, values in parts.items():
+                yield name_of(f"{layer}.experts.{index}.{part}.weight"), values
+
+
 def gradients(model, batch, path):
     """Gradients in float64, every n-th value of each, as one file of float32."""
     model = copy.deepcopy(model).double()
     loss = loss_of(model, batch)
     loss.backward()
     entries, values = [], []
-    for name, parameter in model.named_parameters():
-        flat = parameter.grad.flatten()
+    for name, gradient in named_gradients(model):
+        flat = gradient.flatten()
         entries.append({"name": name, "count": flat.numel(), "norm": flat.norm().item()})
         values.append(flat[::GRADIENT_STRIDE].numpy().astype("<f4"))
     np.concatenate(values).tofile(path)
@@ -77,20 +96,23 @@ def losses(model, data, make_optimizer):
 
 
 def adamw(parameters):
-    """Matrices decay, norms and biases do not."""
+    """Matrices decay, those of experts too, which are stacked; norms and biases do not."""
     parameters = list(parameters)
     return torch.optim.AdamW(
-        [{"params": [p for p in parameters if p.dim() == 2], "weight_decay": ADAMW["weightDecay"]},
-         {"params": [p for p in parameters if p.dim() != 2], "weight_decay": 0.0}],
+        [{"params": [p for p in parameters if p.dim() >= 2], "weight_decay": ADAMW["weightDecay"]},
+         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0}],
         lr=ADAMW["learningRate"], betas=(ADAMW["beta1"], ADAMW["beta2"]), eps=ADAMW["epsilon"])
 
 
 def main():
     TARGET.mkdir(parents=True, exist_ok=True)
-    for index, name in enumerate(MODELS):
+    for index, name in enumerate(MODELS + EXPERTS):
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
-        model = AutoModelForCausalLM.from_pretrained(ROOT / name, torch_dtype=torch.float32)
+        if name in EXPERTS:
+            model = tiny_experts.load(ROOT / name)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(ROOT / name, torch_dtype=torch.float32)
         data = batches(model.config.vocab_size, seed=500 + index)
         write_json(TARGET / f"{name}.json", {
             "torch": torch.__version__,

@@ -17,6 +17,8 @@ public struct ForwardContext: Sendable {
   /// Whether training keeps only the input of each layer and runs the layer again for its gradients: a third more
   /// arithmetic for a fraction of the memory.
   public var recomputesLayers = false
+  /// What training asks of the routers of experts; nil: nothing is watched.
+  public var routers: RouterRegularizer?
 
   /// A step of sequences whose earlier tokens are in `cache`.
   public init(cache: PagedCache, sequenceLength: Int) {

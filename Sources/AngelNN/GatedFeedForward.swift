@@ -14,10 +14,13 @@ public struct GatedFeedForward: Module {
   var down: Linear
   let activation: Activation
 
-  public init(_ width: Int, inner: Int, activation: Activation = .silu, usesBias: Bool = false) {
-    gate = Linear(width, inner, usesBias: usesBias)
-    up = Linear(width, inner, usesBias: usesBias)
-    down = Linear(inner, width, usesBias: usesBias)
+  /// - Parameter tokenShare: the share of all tokens that go through it, for counting arithmetic.
+  public init(
+    _ width: Int, inner: Int, activation: Activation = .silu, usesBias: Bool = false, tokenShare: Double = 1
+  ) {
+    gate = Linear(width, inner, usesBias: usesBias, tokenShare: tokenShare)
+    up = Linear(width, inner, usesBias: usesBias, tokenShare: tokenShare)
+    down = Linear(inner, width, usesBias: usesBias, tokenShare: tokenShare)
     self.activation = activation
   }
 

@@ -11,8 +11,11 @@ public struct Linear: Module {
   /// What is learnt beside the weight; nil for most layers.
   public var adapter: LowRankAdapter?
 
-  public init(_ inputs: Int, _ outputs: Int, usesBias: Bool = false, role: Parameter.Role = .matrix) {
-    weight = Parameter([outputs, inputs], role)
+  /// - Parameter tokenShare: the share of all tokens that go through it (`Parameter.tokenShare`).
+  public init(
+    _ inputs: Int, _ outputs: Int, usesBias: Bool = false, role: Parameter.Role = .matrix, tokenShare: Double = 1
+  ) {
+    weight = Parameter([outputs, inputs], role, tokenShare: tokenShare)
     bias = usesBias ? Parameter([outputs], .vector) : nil
   }
 

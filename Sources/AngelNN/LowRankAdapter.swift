@@ -11,9 +11,9 @@ public struct LowRankAdapter: Module {
   /// Usually alpha / rank.
   public let scale: Float
 
-  public init(_ inputs: Int, _ outputs: Int, rank: Int, scale: Float) {
-    down = Parameter([rank, inputs], .matrix)
-    up = Parameter([outputs, rank], .matrix)
+  public init(_ inputs: Int, _ outputs: Int, rank: Int, scale: Float, tokenShare: Double = 1) {
+    down = Parameter([rank, inputs], .matrix, tokenShare: tokenShare)
+    up = Parameter([outputs, rank], .matrix, tokenShare: tokenShare)
     self.scale = scale
   }
 

@@ -6,7 +6,8 @@ public import AngelTensor
 /// y = shared(x) + Σ w_e · expert_e(x) over the K experts with the largest softmax(router(x)), in float32. Nothing is
 /// dropped, whatever the load (dropless, arXiv:2211.15841): the rows of a step are grouped by expert, each group is one
 /// product, and a row sums its experts best first. Which experts those are is decided on the device and read there, so a
-/// step can be recorded; and a token's result does not depend on the tokens beside it.
+/// step can be recorded; and a token's result does not depend on the tokens beside it. Gradients reach the experts that a
+/// token chose, and through their weights the router; that a choice was made has none (`ForwardContext.routers` balances it).
 public struct MixtureOfExperts: Module {
   /// The sizes of one such layer.
   public struct Shape: Codable, Hashable, Sendable {
@@ -40,14 +41,16 @@ public struct MixtureOfExperts: Module {
 
   public init(_ width: Int, _ sizes: Shape) {
     router = Linear(width, sizes.expertCount, role: .exactMatrix)
-    experts = (0..<sizes.expertCount).map { _ in GatedFeedForward(width, inner: sizes.innerSize) }
+    let share = Double(sizes.expertsPerToken) / Double(sizes.expertCount)
+    experts = (0..<sizes.expertCount).map { _ in GatedFeedForward(width, inner: sizes.innerSize, tokenShare: share) }
     shared = sizes.sharedInnerSize == 0 ? nil : GatedFeedForward(width, inner: sizes.sharedInnerSize)
     self.sizes = sizes
   }
 
   /// [R, width] → [R, width]
-  public func callAsFunction(_ x: Tensor) -> Tensor {
-    let routing = router(x).softmax().routed(toBest: sizes.expertsPerToken, normalizing: sizes.normalizesWeights)
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
+    let scores = router(x)  // [R, E]
+    let routing = scores.softmax().routed(toBest: sizes.expertsPerToken, normalizing: sizes.normalizesWeights)
     let order = routing.order(expertCount: experts.count)
     let (gate, up, down) = (
       ExpertLinear(experts.map(\.gate)), ExpertLinear(experts.map(\.up)), ExpertLinear(experts.map(\.down))
@@ -56,7 +59,8 @@ public struct MixtureOfExperts: Module {
     let rowsForUp = up.rows == gate.rows ? rows : up.grouped(x, order)
     let inner = swiGLU(gate: gate(rows, order), up: up(rowsForUp, order))  // [R * K, F]
     let chosen = down(inner, order).summed(routing, order)  // [R, D]
-    return shared.map { chosen + $0(x) } ?? chosen
+    let result = shared.map { chosen + $0(x) } ?? chosen
+    return context.routers?.watch(result, scores: scores, order, router: router.weight) ?? result
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

@@ -31,14 +31,17 @@ public final class Parameter: Sendable {
 
   public let shape: Shape
   public let role: Role
+  /// The share of all tokens whose rows are multiplied with it: K / E in an expert. Only arithmetic is counted by it.
+  public let tokenShare: Double
   /// What gradients by this parameter are found under.
   package let leaf: GradientNode
   private let state = Mutex<(value: Value, version: Int, computing: DType)>((.absent, 0, .float32))
 
   /// A parameter without a value yet.
-  public init(_ shape: Shape, _ role: Role) {
+  public init(_ shape: Shape, _ role: Role, tokenShare: Double = 1) {
     self.shape = shape
     self.role = role
+    self.tokenShare = tokenShare
     leaf = GradientNode(leaf: TensorSpecification(shape, .float32))
   }
 

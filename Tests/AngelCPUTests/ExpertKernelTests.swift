@@ -154,3 +154,144 @@ import Testing
     #expect(got == bits(want))
   }
 }
+
+@Suite struct ExpertGradientKernelTests {
+  private static let sizes = [0, 1, 17, 0, 5, 33]
+  private static let offsets = sizes.reduce(into: [Int32(0)]) { $0.append($0[$0.count - 1] + Int32($1)) }
+
+  @Test(
+    "What a group adds up to for its weight has the bits of a product of its own",
+    arguments: [DType.float32, .bfloat16])
+  func outer(dtype: DType) {
+    var random = TestRandom(state: 12)
+    let (places, lines, columns) = (Self.sizes.reduce(0, +), 19, 50)
+    let (left, right) = (random.floats(places * lines), random.floats(places * columns))
+    let rowDType: DType = dtype == .float32 ? .float32 : .bfloat16Rows
+    TestMemory.scope { memory in
+      let offsets = memory.copy(Self.offsets)
+      func arranged(_ family: angel_family, _ values: [Float], _ width: Int, _ target: DType, _ room: Int64) -> [UInt8]
+      {
+        everyVariant(family, ANGEL_F32, angel_dtype(target)) { run in
+          let bytes = memory.room(Int(room), of: UInt8(0))
+          run(
+            angel_expert_arrange_arguments(
+              source: memory.copy(values), target: bytes, offsets: offsets, choices: Int64(Self.sizes.count),
+              width: Int64(width), source_dtype: ANGEL_F32, target_dtype: angel_dtype(target)))
+          return array(bytes, Int(room))
+        }
+      }
+      let (p, e) = (Int64(places), Int64(Self.sizes.count))
+      let rows = arranged(
+        ANGEL_FAMILY_expert_arrange_rows, left, lines, rowDType,
+        angel_expert_rows_bytes(angel_dtype(dtype), p, e, Int64(lines)))
+      let panels = arranged(
+        ANGEL_FAMILY_expert_arrange_panels, right, columns, dtype,
+        angel_expert_panels_bytes(angel_dtype(dtype), p, e, Int64(columns)))
+      let count = Self.sizes.count * lines * columns
+      let together: [UInt32] = everyVariant(ANGEL_FAMILY_expert_outer, angel_dtype(rowDType), angel_dtype(dtype)) {
+        run in
+        let output = memory.room(count, of: Float.nan)
+        run(
+          angel_expert_outer_arguments(
+            rows: memory.copy(rows), panels: memory.copy(panels), offsets: offsets, output: output,
+            choices: e, lines: Int64(lines), columns: Int64(columns), rows_dtype: angel_dtype(rowDType),
+            panels_dtype: angel_dtype(dtype)))
+        return array(output, count).map(\.bitPattern)
+      }
+      var want = [Float](repeating: 0, count: count)
+      for (group, size) in Self.sizes.enumerated() {
+        for index in 0..<lines * columns {
+          let (n, k) = index.quotientAndRemainder(dividingBy: columns)
+          var sum: Float = 0
+          for place in Int(Self.offsets[group])..<Int(Self.offsets[group]) + size {
+            sum.addProduct(left[place * lines + n], right[place * columns + k])
+          }
+          want[group * lines * columns + index] = sum
+        }
+      }
+      guard dtype == .float32 else {
+        let got = together.map { Float(bitPattern: $0) }
+        #expect(zip(got, want).allSatisfy { abs($0 - $1) < 0.05 })
+        return
+      }
+      #expect(together == want.map(\.bitPattern))
+    }
+  }
+
+  @Test("A sum's gradients are the weighted gradient and dot products", arguments: [1, 15, 16, 100])
+  func sumBackward(width: Int) {
+    var random = TestRandom(state: 9)
+    let (rows, count) = (5, 3)
+    let input = random.floats(rows * count * width)
+    let (weights, gradient) = (random.floats(rows * count), random.floats(rows * width))
+    let places = (0..<rows * count).map { Int32(($0 * 7) % (rows * count)) }
+    let got: [[Float]] = everyVariant(ANGEL_FAMILY_expert_sum_backward, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let inputs = memory.room(rows * count * width, of: Float.nan)
+        let shares = memory.room(rows * count, of: Float.nan)
+        run(
+          angel_expert_sum_backward_arguments(
+            input: memory.copy(input), weights: memory.copy(weights), places: memory.copy(places),
+            gradient: memory.copy(gradient), input_gradient: inputs, weight_gradient: shares, rows: Int64(rows),
+            count: Int64(count), width: Int64(width)))
+        return [array(inputs, rows * count * width), array(shares, rows * count)]
+      }
+    }
+    for slot in 0..<rows * count {
+      let (row, place) = (slot / count, Int(places[slot]))
+      let dot = (0..<width).reduce(0.0) {
+        $0 + Double(gradient[row * width + $1]) * Double(input[place * width + $1])
+      }
+      #expect(abs(Double(got[1][slot]) - dot) < 1e-5 * Double(width))
+      #expect((0..<width).allSatisfy { got[0][place * width + $0] == weights[slot] * gradient[row * width + $0] })
+    }
+  }
+
+  @Test("Without weights a sum of places is plain, best first, for float32 and bfloat16")
+  func plainSum() {
+    var random = TestRandom(state: 10)
+    let (rows, count, width) = (4, 3, 21)
+    let halves = random.floats(rows * count * width).map { UInt16($0.bitPattern >> 16) }
+    let wide = halves.map { Float(bitPattern: UInt32($0) << 16) }
+    let places = (0..<rows * count).map { Int32(($0 * 5) % (rows * count)) }
+    func sum<Element: BitwiseCopyable>(_ values: [Element], _ dtype: angel_dtype) -> [Float] {
+      everyVariant(ANGEL_FAMILY_expert_sum, dtype) { run in
+        TestMemory.scope { memory in
+          let output = memory.room(rows * width, of: Float.nan)
+          run(
+            angel_expert_sum_arguments(
+              input: memory.copy(values), weights: nil, places: memory.copy(places), output: output,
+              rows: Int64(rows), count: Int64(count), width: Int64(width)))
+          return array(output, rows * width)
+        }
+      }
+    }
+    let want: [Float] = (0..<rows * width).map { index in
+      let (row, column) = index.quotientAndRemainder(dividingBy: width)
+      let terms = (0..<count).map { wide[Int(places[row * count + $0]) * width + column] }
+      return terms.dropFirst().reduce(terms[0]) { $0 + $1 }
+    }
+    #expect(sum(wide, ANGEL_F32) == want)
+    #expect(sum(halves, ANGEL_BF16) == want)
+  }
+
+  @Test("The gradient of routing reaches the chosen probabilities alone", arguments: [0, 1] as [Int32])
+  func routeBackward(normalizes: Int32) {
+    let probabilities: [Float] = [0.1, 0.5, 0.25, 0.15]
+    let weights: [Float] = normalizes == 1 ? [0.5 / 0.75, 0.25 / 0.75] : [0.5, 0.25]
+    let got: [Float] = everyVariant(ANGEL_FAMILY_route_backward, ANGEL_F32) { run in
+      TestMemory.scope { memory in
+        let output = memory.room(4, of: Float.nan)
+        run(
+          angel_route_backward_arguments(
+            probabilities: memory.copy(probabilities), experts: memory.copy([1, 2] as [Int32]),
+            weights: memory.copy(weights), weight_gradient: memory.copy([3, -1] as [Float]), gradient: output, rows: 1,
+            choices: 4, count: 2, normalizes: normalizes))
+        return array(output, 4)
+      }
+    }
+    let pull: Float = normalizes == 1 ? 3 * weights[0] - weights[1] : 0
+    let scale: Float = normalizes == 1 ? 0.75 : 1
+    for (value, want) in zip(got, [0, (3 - pull) / scale, (-1 - pull) / scale, 0]) { #expect(abs(value - want) < 1e-6) }
+  }
+}

@@ -93,11 +93,13 @@ struct TrainingParityTests {
     #expect(normalizedError(gradients[0], want) < 1e-5)
   }
 
-  @Test("a step without arithmetic takes the memory of a real one", arguments: [false, true])
-  func planned(recomputes: Bool) throws {
-    let run = try TrainingRun("llama-tiny")
+  @Test(
+    "a step without arithmetic takes the memory of a real one", arguments: ["llama-tiny", "mixtral-tiny"],
+    [false, true])
+  func planned(name: String, recomputes: Bool) throws {
+    let run = try TrainingRun(name)
     let shapes = ShapesBackend()
-    let plan = try TrainingRun("llama-tiny", on: shapes)
+    let plan = try TrainingRun(name, on: shapes)
     _ = try run.loss(step: 0, recomputesLayers: recomputes).backward()
     _ = try plan.loss(step: 0, recomputesLayers: recomputes).backward()
     #expect(shapes.peakBytes[.activations] == run.pool.usage[.activations].peakByteCount)

@@ -135,4 +135,24 @@ struct BFloat16OperationTests {
     Array(values.reversed()).withUnsafeBytes { held.overwrite(with: $0) }
     #expect(try held.values.read(as: Float.self).map(\.bitPattern) == bits.reversed())
   }
+
+  @Test(
+    "experts give and get what float32 arithmetic does with the same values, but for rounding", arguments: [32, 40])
+  func experts(width: Int) throws {
+    let backend = backend
+    let routing = backend.random([12, 4], seed: 5, scale: 3).softmax().routed(toBest: 2, normalizing: true)
+    let order = routing.order(expertCount: 4)
+    let x = backend.random([12, width], seed: 6).cast(to: .bfloat16)
+    let weights = (0..<4).map { backend.random([24, width], seed: 7 + UInt64($0)).cast(to: .bfloat16) }
+    func run(_ dtype: DType) throws -> [[Float]] {
+      let input = x.cast(to: dtype).asLeaf()
+      let matrices = weights.map { $0.cast(to: dtype).asLeaf() }
+      let result = input.grouped(order).matmul(experts: matrices, order).summed(routing, order)
+      #expect(result.dtype == .float32)
+      let gradients = try result.squared().sum().backward()
+      return try [result.detached].map { try $0.read(as: Float.self) }
+        + ([input] + matrices).map { try #require(gradients[$0]).cast(to: .float32).read(as: Float.self) }
+    }
+    for (got, want) in zip(try run(.bfloat16), try run(.float32)) { #expect(normalizedError(got, want) < 0.01) }
+  }
 }

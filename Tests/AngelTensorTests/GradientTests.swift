@@ -101,11 +101,52 @@ extension GradientCase {
       // Chunks of two rows in float32.
       return $0[0].crossEntropy(head: $0[1], targets, logitBytes: 80) * 3
     },
+    .init("route of a softmax, normalised", [[5, 7]]) {
+      ($0[0] * 3).softmax().routed(toBest: 3, normalizing: true).weights
+    },
+    .init("route of sigmoids", [[5, 7]]) { sigmoid($0[0]).routed(toBest: 2, normalizing: false).weights },
+    .init("route of one expert", [[5, 3]]) {
+      $0[0].softmax().routed(toBest: 1, normalizing: false).weights
+    },
+    // Of four experts the last is chosen by no row.
+    .init("experts", [[6, 5], [6, 4], [3, 5], [3, 5], [3, 5], [3, 5]]) { inputs in
+      let scores = inputs[1] - Tensor([0.0, 0, 0, 9], on: inputs[1].backend).cast(to: inputs[1].dtype)
+      let routing = scores.softmax().routed(toBest: 2, normalizing: true)
+      let order = routing.order(expertCount: 4)
+      return inputs[0].grouped(order).matmul(experts: Array(inputs[2...]), order).summed(routing, order)
+    },
+    convolution("3x3", [2, 4, 5, 3], [4, 3, 3, 3], .init(padding: 1)),
+    convolution("with strides", [1, 5, 6, 2], [3, 3, 2, 2], .init(stride: .init(y: 2, x: 3), padding: 1)),
+    convolution(
+      "dilated", [1, 6, 7, 2], [2, 2, 3, 2], .init(padding: .init(y: 0, x: 2), dilation: .init(y: 3, x: 2))),
+    convolution("in groups", [1, 4, 4, 6], [4, 3, 3, 3], .init(stride: 2, padding: 1, groups: 2)),
+    convolution("of one place", [2, 3, 2, 5], [4, 1, 1, 5], .init()),
+    .init("group norm", [[2, 3, 2, 6], [6], [6]]) {
+      $0[0].groupNormalized(groups: 3, weight: $0[1], bias: $0[2], epsilon: 1e-5)
+    },
+    .init("group norm, then SiLU", [[2, 5, 4], [4], [4]]) {
+      $0[0].groupNormalized(groups: 1, weight: $0[1] + 1, bias: $0[2], epsilon: 1e-5, thenSiLU: true)
+    },
+    .init("up-sampling", [[2, 2, 3, 3]]) { $0[0].upsampled(by: 2) },
+    .init("average pooling", [[2, 4, 6, 3]]) { $0[0].averagePooled(by: 2) },
+    .init("time-step waves", [[3]]) { steps in
+      var waves = TimestepWaves(count: 7)
+      waves.longest = 100
+      return waves(steps[0])
+    },
     attention("causal", AttentionShape(scale: 0.4), isCausal: true),
     attention("bidirectional", AttentionShape(scale: 0.4), isCausal: false),
     attention("causal, windowed, capped", AttentionShape(scale: 0.9, softCap: 2, window: 2), isCausal: true),
     attention("bidirectional, windowed", AttentionShape(scale: 0.4, window: 2), isCausal: false),
   ]
+
+  private static func convolution(
+    _ name: String, _ image: Shape, _ weight: Shape, _ geometry: ConvolutionGeometry
+  ) -> GradientCase {
+    .init("convolution \(name)", [image, weight, [weight[0]]]) {
+      $0[0].convolved(with: $0[1], bias: $0[2], geometry)
+    }
+  }
 
   private static func attention(_ name: String, _ shape: AttentionShape, isCausal: Bool) -> GradientCase {
     .init("segment attention, \(name)", [[7, 4, 3], [7, 2, 3], [7, 2, 3]]) {
@@ -154,6 +195,23 @@ struct GradientTests {
     #expect(try #require(x.max(over: 0).sum().backward()[x]).read() == [0, 0.5, 0.5, 0])
     let y = Tensor([1.0, 3, 3, 2], on: backend).asLeaf()
     #expect(try #require(maximum(y, y.constant(3)).sum().backward()[y]).read() == [0, 0.5, 0.5, 0])
+  }
+
+  @Test("a product with packed experts, which are constants")
+  func packedExperts() throws {
+    let backend = try TestBackend.make()
+    let weights = (0..<4).map { backend.random([6, 7], seed: 50 + UInt64($0)) }
+    let routing = backend.random([5, 4], seed: 60).softmax().routed(toBest: 2, normalizing: false)
+    let order = routing.order(expertCount: 4)
+    let packed = backend.random([5, 7], seed: 61).asLeaf()
+    let matrices = ExpertMatrices(weights.map { PackedMatrix($0, as: .float32) })
+    let result = packed.grouped(order).matmul(matrices, order).summed(routing, order)
+    let dense = backend.random([5, 7], seed: 61).asLeaf()
+    let other = dense.grouped(order).matmul(experts: weights, order).summed(routing, order)
+    #expect(try result.detached.read(as: Float.self) == other.detached.read(as: Float.self))
+    let got = try #require(result.squared().sum().backward()[packed]).read(as: Float.self)
+    let want = try #require(other.squared().sum().backward()[dense]).read(as: Float.self)
+    #expect(normalizedError(got, want) < 1e-6)
   }
 
   @Test("a product with a packed weight, which is a constant")

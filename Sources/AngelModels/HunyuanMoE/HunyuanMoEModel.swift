@@ -63,7 +63,7 @@ struct HunyuanMoEBlock: Module {
 
   func callAsFunction(_ x: Tensor, rotation: Tensor, _ context: ForwardContext) -> Tensor {
     let h = x + attention(attentionNorm(x), rotation: rotation, context)
-    return h + feedForward(feedForwardNorm(h))
+    return h + feedForward(feedForwardNorm(h), context)
   }
 
   mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

@@ -51,10 +51,10 @@ enum Qwen3MoEFeedForward: Module {
   case dense(GatedFeedForward)
   case experts(MixtureOfExperts)
 
-  func callAsFunction(_ x: Tensor) -> Tensor {
+  func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     switch self {
     case .dense(let layer): layer(x)
-    case .experts(let layer): layer(x)
+    case .experts(let layer): layer(x, context)
     }
   }
 
@@ -90,7 +90,7 @@ struct Qwen3MoEBlock: Module {
 
   func callAsFunction(_ x: Tensor, rotation: Tensor, _ context: ForwardContext) -> Tensor {
     let h = x + attention(attentionNorm(x), rotation: rotation, context)
-    return h + feedForward(feedForwardNorm(h))
+    return h + feedForward(feedForwardNorm(h), context)
   }
 
   mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

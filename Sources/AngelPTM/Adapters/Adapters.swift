@@ -17,7 +17,8 @@ public enum Adapters {
     model.visitLinearLayers { path, linear in
       guard let place = targets.firstIndex(of: path) else { return }
       let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.rank)
-      let adapter = LowRankAdapter(inputs, outputs, rank: rank, scale: configuration.scale)
+      let adapter = LowRankAdapter(
+        inputs, outputs, rank: rank, scale: configuration.scale, tokenShare: linear.weight.tokenShare)
       // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
       adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
       adapter.up.value = .trained(
@@ -40,6 +41,7 @@ public enum Adapters {
       unused.remove(target)
       adapted.append((path, linear.weight.shape))
     }
+    try refusePartsOfExperts(adapted.map(\.path), in: copy)
     guard let first = unused.sorted().first else { return adapted }
     throw PTMError.recipe("lora.targets names \(quoted(first)), but no linear layer of the model is called so")
   }
@@ -51,6 +53,23 @@ public enum Adapters {
       let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
       linear.weight.value = .trained((weight + adapter.weightChange()).copied())
       linear.adapter = nil
+    }
+  }
+
+  /// The experts of a layer are one product: adapters stand beside all of them or none.
+  private static func refusePartsOfExperts(_ paths: [String], in model: some LanguageModel) throws {
+    func family(_ path: String) -> String? {
+      guard let range = path.firstRange(of: ".experts.") else { return nil }
+      return path[..<range.upperBound] + String(path[range.upperBound...].drop { $0 != "." })
+    }
+    var counts: [String: Int] = [:]
+    var copy = model
+    copy.visitLinearLayers { path, _ in if let family = family(path) { counts[family, default: 0] += 1 } }
+    let adapted = Dictionary(grouping: paths.compactMap(family)) { $0 }
+    for (family, own) in adapted.sorted(by: { $0.key < $1.key }) where own.count != counts[family] {
+      throw PTMError.recipe(
+        "lora.targets names \(own.count) of the \(counts[family] ?? 0) experts in \(quoted(family)): "
+          + "name all experts of a layer or none")
     }
   }
 

@@ -35,6 +35,7 @@ public struct TrainingRecipe: Configurable, Hashable {
   public var learningRate = LearningRateSchedule()
   public var training = TrainingSchedule()
   public var lora: LoRAConfiguration?
+  public var experts: ExpertConfiguration?
   public var output = OutputConfiguration()
   public var seed = 0
 
@@ -53,6 +54,7 @@ public struct TrainingRecipe: Configurable, Hashable {
     .group("schedule", \.learningRate, "how the learning rate goes"),
     .group("training", \.training, "how long, and how a step is made"),
     .group("lora", \.lora, "train adapters beside a frozen model"),
+    .group("experts", \.experts, "what is asked of the routers of a model with experts; null: nothing"),
     .group("output", \.output, "what is written, and when"),
     .value("seed", \.seed, in: 0...Int.max, "of first values, order and samples"),
   ]

@@ -35,6 +35,9 @@ struct Preparation {
       encoding = TrainingData.Encoding(tokenizer: tokenizer, template: template, endTokens: [])
     }
     names = outline.nameTable
+    guard recipe.experts == nil || outline.hasExperts else {
+      throw PTMError.recipe("experts is given, but the model has none: leave the group out")
+    }
     guard recipe.sequenceLength <= outline.contextLength else {
       throw PTMError.recipe(
         "sequence_length is \(recipe.sequenceLength), but the model was made for \(outline.contextLength) tokens")
@@ -92,4 +95,5 @@ struct Preparation {
 extension LanguageModel {
   fileprivate var nameTable: NameTable { Self.names(for: configuration) }
   fileprivate var contextLength: Int { configuration.contextLength }
+  fileprivate var hasExperts: Bool { parameterShapes().contains { $0.parameter.tokenShare < 1 } }
 }

@@ -57,8 +57,9 @@ public struct RunPlan: Sendable, Hashable {
       batch.append(TokenSample([Int32](repeating: 0, count: min(recipe.sequenceLength, rows - start) + 1)))
     }
     backend.resetPeak()
+    let routers = RouterRegularizer(balance: recipe.experts?.balance ?? 0, z: recipe.experts?.z ?? 0)
     let loss = model.loss(
-      of: batch, weight: 1, recomputesLayers: recipe.training.recompute, on: backend)
+      of: batch, weight: 1, recomputesLayers: recipe.training.recompute, routers: routers, on: backend)
     let gradients = try loss.backward()
     return withExtendedLifetime(gradients) { backend.peakBytesBesideWeights }
   }

@@ -21,6 +21,12 @@ final class RunWriter {
       ("train/learning_rate", record.learningRate), ("train/tokens_per_second", record.tokensPerSecond),
     ]
     if let share = record.peakShare { values.append(("train/mfu", share)) }
+    if let experts = record.experts {
+      values += [
+        ("train/expert_balance_loss", experts.balance), ("train/expert_z_loss", experts.z),
+        ("train/expert_load", experts.load.max() ?? 1),
+      ]
+    }
     try events.write(step: record.step, seconds: Self.now, values)
   }
 

@@ -79,7 +79,8 @@ public final class TrainingRun {
     let folder = try RunFolder(recipe.output.folder)
     let trainer = try Trainer(
       preparation.makeModel(on: surroundings.backend), source: data.train, optimizer: recipe.optimizer,
-      learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
+      learningRate: recipe.learningRate, schedule: recipe.training, experts: recipe.experts,
+      on: surroundings.backend)
     try begin(trainer, folder)
     let writer = try RunWriter(folder, step: trainer.step)
     var isLast = trainer.step >= trainer.stepCount

@@ -5,11 +5,16 @@ import AngelNN
 import AngelTensor
 
 extension LanguageModel {
-  /// The loss of a batch: the cross-entropy of its targets times their weights, summed and divided by `weight`.
-  func loss(of batch: TokenBatch, weight: Double, recomputesLayers: Bool, on backend: any Backend) -> Tensor {
+  /// The loss of a batch: the cross-entropy of its targets times their weights, summed and divided by `weight`. What `routers`
+  /// asks of experts is part of its gradients, not of its value.
+  func loss(
+    of batch: TokenBatch, weight: Double, recomputesLayers: Bool, routers: RouterRegularizer? = nil,
+    on backend: any Backend
+  ) -> Tensor {
     let lengths = zip(batch.bounds, batch.bounds.dropFirst()).map { $1 - $0 }
     var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
     context.recomputesLayers = recomputesLayers
+    context.routers = routers
     let hidden = self(Tensor(batch.inputs, on: backend), context)
     let share = Float(1 / weight)
     return crossEntropy(

@@ -3,7 +3,7 @@ import AngelNN
 
 /// The arithmetic that a step needs, by the usual count (arXiv:2001.08361, §2.1): two operations a token and matrix value
 /// forward and two for the gradient of what went in, two more where the value is trained. Attention over positions is not
-/// counted, nor what recomputation adds.
+/// counted, nor what recomputation adds; an expert counts for the share of tokens that choose one of its layer's.
 struct StepArithmetic {
   let operationsPerToken: Double
 
@@ -19,7 +19,7 @@ struct StepArithmetic {
   }
 
   private static func operations(_ parameter: Parameter) -> Double {
-    Double(parameter.shape.elementCount) * (parameter.isTrained ? 6 : 4)
+    Double(parameter.shape.elementCount) * parameter.tokenShare * (parameter.isTrained ? 6 : 4)
   }
 }
 

@@ -19,6 +19,8 @@ public struct StepRecord: Sendable, Hashable {
   public var isSkipped = false
   /// What a product of matrices gives on this machine, in 10^9 operations a second; nil where it was not measured.
   public var peakGigaflops: Double?
+  /// What the experts had to do; nil for a model without any.
+  public var experts: ExpertRecord?
 
   public var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
 
@@ -36,6 +38,7 @@ public struct StepRecord: Sendable, Hashable {
       ("seconds", .number(seconds)), ("tokens_per_second", .number(tokensPerSecond)), ("gflops", .number(gigaflops)),
     ])
     if let peakShare { object["mfu"] = .number(peakShare) }
+    if let experts { object["experts"] = experts.json }
     if isSkipped { object["skipped"] = .string(notFiniteName + " is not finite") }
     return .object(object)
   }

@@ -24,21 +24,26 @@ public final class Trainer {
   private let learningRate: LearningRateSchedule
   private let backend: any Backend
   private let operationsPerToken: Double
+  private let experts: ExpertConfiguration
   private var skippedInARow = 0
 
   /// The gradient of one parameter.
   private typealias NamedGradient = (path: String, parameter: Parameter, gradient: Tensor)
 
-  /// - Parameter model: its trained parameters are those that get gradients; at least one.
+  /// - Parameters:
+  ///   - model: its trained parameters are those that get gradients; at least one.
+  ///   - experts: what is asked of its routers, if it has any; nil: nothing.
   public init(
     _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
-    learningRate: LearningRateSchedule, schedule: TrainingSchedule, on backend: any Backend
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, experts: ExpertConfiguration? = nil,
+    on backend: any Backend
   ) throws {
     self.model = model
     self.source = source
     self.schedule = schedule
     self.learningRate = learningRate
     self.backend = backend
+    self.experts = experts ?? .none
     optimizerConfiguration = optimizer
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
@@ -56,7 +61,7 @@ public final class Trainer {
     guard weight > 0 else {
       throw PTMError.recipe("step \(step + 1): no token of its batch is trained; look at the rows' answers and weights")
     }
-    let (loss, gradients) = try gradients(of: batches, weight: weight)
+    let (loss, gradients, load) = try gradients(of: batches, weight: weight)
     let norm = try GradientNorm.of(gradients.map(\.gradient))
     let rate = optimizerConfiguration.learningRate * learningRate.ratio(at: step, of: stepCount)
     let isFinite = loss.isFinite && norm.isFinite
@@ -68,7 +73,8 @@ public final class Trainer {
     return StepRecord(
       step: step, loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
-      gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: !isFinite)
+      gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: !isFinite,
+      experts: load)
   }
 
   /// Counts a step that was left out; throws when there were too many in a row.
@@ -89,12 +95,18 @@ public final class Trainer {
   /// The loss of all batches together, divided by the weight of them all, and its gradients.
   private func gradients(
     of batches: [TokenBatch], weight: Double
-  ) throws -> (loss: Double, gradients: [NamedGradient]) {
+  ) throws -> (loss: Double, gradients: [NamedGradient], load: ExpertRecord?) {
     var total = 0.0
+    var loads: [[RouterRegularizer.Load]] = []
+    let rowCount = Double(batches.reduce(0) { $0 + $1.rowCount })
     var sums: [ObjectIdentifier: Tensor] = [:]
     for batch in batches {
-      let loss = model.loss(of: batch, weight: weight, recomputesLayers: schedule.recompute, on: backend)
+      let routers = RouterRegularizer(
+        balance: experts.balance, z: experts.z, share: Double(batch.rowCount) / rowCount)
+      let loss = model.loss(
+        of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
       let gradients = try loss.backward()
+      loads.append(try routers.loads())
       total += Double(try loss.detached.read(as: Float.self)[0])
       for (_, parameter) in parameters {
         guard let gradient = gradients[parameter] else { continue }
@@ -105,7 +117,7 @@ public final class Trainer {
     let named = parameters.compactMap { path, parameter in
       sums[ObjectIdentifier(parameter)].map { (path, parameter, $0) }
     }
-    return (total, named)
+    return (total, named, ExpertRecord(loads))
   }
 
   private func update(_ gradients: [NamedGradient], norm: Double, rate: Double) {

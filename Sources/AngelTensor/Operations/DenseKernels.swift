@@ -17,7 +17,7 @@ struct DenseKernels {
     guard backend.kernel(ANGEL_FAMILY_arrange_panels, KernelDTypes(.float32, dtype)) != nil else { return nil }
   }
 
-  private var rowDType: DType { dtype == .bfloat16 ? .bfloat16Rows : .float32 }
+  var rowDType: DType { dtype == .bfloat16 ? .bfloat16Rows : .float32 }
 
   /// The rows of `matrix`, or its columns when it is transposed: [lines, depth]. Rows that lie as products read them are not
   /// copied.
@@ -81,5 +81,13 @@ struct DenseKernels {
       multiplyAdds: output.shape.elementCount * depth)
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
     withExtendedLifetime((rows, panels, bias, output)) {}
+  }
+
+  /// Launches the kernel of a family that must be there.
+  func launch<Arguments>(_ family: angel_family, _ dtypes: KernelDTypes, _ arguments: Arguments, _ work: Work) {
+    guard let kernel = backend.kernel(family, dtypes) else {
+      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(dtypes.first.name)")
+    }
+    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
   }
 }

@@ -22,8 +22,7 @@ public struct ExpertMatrices: Sendable {
       matrices.allSatisfy { $0.dtype == first.dtype && $0.columns == first.columns && $0.depth == first.depth },
       "experts: matrices differ from \(first.dtype.name)[\(first.columns), \(first.depth)]")
     self.matrices = matrices
-    addresses = Tensor(
-      matrices.map { Int64(Int(bitPattern: $0.storage.allocation.address)) }, on: first.backend, kind: .workspace)
+    addresses = deviceAddresses(of: matrices.map(\.panels), on: first.backend)
   }
 
   fileprivate var pointers: UnsafePointer<UnsafeRawPointer?> {
@@ -49,18 +48,21 @@ package struct ExpertProduct: TensorOperation {
       offsets == TensorSpecification([weights.matrices.count + 1], .int32)
         && experts == TensorSpecification([x.shape[0]], .int32),
       "expert_matmul: offsets \(offsets) and experts \(experts) of \(x.shape[0]) rows")
-    return TensorSpecification([x.shape[0], weights.columns], .float32)
+    return TensorSpecification([x.shape[0], weights.columns], x.dtype == .bfloat16 ? .bfloat16 : .float32)
   }
 
+  /// Activations in bfloat16 are rows of products as they are, where rows need no padding.
   package func kernelDTypes(_ inputs: [TensorSpecification]) -> KernelDTypes {
-    KernelDTypes(inputs[0].dtype, weights.dtype)
+    guard inputs[0].dtype == .bfloat16 else { return KernelDTypes(inputs[0].dtype, weights.dtype) }
+    return KernelDTypes(weights.depth % 32 == 0 ? .bfloat16Rows : .bfloat16, weights.dtype, .bfloat16)
   }
 
   package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_expert_matmul_arguments {
     angel_expert_matmul_arguments(
       input: UnsafeRawPointer(inputs[0].address), weights: weights.pointers, offsets: inputs[1].int32s,
       output: output.mutableFloats, choices: Int64(weights.matrices.count), depth: Int64(weights.depth),
-      columns: Int64(weights.columns), input_dtype: angel_dtype(inputs[0].dtype.rawValue),
+      columns: Int64(weights.columns),
+      input_dtype: angel_dtype(kernelDTypes(inputs.map(\.specification)).first.rawValue),
       weight_dtype: angel_dtype(weights.dtype.rawValue))
   }
 
@@ -76,67 +78,37 @@ package struct ExpertProduct: TensorOperation {
   package func composed(_ inputs: [Tensor]) -> Tensor? {
     let (x, experts) = (inputs[0], inputs[2])
     precondition(x.dtype == .float32 || x.dtype == .float64, "expert_matmul: int8 rows have no composed form")
-    let indices = experts.cast(to: x.dtype).reshaped(-1, 1)
+    let order = ExpertOrder(offsets: inputs[1], rows: experts, experts: experts, places: experts)
     var sum: Tensor?
     for (index, matrix) in weights.matrices.enumerated() {
-      let weight = matrix.dequantized().cast(to: x.dtype).reshaped(1, matrix.columns, matrix.depth)
-      let product = x.reshaped(1, -1, matrix.depth).matmul(weight, transposingRight: true)
-      // 1 where the row's expert is this one, else 0: the indices are whole numbers.
-      let distance = maximum(indices - Double(index), Double(index) - indices)
-      let term = product.reshaped(-1, matrix.columns) * (1 - minimum(distance, x.constant(1)))
+      let product = DenseProduct(transposesRight: true).composed(x, matrix.dequantized().cast(to: x.dtype))
+      let term = product * order.isOf(expert: index, x.dtype)
       sum = sum.map { $0 + term } ?? term
     }
     return sum
   }
 
-  /// The weights are constants.
+  /// The weights are constants: dx = dy W of each row's expert.
   package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
-    gradientOfComposed(inputs, wanted: wanted)
-  }
-}
-
-/// What each row's experts made of it, weighted and summed (expert_sum.h). Inputs: grouped rows, weights, places.
-package struct ExpertSum: TensorOperation {
-  package static var family: angel_family { ANGEL_FAMILY_expert_sum }
-
-  package init() {}
-
-  package func result(of inputs: [TensorSpecification]) -> TensorSpecification {
-    let (x, weights, places) = (inputs[0], inputs[1], inputs[2])
-    precondition(
-      weights.shape.rank == 2 && weights.dtype == x.dtype && places == TensorSpecification(weights.shape, .int32)
-        && x.shape.rank == 2 && x.shape[0] == weights.shape.elementCount,
-      "expert_sum: rows \(x), weights \(weights), places \(places)")
-    return TensorSpecification([weights.shape[0], x.shape[1]], x.dtype)
-  }
-
-  package func arguments(_ inputs: [Tensor], _ output: Tensor) -> angel_expert_sum_arguments {
-    angel_expert_sum_arguments(
-      input: inputs[0].floats, weights: inputs[1].floats, places: inputs[2].int32s, output: output.mutableFloats,
-      rows: Int64(output.shape[0]), count: Int64(inputs[1].shape[1]), width: Int64(output.shape[1]))
-  }
-
-  package func composed(_ inputs: [Tensor]) -> Tensor? {
-    let (x, weights, places) = (inputs[0], inputs[1], inputs[2])
-    let (rows, count, width) = (weights.shape[0], weights.shape[1], x.shape[1])
-    let perSlot = x.rows(places.reshaped(-1)).reshaped(rows, count, width) * weights.reshaped(rows, count, 1)
-    return perSlot.sum(over: 1).reshaped(rows, width)
-  }
-
-  package func gradient(_ inputs: [Tensor], _ output: Tensor, wanted: [Bool]) -> BackwardFunction {
-    gradientOfComposed(inputs, wanted: wanted)
+    let (specification, weights) = (inputs[0].specification, weights)
+    let order = ExpertOrder(offsets: inputs[1], rows: inputs[2], experts: inputs[2], places: inputs[2])
+    guard let products = DenseKernels(specification.dtype, specification.dtype, on: inputs[0].backend) else {
+      return gradientOfComposed(inputs, wanted: wanted)
+    }
+    return { gradient in
+      let result = Tensor(uninitialized: specification, on: gradient.backend)
+      let panels = weights.matrices.map { $0.transposedPanels(products) }
+      products.multiply(products.rows(of: gradient), panels, order, into: result)
+      return [result, nil, nil]
+    }
   }
 }
 
 extension Tensor {
-  /// These grouped rows ([R * K, depth], float32 or int8), each times its expert's matrix: [R * K, columns] float32.
+  /// These grouped rows ([R * K, depth]: float32, bfloat16, or as products take them), each times its expert's matrix:
+  /// [R * K, columns], float32 unless the rows are bfloat16.
   public func matmul(_ experts: ExpertMatrices, _ order: ExpertOrder) -> Tensor {
     // The addresses' tensor must outlive the launch as the inputs do.
     withExtendedLifetime(experts) { ExpertProduct(experts)(self, order.offsets, order.experts) }
-  }
-
-  /// These grouped rows ([R * K, width]) weighted by `routing` and summed for each row of the step: [R, width].
-  public func summed(_ routing: Routing, _ order: ExpertOrder) -> Tensor {
-    ExpertSum()(self, routing.weights, order.places)
   }
 }

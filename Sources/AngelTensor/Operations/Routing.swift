@@ -22,26 +22,52 @@ public struct ExpertOrder: Sendable {
 }
 
 extension Tensor {
-  /// The `count` most probable experts of each row; rows are probabilities over all experts, [R, E] float32.
+  /// The `count` most probable experts of each row; rows are scores over all experts, [R, E], a softmax or sigmoids.
   ///
-  /// Equal probabilities: the lower index first. `normalizing` divides the weights of a row by their sum. A primitive
-  /// with two results (route.h); every arithmetic backend has its kernel.
+  /// Equal scores: the lower index first. `normalizing` divides the weights of a row by their sum. A primitive with two
+  /// results (route.h); every arithmetic backend has its kernel. Gradients reach the scores that were chosen; which are has
+  /// none. In float64 experts are chosen by the scores rounded to float32.
   public func routed(toBest count: Int, normalizing: Bool) -> Routing {
     precondition(
-      dtype == .float32 && shape.rank == 2 && (1...Swift.max(1, shape[1])).contains(count),
+      (dtype == .float32 || dtype == .float64) && shape.rank == 2 && (1...Swift.max(1, shape[1])).contains(count),
       "route: \(count) experts of \(specification)")
+    if dtype == .float64 {
+      let experts = detached.cast(to: .float32).routed(toBest: count, normalizing: normalizing).experts
+      return Routing(experts: experts, weights: weights(of: experts, normalizing: normalizing))
+    }
     let experts = Tensor(uninitialized: TensorSpecification([shape[0], count], .int32), on: backend)
     let weights = Tensor(uninitialized: TensorSpecification([shape[0], count], .float32), on: backend)
     let arguments = angel_route_arguments(
       probabilities: floats, experts: experts.mutableInt32s, weights: weights.mutableFloats, rows: Int64(shape[0]),
       choices: Int64(shape[1]), count: Int64(count), normalizes: normalizing ? 1 : 0)
     launch(ANGEL_FAMILY_route, arguments, Work(bytes: specification.byteCount * 4))
-    guard isTrainable else { return Routing(experts: experts, weights: weights) }
-    return Routing(experts: experts, weights: probabilities(of: experts, normalizing: normalizing))
+    let scores = detached
+    return Routing(
+      experts: experts,
+      weights: weights.recorded(from: [self]) { _ in
+        { [scores.routeGradient($0, experts, weights, normalizing: normalizing)] }
+      })
   }
 
-  /// The weights in other operations, for training: which experts are best has no gradient, how probable they are has.
-  private func probabilities(of experts: Tensor, normalizing: Bool) -> Tensor {
+  /// The gradient of chosen weights by all scores (route.h).
+  private func routeGradient(_ gradient: Tensor, _ experts: Tensor, _ weights: Tensor, normalizing: Bool) -> Tensor {
+    guard backend.kernel(ANGEL_FAMILY_route_backward, KernelDTypes(dtype)) != nil else {
+      let scores = asLeaf()
+      let gradients = scores.weights(of: experts, normalizing: normalizing).gradients(weightedBy: gradient)
+      return gradients[scores] ?? self * 0
+    }
+    let result = Tensor(uninitialized: specification, on: backend)
+    let arguments = angel_route_backward_arguments(
+      probabilities: floats, experts: experts.int32s, weights: weights.floats, weight_gradient: gradient.floats,
+      gradient: result.mutableFloats, rows: Int64(shape[0]), choices: Int64(shape[1]), count: Int64(experts.shape[1]),
+      normalizes: normalizing ? 1 : 0)
+    launch(ANGEL_FAMILY_route_backward, arguments, Work(bytes: specification.byteCount * 2))
+    withExtendedLifetime((experts, weights, gradient)) {}
+    return result
+  }
+
+  /// The weights in other operations.
+  private func weights(of experts: Tensor, normalizing: Bool) -> Tensor {
     let starts = Tensor((0..<shape[0]).map { Double($0 * shape[1]) }, shape: [shape[0], 1], on: backend)
     let places = (experts.cast(to: .float64) + starts).cast(to: .int32).reshaped(-1)
     let chosen = reshaped(-1, 1).rows(places).reshaped(experts.shape.array)

@@ -12,3 +12,16 @@ struct angel_route_arguments {
   int64_t rows, choices, count;
   int32_t normalizes;
 };
+// route_backward: the gradient of the weights by all probabilities; choosing has none. dtypes: (f32, none, none).
+//   Not normalised: gradient[r][e_k] = dw[r][k], zero for experts that were not chosen.
+//   Normalised, with S the sum of the chosen probabilities in their order and w the weights: (dw_k - sum_j dw_j w_j) / S,
+//   where the inner sum is one chain of fused multiply-adds over j from 0.
+struct angel_route_backward_arguments {
+  const float *probabilities;    // [rows, choices]
+  const int32_t *experts;        // [rows, count]
+  const float *weights;          // [rows, count], as route gave them
+  const float *weight_gradient;  // [rows, count]
+  float *gradient;               // [rows, choices]
+  int64_t rows, choices, count;
+  int32_t normalizes;
+};

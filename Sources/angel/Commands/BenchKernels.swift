@@ -32,7 +32,8 @@ enum BenchKernels {
     }
   }
 
-  /// Every family on the shapes of a small and of a large model; --quick takes the small one and fewer dtypes.
+  /// Every family on the shapes of a small and of a large model, then those of images; --quick takes the small one and fewer
+  /// dtypes.
   private static func makeCases(_ maker: BenchKernelMaker, quick: Bool, _ context: CommandContext) -> [BenchKernelCase]
   {
     let shapes = quick ? [BenchShape.smolLM2] : BenchShape.allCases
@@ -54,7 +55,7 @@ enum BenchKernels {
       }
       cases += dtypes.compactMap { maker.embedding(shape, $0, rows: 512) }
     }
-    return cases
+    return cases + maker.imageKernels(quick: quick)
   }
 
   /// The largest cache in bytes, nil where the system does not say.
