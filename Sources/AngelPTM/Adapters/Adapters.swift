@@ -17,12 +17,13 @@ public enum Adapters {
     model.visitLinearLayers { path, linear in
       guard let place = targets.firstIndex(of: path) else { return }
       let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.rank)
-      let adapter = LowRankAdapter(inputs, outputs, rank: rank, scale: configuration.scale)
+      var adapter = LowRankAdapter(inputs, outputs, rank: rank, scale: configuration.scale)
       // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
       adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
       adapter.up.value = .trained(
         Tensor(
           [Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend, kind: .weights))
+      if configuration.dora { adapter.addMagnitude(of: linear.weight.denseValues) }
       linear.adapter = adapter
     }
     return targets
@@ -48,8 +49,7 @@ public enum Adapters {
   public static func merge(into model: inout some Module) {
     model.visitLinearLayers { _, linear in
       guard let adapter = linear.adapter else { return }
-      let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
-      linear.weight.value = .trained((weight + adapter.weightChange()).copied())
+      linear.weight.value = .trained(adapter.merged(into: linear.weight.denseValues).copied())
       linear.adapter = nil
     }
   }
@@ -69,4 +69,9 @@ public enum Adapters {
     let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
     return Tensor(values, shape: shape, on: backend, kind: .weights)
   }
+}
+
+extension Parameter {
+  /// A matrix's values in float32, trained or constant.
+  fileprivate var denseValues: Tensor { trainedValues?.values ?? matrix.0.dequantized() }
 }

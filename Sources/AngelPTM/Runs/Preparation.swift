@@ -10,14 +10,23 @@ struct Preparation {
   let encoding: TrainingData.Encoding
   let origin: ModelFolder.Origin
   let names: NameTable
+  /// Rows of the model's embedding.
+  let vocabularySize: Int
   /// How adapters are shaped; nil where the whole model is trained.
   let lora: LoRAConfiguration?
   private let recipe: TrainingRecipe
-  private let checkpoint: Checkpoint?
+  private let openModel: (String) throws -> Checkpoint
+  /// Nil for a new model.
+  let checkpoint: Checkpoint?
 
-  init(_ recipe: TrainingRecipe, openModel: (String) throws -> Checkpoint) throws {
+  init(_ recipe: TrainingRecipe, openModel: @escaping (String) throws -> Checkpoint) throws {
     self.recipe = recipe
-    lora = try recipe.lora.map { given in try given.from.map { try PEFTFolder.configuration(at: $0) } ?? given }
+    self.openModel = openModel
+    lora = try recipe.lora.map { given in
+      guard var found = try given.from.map({ try PEFTFolder.configuration(at: $0) }) else { return given }
+      found.plusRatio = given.plusRatio
+      return found
+    }
     let outline: any LanguageModel
     if let name = recipe.model {
       let checkpoint = try openModel(name)
@@ -34,6 +43,7 @@ struct Preparation {
       encoding = TrainingData.Encoding(tokenizer: tokenizer, template: template, endTokens: [])
     }
     names = outline.nameTable
+    vocabularySize = outline.vocabularySize
     guard recipe.sequenceLength <= outline.contextLength else {
       throw PTMError.recipe(
         "sequence_length is \(recipe.sequenceLength), but the model was made for \(outline.contextLength) tokens")
@@ -53,10 +63,34 @@ struct Preparation {
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
     model.compute(in: recipe.precision.dtype)
     guard let lora else {
-      model.makeTrained()
+      let frozen = try ParameterPattern.list(recipe.freeze, naming: model.parameterShapes().map(\.path))
+      model.makeTrained { path in !frozen.contains { $0.matches(path) } }
       return model
     }
     return try adapted(model, lora, on: backend)
+  }
+
+  /// The recipe's teacher on `backend`, its parameters constants; nil where there is none.
+  func makeDistillation(on backend: any Backend) throws -> Distillation? {
+    guard let configuration = recipe.distill else { return nil }
+    let checkpoint = try openModel(configuration.teacher)
+    let tokenizer = try Tokenizer(checkpoint.tokenizer())
+    guard tokenizer.digest == encoding.tokenizer.digest else {
+      throw PTMError.recipe(
+        "the teacher '\(configuration.teacher)' has another tokenizer than the model: tokens of one mean "
+          + "nothing to the other"
+      )
+    }
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var teacher = try entry.outline(checkpoint)
+    let arithmetic: Arithmetic = recipe.precision == .bf16 ? .bf16 : .f32
+    try entry.load(&teacher, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
+    guard teacher.vocabularySize == vocabularySize else {
+      throw PTMError.recipe(
+        "the teacher '\(configuration.teacher)' scores \(teacher.vocabularySize) tokens, the model \(vocabularySize): "
+          + "they cannot be compared")
+    }
+    return Distillation(teacher: teacher, configuration: configuration)
   }
 
   private func adapted(
@@ -87,6 +121,13 @@ struct Preparation {
       endTokens: checkpoint.endTokens(for: tokenizer))
   }
 
+  /// The tokens that a new model has to know.
+  static func vocabularySize(
+    of recipe: TrainingRecipe, _ openModel: (String) throws -> Checkpoint
+  ) throws -> Int {
+    try Tokenizer(tokenizer(recipe, openModel).0).vocabularySize
+  }
+
   private static func tokenizer(
     _ recipe: TrainingRecipe, _ openModel: (String) throws -> Checkpoint
   ) throws -> (TokenizerDescription, ChatTemplate?) {
@@ -107,4 +148,5 @@ struct Preparation {
 extension LanguageModel {
   fileprivate var nameTable: NameTable { Self.names(for: configuration) }
   fileprivate var contextLength: Int { configuration.contextLength }
+  fileprivate var vocabularySize: Int { configuration.vocabularySize }
 }

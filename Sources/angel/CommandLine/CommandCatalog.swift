@@ -12,6 +12,7 @@ enum CommandCatalog {
     PerplexityCommand.self,
     DataCommand.self,
     TrainCommand.self,
+    DoctorCommand.self,
     BenchCommand.self,
     CompletionCommand.self,
     HelpCommand.self,
