@@ -107,11 +107,61 @@ import Testing
       ("model.layers.0.input_layernorm.weight", true), ("model.layers.1.self_attn.q_proj.weight", false),
       ("model.norm.weight", false),
     ] {
-      #expect(try bytes(before, name) == bytes(after, name) == isFrozen, "\(name)")
+      let isSame = try bytes(before, name) == bytes(after, name)
+      #expect(isSame == isFrozen, "\(name)")
     }
     let plan = try #require(tuned.plan)
     #expect(plan.trainedParameterCount < plan.parameterCount / 2)
     let error = #expect(throws: PTMError.self) { try tune(["freeze=[blok.*]"], folder: "none") }
     #expect(error?.description.contains("freeze names 'blok.*', but no parameter is called so") == true)
+  }
+  /// The rows in stage sft beside a tiny Llama of the goldens.
+  private func beside(_ model: String, _ changes: [String] = [], steps: Int = 40) throws -> TinyRun {
+    let run = TinyRun(try TemporaryFolder())
+    let data = try run.folder.write((rows.joined(separator: "\n") + "\n").utf8, to: "rows.jsonl")
+    let recipe = try run.recipe(
+      text: """
+        stage: sft
+        model: \(Goldens.path("models/llama-tiny/" + model))
+        data: {train: [\(data)], validation: [\(data)]}
+        precision: f32
+        sequence_length: 96
+        optimizer: {learning_rate: 0.01, weight_decay: 0}
+        training: {steps: \(steps)}
+        lora: {rank: 4, targets: [q_proj, v_proj, up_proj]}
+        output: {folder: \(run.folder("tuned"))}
+        """, changes)
+    try run.execute(recipe)
+    return run
+  }
+
+  @Test(
+    "QLoRA: adapters learn beside 4-bit weights of a GGUF file as beside the same values in float32, in less memory")
+  func quantized() throws {
+    let (four, dense) = (try beside("llama-tiny-Q4_0.gguf"), try beside("llama-tiny-F32.gguf"))
+    let (first, last) = (four.validations[0], try #require(four.validations.last))
+    #expect(last < 0.9 * first, "from \(first) to \(last)")
+    // Nothing dense is kept beside the blocks: neither values nor transposes.
+    let (small, large) = (try #require(four.plan?.memory.frozenWeights), try #require(dense.plan?.memory.frozenWeights))
+    #expect(small * 3 < large, "\(small), \(large)")
+    let findings = try DoctorTests().examine(
+      try four.recipe(
+        text: String(decoding: try TemporaryFolder.read(four.folder("tuned/resolved.yaml")), as: UTF8.self)))
+    #expect(findings.contains { $0.check == "merged adapter" && $0.outcome == .passed })
+    #expect(findings.allSatisfy { $0.outcome != .failed }, "\(findings)")
+  }
+
+  @Test("QLoRA beside dense files: lora.quantize holds the frozen layers in blocks", arguments: ["f32", "bf16"])
+  func quantizes(_ precision: String) throws {
+    let changes = ["precision=\(precision)"]
+    let four = try beside("", changes + ["lora.quantize=q4_0"], steps: 20)
+    let dense = try beside("", changes, steps: 20)
+    let (small, large) = (try #require(four.plan?.memory.frozenWeights), try #require(dense.plan?.memory.frozenWeights))
+    #expect(small < large, "\(small), \(large)")
+    let last = try #require(four.validations.last)
+    #expect(last < four.validations[0])
+    // Rounded weights are others, but not much.
+    let difference = abs(four.validations[0] - dense.validations[0])
+    #expect(difference > 0 && difference < 0.05 * dense.validations[0])
   }
 }

@@ -15,7 +15,10 @@ struct LiteralCodes {
   }
 
   private static func directWeights(_ bytes: UnsafeRawBufferPointer, count: Int) -> [Int] {
-    (0..<count).map { Int($0 % 2 == 0 ? bytes[$0 / 2] >> 4 : bytes[$0 / 2] & 15) }
+    (0..<count).map { index -> Int in
+      let byte = Int(bytes[index / 2])
+      return index % 2 == 0 ? byte >> 4 : byte & 15
+    }
   }
 
   /// Weights written by two states that take turns.

@@ -115,11 +115,8 @@ struct ZstandardBlocks {
       guard distance > 0, distance <= output.count - frameStart else { throw .damaged("a match reaches too far back") }
       guard output.count + matchLength <= limit else { throw .tooLarge }
       let start = output.count - distance
-      if distance >= matchLength {
-        output += output[start..<(start + matchLength)]
-      } else {
-        for place in 0..<matchLength { output.append(output[start + place]) }
-      }
+      // Byte by byte: a match may reach into itself, and a slice of the output would be a copy of all of it.
+      for place in start..<(start + matchLength) { output.append(output[place]) }
       guard index + 1 < count else { break }
       length = Int(l.base) + bits.read(Int(l.bits))
       match = Int(m.base) + bits.read(Int(m.bits))

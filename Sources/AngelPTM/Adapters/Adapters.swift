@@ -29,6 +29,17 @@ public enum Adapters {
     return targets
   }
 
+  /// Holds every linear layer of `model` whose values are dense constants in a block format; layers whose rows are no whole
+  /// blocks stay.
+  static func quantize(_ model: inout some Module, to format: LoRAConfiguration.Format) {
+    model.visitLinearLayers { _, linear in
+      guard linear.weight.role == .matrix, case .matrix(let matrix, let arithmetic) = linear.weight.value,
+        !matrix.dtype.isQuantized, matrix.depth % format.dtype.blockElements == 0
+      else { return }
+      linear.weight.value = .matrix(matrix.encoded(as: format.dtype), arithmetic)
+    }
+  }
+
   /// The paths and shapes of the layers that a configuration names; throws when a target names none.
   static func targets(
     _ configuration: LoRAConfiguration, in model: some LanguageModel, names: NameTable

@@ -16,6 +16,24 @@ public struct LoRAConfiguration: Configurable, Hashable {
   /// How many times the learning rate B takes (LoRA+, arXiv:2402.12354, which recommends 16); 1: the same.
   public var plusRatio = 1.0
 
+  /// What the frozen layers are held in (QLoRA, arXiv:2305.14314, with the block formats of GGUF); nothing: as the file has them.
+  public var quantize: Format?
+
+  /// Block formats that values can be rounded to.
+  public enum Format: String, ConfigurationChoice {
+    case q4_0, q4_1, q5_0, q5_1, q8_0
+
+    var dtype: DType {
+      switch self {
+      case .q4_0: .q4_0
+      case .q4_1: .q4_1
+      case .q5_0: .q5_0
+      case .q5_1: .q5_1
+      case .q8_0: .q8_0
+      }
+    }
+  }
+
   /// A folder of adapters to begin from, whose rank, alpha and targets are taken; nothing: new ones.
   public var from: String?
 
@@ -28,6 +46,7 @@ public struct LoRAConfiguration: Configurable, Hashable {
     .value("rslora", \.rslora, "scale by alpha / root of rank instead (rsLoRA)"),
     .value("dora", \.dora, "learn the lengths of the weights' rows too (DoRA)"),
     .value("plus_ratio", \.plusRatio, in: 1e-3...1e3, "how many times the learning rate B takes (LoRA+; 16 is usual)"),
+    .value("quantize", \.quantize, "q4_0, q4_1, q5_0, q5_1 or q8_0 for the frozen layers; null: as the file has them"),
     .value("from", \.from, "a PEFT folder to begin from, shaped as it is; null: new adapters"),
   ]
 

@@ -1,5 +1,5 @@
 import AngelCheckpoint
-public import AngelCore
+import AngelCore
 public import AngelData
 import AngelTensor
 public import AngelText

@@ -1,4 +1,4 @@
-import AngelCheckpoint
+public import AngelCheckpoint
 public import AngelCore
 import AngelText
 import Glibc

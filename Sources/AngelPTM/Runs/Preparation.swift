@@ -24,7 +24,7 @@ struct Preparation {
     self.openModel = openModel
     lora = try recipe.lora.map { given in
       guard var found = try given.from.map({ try PEFTFolder.configuration(at: $0) }) else { return given }
-      found.plusRatio = given.plusRatio
+      (found.plusRatio, found.quantize) = (given.plusRatio, given.quantize)
       return found
     }
     let outline: any LanguageModel
@@ -97,6 +97,7 @@ struct Preparation {
     _ model: some LanguageModel, _ lora: LoRAConfiguration, on backend: any Backend
   ) throws -> any LanguageModel {
     var model = model
+    if let format = lora.quantize { Adapters.quantize(&model, to: format) }
     _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
     model.compute(in: recipe.precision.dtype)
     if let folder = lora.from { try PEFTFolder.load(into: model, names: names, from: folder) }

@@ -76,6 +76,15 @@ public struct PackedMatrix: Sendable {
     }
   }
 
+  /// The same matrix rounded to a block format (one of `EncodeRows.targets`), whose blocks must divide `depth`.
+  package func encoded(as dtype: DType) -> PackedMatrix {
+    let rows = dequantized().encodedRows(as: dtype)
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
+    }
+  }
+
   /// The panels as bytes.
   var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }
 
