@@ -137,8 +137,9 @@ import Testing
         second: memory.room(count, of: UInt8(0)), first_scale: memory.room(256, of: Float(0)),
         second_scale: memory.room(256, of: Float(0)), count: Int64(count), seed: 5, gradient_scale: 1,
         learning_rate: 0, weight_decay: 0, beta1: 0, beta2: 0, epsilon: 1, correction1: 1, correction2: 1)
-      withUnsafePointer(to: arguments) {
-        angel_kernel_lookup(ANGEL_FAMILY_adamw8, ANGEL_F32, ANGEL_NO_DTYPE, ANGEL_NO_DTYPE)?($0, 0, 1)
+      let kernel = angel_kernel_lookup(ANGEL_FAMILY_adamw8, ANGEL_F32, ANGEL_NO_DTYPE, ANGEL_NO_DTYPE)
+      withUnsafePointer(to: arguments) { pointer in
+        if let kernel { kernel(pointer, 0, 1) }
       }
       return array(codes, count).enumerated().reduce(0.0) {
         $1.offset % 256 == 0 ? $0 : $0 + Self.value($1.element, exponents: 7, isSigned: true)

@@ -48,7 +48,7 @@ import Testing
     try own.execute(
       try own.recipe(
         distill + [
-          "architecture=null", "tokenizer=null", "model=\(path)", "training.steps=2", "optimizer.weight_decay=0",
+          "architecture=null", "tokenizer=null", "model=\(path)", "training.steps=2", "optimizer.learning_rate=0",
           "output.folder=\(teacher.folder("own"))",
         ]))
     #expect(own.losses.allSatisfy { abs($0) < 1e-5 }, "\(own.losses)")
@@ -59,7 +59,7 @@ import Testing
         distill + [
           "tokenizer=\(path)", "training.steps=60", "distill.temperature=2", "output.folder=\(teacher.folder("pupil"))",
         ]))
-    #expect(pupil.losses[59] < 0.5 * pupil.losses[0], "\(pupil.losses[0]) to \(pupil.losses[59])")
+    #expect(pupil.losses[59] < 0.7 * pupil.losses[0], "\(pupil.losses[0]) to \(pupil.losses[59])")
     // The data's own loss falls with it, though only the teacher was seen.
     let last = try #require(pupil.validations.last)
     #expect(last < 0.8 * pupil.validations[0])

@@ -9,7 +9,7 @@ import Testing
   @Test("a run writes a page that has everything and asks nothing of the network")
   func page() throws {
     let run = TinyRun(try TemporaryFolder())
-    try run.execute(try run.recipe(["training.steps=12", "output.samples=[\"to <be>\"]"]))
+    try run.execute(try run.recipe(["tokenizer=byte", "training.steps=12", "output.samples=[\"to <be>\"]"]))
     let html = String(decoding: try TemporaryFolder.read(run.folder("run/report.html")), as: UTF8.self)
     #expect(html.hasPrefix("<!doctype html>") && html.hasSuffix("</main></body></html>\n"))
     for heading in ["Curves", "Updates by part", "Samples", "Data", "Memory", "Recipe", "Environment", "Hashes"] {

@@ -85,7 +85,7 @@ struct DoctorRows {
     }
     // One long text has rows enough.
     while few.count < count, let text = samples.first, samples.count == 1, text.count > (few.count + 2) * length {
-      few.append(text.first((few.count + 2) * length).last(length - 17 * few.count))
+      few.append(text.first((few.count + 2) * length).last(max(8, length - 17 * few.count)))
     }
     return few
   }
