@@ -53,7 +53,7 @@ let package = Package(
       "AngelCheckpoint",
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "CSodium", "CZlib", "CAngelShims"],
       linking: [archive("sodium"), archive("z")]),
-    room("AngelData", ["AngelCore", "AngelText"]),
+    room("AngelData", ["AngelCore", "AngelText", "CZlib"], linking: [archive("z")]),
     // Level 6
     room("AngelModels", ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint"]),
     // Level 7

@@ -19,6 +19,8 @@ public struct ForwardContext: Sendable {
   public var recomputesLayers = false
   /// What training asks of the routers of experts; nil: nothing is watched.
   public var routers: RouterRegularizer?
+  /// Told of every layer's input and output, in order, where a pass is looked into.
+  public var watch: (@Sendable (_ input: Tensor, _ output: Tensor) -> Void)?
 
   /// A step of sequences whose earlier tokens are in `cache`.
   public init(cache: PagedCache, sequenceLength: Int) {
@@ -42,11 +44,13 @@ public struct ForwardContext: Sendable {
 
   /// Runs one layer of a model on its input.
   public func layer(_ x: Tensor, _ run: @escaping @Sendable (Tensor) -> Tensor) -> Tensor {
-    recomputesLayers ? x.recomputed(by: run) : run(x)
+    let result = recomputesLayers ? x.recomputed(by: run) : run(x)
+    watch?(x, result)
+    return result
   }
 
-  /// Attends with `queries` [R, heads, headSize] over everything the rows may see of their own sequence, this step's keys
-  /// and values ([R, kvHeads, headSize], rotated) included: [R, heads, headSize]. A cache stores them first.
+  /// Attends with `queries` [R, heads, headSize] over everything the rows may see of their own sequence, this step's
+  /// keys and values ([R, kvHeads, headSize], rotated) included: [R, heads, headSize]. A cache stores them first.
   public func attention(
     _ queries: Tensor, keys: Tensor, values: Tensor, layer: Int, shape: AttentionShape
   ) -> Tensor {

@@ -27,23 +27,26 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    let result = product(x)
-    return adapter.map { result + $0(x) } ?? result
+    guard let adapter else { return product(x, bias?.vector) }
+    guard let scales = adapter.outputScales({ product($0, nil) }) else { return product(x, bias?.vector) + adapter(x) }
+    let sum = product(x, nil) + adapter(x)
+    let scaled = sum.cast(to: .float32) * scales
+    return (bias.map { scaled + $0.vector } ?? scaled).cast(to: sum.dtype)
   }
 
-  private func product(_ x: Tensor) -> Tensor {
+  private func product(_ x: Tensor, _ bias: Tensor?) -> Tensor {
     let x = weight.operand(x)
-    if let dense = weight.trained { return x.matmul(dense, bias: bias?.vector) }
+    if let dense = weight.trained { return x.matmul(dense, bias: bias) }
     let (matrix, arithmetic) = weight.matrix
-    if x.dtype == .bfloat16 { return x.matmul(matrix, bias: bias?.vector) }
+    if x.dtype == .bfloat16 { return x.matmul(matrix, bias: bias) }
     let rows = arithmetic.inputDType(for: matrix.dtype)
     // Rounding has no gradient.
     let input = rows == .float32 || x.isTrainable ? x : x.quantizedRows(rows)
-    return input.matmul(matrix, bias: bias?.vector)
+    return input.matmul(matrix, bias: bias)
   }
 
-  /// The cross-entropy of this layer's outputs for x [R, inputs], summed over the rows with their weights: a scalar. The
-  /// outputs are never stored whole.
+  /// The cross-entropy of this layer's outputs for x [R, inputs], summed over the rows with their weights: a scalar.
+  /// The outputs are never stored whole.
   public func crossEntropy(_ x: Tensor, _ targets: PredictionTargets) -> Tensor {
     if bias != nil || adapter != nil { return self(x).crossEntropy(targets) }
     let x = weight.operand(x)

@@ -3,11 +3,18 @@ public import AngelTensor
 
 /// What is learnt beside a frozen linear layer: scale · B A x with A [rank, inputs] and B [outputs, rank]
 /// (LoRA, arXiv:2106.09685, §4.1).
+///
+/// With a `magnitude` m the adapted weight's rows keep their direction and have these lengths (DoRA, arXiv:2402.09353,
+/// equation 5): W' = m · V / ‖V‖, V = W + scale · B A, the norm of each row being a constant for gradients (§4.3).
 public struct LowRankAdapter: Module {
   /// A, [rank, inputs].
   public var down: Parameter
   /// B, [outputs, rank]: zero at first, so that training begins from the model as it was.
   public var up: Parameter
+  /// m, [outputs]: the lengths of the weight's rows at first; nil without DoRA.
+  public var magnitude: Parameter?
+  /// Σ W² over each row of the layer's weight, [outputs] float32; nil without DoRA.
+  var rowSquares: Tensor?
   /// Usually alpha / rank.
   public let scale: Float
 
@@ -30,17 +37,56 @@ public struct LowRankAdapter: Module {
     return x.matmul(weight.matrix.0)
   }
 
+  /// Begins a magnitude at the lengths of the rows of `weight` [outputs, inputs], so that nothing changes at first.
+  public mutating func addMagnitude(of weight: Tensor) {
+    let squares = weight.squared().sum(over: 1).reshaped(-1)
+    let magnitude = Parameter([weight.shape[0]], .vector)
+    magnitude.value = .trained(sqrt(squares).copied(to: .weights))
+    self.magnitude = magnitude
+    rowSquares = squares.copied(to: .weights)
+  }
+
+  /// What each output is multiplied by, m / ‖V‖: [outputs] float32; nil without DoRA.
+  ///
+  /// V is never made: ‖V‖² = ‖W‖² + 2s Σ B ∘ (W Aᵀ) + s² Σ B ∘ (B A Aᵀ), and W Aᵀ is a product of this layer with
+  /// `rank` rows.
+  ///
+  /// - Parameter product: x Wᵀ for x [R, inputs].
+  func outputScales(_ product: (Tensor) -> Tensor) -> Tensor? {
+    guard let magnitude, let rowSquares else { return nil }
+    let (a, b, s) = (Self.dense(down), Self.dense(up), Double(scale))
+    let across = product(a).detached.cast(to: .float32).permuted(1, 0)  // W Aᵀ [outputs, rank]
+    let gram: Tensor = a.matmul(a, bias: nil)  // A Aᵀ, symmetric
+    let inner: Tensor = b.matmul(gram, bias: nil)  // B A Aᵀ [outputs, rank]
+    let change = (b * (across * (2 * s) + inner * (s * s))).sum(over: 1).reshaped(-1)
+    let squares = rowSquares + change
+    return magnitude.vector / sqrt(maximum(squares, squares.constant(1e-30)))
+  }
+
   /// What the layer's weight has to gain for the adapter to be left out: scale · B A, [outputs, inputs].
   public func weightChange() -> Tensor {
-    func dense(_ parameter: Parameter) -> Tensor { parameter.trainedValues?.values ?? parameter.matrix.0.dequantized() }
-    let (down, up) = (dense(down), dense(up))
+    let (down, up) = (Self.dense(down), Self.dense(up))
     let product = up.reshaped([1] + up.shape.array).matmul(down.reshaped([1] + down.shape.array))
     return product.reshaped(up.shape[0], down.shape[1]) * Double(scale)
+  }
+
+  /// `weight` [outputs, inputs] with the adapter in it.
+  public func merged(into weight: Tensor) -> Tensor {
+    let sum = weight + weightChange()
+    guard let magnitude else { return sum }
+    let lengths = sqrt(sum.squared().sum(over: 1))
+    return sum * (magnitude.vector.detached.reshaped(-1, 1) / lengths)
+  }
+
+  /// A parameter's values, trained or not, as a constant.
+  private static func dense(_ parameter: Parameter) -> Tensor {
+    (parameter.trainedValues?.values ?? parameter.matrix.0.dequantized()).detached
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("down", &down)
     visitor.visit("up", &up)
+    visitor.visit("magnitude", &magnitude)
   }
 }
 

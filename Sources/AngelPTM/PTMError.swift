@@ -7,15 +7,15 @@ public enum PTMError: DescribedError, Equatable {
   /// A checkpoint cannot be used.
   case checkpoint(path: String, reason: String)
   /// Numbers stopped being numbers.
-  case notFinite(step: Int, what: String, skipped: Int)
+  case notFinite(step: Int, what: String, first: String, skipped: Int)
 
   public var description: String {
     switch self {
     case .recipe(let text): text
     case .checkpoint(let path, let reason): "'\(path)': \(reason)"
-    case .notFinite(let step, let what, let skipped):
-      "step \(step): \(what) is not finite, \(skipped) steps in a row; lower optimizer.learning_rate, lengthen "
-        + "schedule.warmup, or look at the data of this step"
+    case .notFinite(let step, let what, let first, let skipped):
+      "step \(step): \(what) is not finite, \(skipped) steps in a row, first \(first); "
+        + "lower optimizer.learning_rate, lengthen schedule.warmup, or look at the data of this step"
     }
   }
 }

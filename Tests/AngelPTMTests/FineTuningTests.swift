@@ -27,7 +27,7 @@ import Testing
     try run.folder.write(JSONValue.object(object).encoded().utf8, to: "base/model/tokenizer_config.json")
   }
 
-  private func recipe(_ rows: [String], _ changes: [String] = []) throws -> TrainingRecipe {
+  func recipe(_ rows: [String], _ changes: [String] = []) throws -> TrainingRecipe {
     let data = try run.folder.write((rows.joined(separator: "\n") + "\n").utf8, to: "rows.jsonl")
     return try run.recipe(
       text: """

@@ -12,7 +12,8 @@ import Testing
 
 @Suite("PEFT folders") struct PEFTTests {
   @Test(
-    "adapters that peft made give peft's logits, beside the model and merged", arguments: ["llama-tiny", "qwen3-tiny"])
+    "adapters that peft made give peft's logits, beside the model and merged",
+    arguments: ["llama-tiny", "qwen3-tiny", "llama-tiny-bias"])
   func logits(_ name: String) throws {
     let backend = try CPUBackend(pool: PagePool(budget: 1 << 28), threadCount: 1)
     let folder = Goldens.path("adapters/" + name)
@@ -48,7 +49,7 @@ import Testing
     "what is not supported is named",
     arguments: [
       ("{\"peft_type\":\"LOHA\"}", "peft_type must be LORA"),
-      ("{\"peft_type\":\"LORA\",\"use_dora\":true}", "use_dora is true, which is not supported"),
+      ("{\"peft_type\":\"LORA\",\"use_qalora\":true}", "use_qalora is true, which is not supported"),
       ("{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":1,\"target_modules\":[\"q_proj\"]}", "r, lora_alpha and"),
     ])
   func refusals(_ text: String, _ reason: String) throws {

@@ -11,6 +11,8 @@ final class TinyRun {
   private(set) var losses: [Double] = []
   private(set) var validations: [Double] = []
   private(set) var samples: [String] = []
+  /// Losses of validation files, where there are several.
+  private(set) var tasks: [String: [Double]] = [:]
   private(set) var finishedPath: String?
   private(set) var plan: RunPlan?
   private(set) var statistics: TrainingData.Statistics?
@@ -70,6 +72,7 @@ final class TinyRun {
           case .sample(_, _, let text): self.samples.append(text)
           case .finished(let path): self.finishedPath = path
           case .plan(let plan, let statistics): (self.plan, self.statistics) = (plan, statistics)
+          case .task(_, let name, let loss): self.tasks[name, default: []].append(loss)
           case .resumed, .checkpoint: break
           }
         }))
@@ -83,4 +86,15 @@ final class TinyRun {
 extension [UInt8] {
   /// Whether the bytes have `text` in them.
   func contains(_ text: String) -> Bool { String(decoding: self, as: UTF8.self).contains(text) }
+}
+
+/// What the files of a checkpoint hold.
+enum SafetensorsSizes {
+  /// The bytes of all tensors whose names begin with `prefix`.
+  static func bytes(in folder: String, prefix: String) throws -> Int {
+    try FilePath.names(in: folder).filter { $0.hasSuffix(".safetensors") }.reduce(0) { total, name in
+      let tensors = try SafetensorsFile(path: FilePath.join(folder, name)).header.tensors
+      return tensors.filter { $0.name.hasPrefix(prefix) }.reduce(total) { $0 + $1.byteRange.count }
+    }
+  }
 }

@@ -17,16 +17,28 @@ public enum Adapters {
     model.visitLinearLayers { path, linear in
       guard let place = targets.firstIndex(of: path) else { return }
       let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.rank)
-      let adapter = LowRankAdapter(
+      var adapter = LowRankAdapter(
         inputs, outputs, rank: rank, scale: configuration.scale, tokenShare: linear.weight.tokenShare)
       // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
       adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
       adapter.up.value = .trained(
         Tensor(
           [Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend, kind: .weights))
+      if configuration.dora { adapter.addMagnitude(of: linear.weight.denseValues) }
       linear.adapter = adapter
     }
     return targets
+  }
+
+  /// Holds every linear layer of `model` whose values are dense constants in a block format; layers whose rows are no whole
+  /// blocks stay.
+  static func quantize(_ model: inout some Module, to format: LoRAConfiguration.Format) {
+    model.visitLinearLayers { _, linear in
+      guard linear.weight.role == .matrix, case .matrix(let matrix, let arithmetic) = linear.weight.value,
+        !matrix.dtype.isQuantized, matrix.depth % format.dtype.blockElements == 0
+      else { return }
+      linear.weight.value = .matrix(matrix.encoded(as: format.dtype), arithmetic)
+    }
   }
 
   /// The paths and shapes of the layers that a configuration names; throws when a target names none.
@@ -35,11 +47,17 @@ public enum Adapters {
   ) throws -> [(path: String, shape: Shape)] {
     var adapted: [(path: String, shape: Shape)] = []
     var unused = Set(configuration.targets)
+    var expert: String?
     var copy = model
     copy.visitLinearLayers { path, linear in
       guard let target = target(of: path, in: configuration.targets, names) else { return }
       unused.remove(target)
       adapted.append((path, linear.weight.shape))
+      if linear.weight.tokenShare < 1 { expert = expert ?? path }
+    }
+    // The product of a layer's experts takes A and B of each, but no lengths of rows.
+    if configuration.dora, let expert {
+      throw PTMError.recipe("lora.dora cannot stand beside experts such as \(expert): leave them out of lora.targets")
     }
     try refusePartsOfExperts(adapted.map(\.path), in: copy)
     guard let first = unused.sorted().first else { return adapted }
@@ -50,8 +68,7 @@ public enum Adapters {
   public static func merge(into model: inout some Module) {
     model.visitLinearLayers { _, linear in
       guard let adapter = linear.adapter else { return }
-      let weight = linear.weight.trainedValues?.values ?? linear.weight.matrix.0.dequantized()
-      linear.weight.value = .trained((weight + adapter.weightChange()).copied())
+      linear.weight.value = .trained(adapter.merged(into: linear.weight.denseValues).copied())
       linear.adapter = nil
     }
   }
@@ -88,4 +105,9 @@ public enum Adapters {
     let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
     return Tensor(values, shape: shape, on: backend, kind: .weights)
   }
+}
+
+extension Parameter {
+  /// A matrix's values in float32, trained or constant.
+  fileprivate var denseValues: Tensor { trainedValues?.values ?? matrix.0.dequantized() }
 }

@@ -18,6 +18,7 @@ public enum PEFTFolder {
       guard let adapter = linear.adapter, let name = Self.name(of: layer, names) else { return }
       adapters[name + ".lora_A.weight"] = adapter.down
       adapters[name + ".lora_B.weight"] = adapter.up
+      adapters[name + ".lora_magnitude_vector"] = adapter.magnitude
     }
     let sources = adapters.map {
       TensorSource(name: $0.key, dtype: .float32, shape: $0.value.shape, pieces: [])
@@ -54,7 +55,8 @@ public enum PEFTFolder {
     result.alpha = alpha
     result.targets = targets
     result.from = path
-    if object["use_rslora"]?.bool == true { result.alpha = alpha * Double(rank).squareRoot() }
+    result.rslora = object["use_rslora"]?.bool == true
+    result.dora = object["use_dora"]?.bool == true
     return result
   }
 
@@ -67,6 +69,7 @@ public enum PEFTFolder {
     copy.visitLinearLayers { layer, linear in
       guard let adapter = linear.adapter, let name = Self.name(of: layer, names) else { return }
       wanted += [(name + ".lora_A.weight", adapter.down), (name + ".lora_B.weight", adapter.up)]
+      if let magnitude = adapter.magnitude { wanted.append((name + ".lora_magnitude_vector", magnitude)) }
     }
     for (name, parameter) in wanted {
       guard let tensor = tensors.removeValue(forKey: name), tensor.shape == parameter.shape,
@@ -85,7 +88,7 @@ public enum PEFTFolder {
   private static let unsupported = [
     "alpha_pattern", "bias", "exclude_modules", "fan_in_fan_out", "layer_replication", "layers_to_transform",
     "lora_bias",
-    "modules_to_save", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora",
+    "modules_to_save", "rank_pattern", "target_parameters", "trainable_token_indices", "use_bdlora",
     "use_qalora",
   ]
 
@@ -102,7 +105,7 @@ public enum PEFTFolder {
       "init_lora_weights": true, "lora_alpha": .number(configuration.alpha), "lora_dropout": 0,
       "modules_to_save": nil, "peft_type": "LORA", "r": .integer(configuration.rank),
       "target_modules": .array(configuration.targets.map { .string($0) }), "task_type": "CAUSAL_LM",
-      "use_dora": false, "use_rslora": false,
+      "use_dora": .bool(configuration.dora), "use_rslora": .bool(configuration.rslora),
     ]
   }
 }

@@ -29,7 +29,7 @@ extension TrainingCheckpoint {
     let stored = trainer.storedValues
     let writer = try ModelFolderWriter(path: path)
     var digests = JSONObject()
-    let sources = stored.map { TensorSource(name: $0.key, dtype: .float32, shape: $0.value.shape, pieces: []) }
+    let sources = stored.map { TensorSource(name: $0.key, dtype: $0.value.dtype, shape: $0.value.shape, pieces: []) }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 4 << 30) { source, write in
       // One at a time: those kept in halves are joined for it.
       guard let values = stored[source.name]?.values() else { return }
@@ -58,13 +58,32 @@ extension TrainingCheckpoint {
 }
 
 extension Trainer {
-  /// What a checkpoint holds, by name: float32 values of a shape.
-  var storedValues: [String: (shape: Shape, values: () -> Tensor?)] {
-    var stored: [String: (shape: Shape, values: () -> Tensor?)] = [:]
+  /// A tensor of a checkpoint.
+  struct StoredValue {
+    let shape: Shape
+    let dtype: DType
+    let values: () -> Tensor?
+  }
+
+  /// What a checkpoint holds, by name: parameters in float32, states as they are kept.
+  var storedValues: [String: StoredValue] {
+    var stored: [String: StoredValue] = [:]
     for (path, parameter) in parameters {
-      stored["parameters/" + path] = (parameter.shape, { parameter.trainedValues?.values })
+      stored["parameters/" + path] = StoredValue(shape: parameter.shape, dtype: .float32) {
+        parameter.trainedValues?.values
+      }
     }
-    for (name, state) in optimizer.states { stored["optimizer/" + name] = (state.tensor.shape, { state.tensor }) }
+    for (name, state) in states {
+      stored[name] = StoredValue(shape: state.tensor.shape, dtype: state.tensor.dtype) { state.tensor }
+    }
     return stored
+  }
+
+  /// Everything beside the parameters that a step changes.
+  var states: [String: OptimizerState] {
+    var states: [String: OptimizerState] = [:]
+    for (name, state) in optimizer.states { states["optimizer/" + name] = state }
+    for (path, state) in average?.states ?? [:] { states["average/" + path] = state }
+    return states
   }
 }

@@ -5,9 +5,10 @@ import AngelTensor
 
 /// A run as it stood after a step: every trained parameter, every state of the optimizer, and where the run was.
 ///
-/// A folder `step-00000120` of safetensors files, named by what the tensors are and not by where they lay, and a `state.json`
-/// with the digest of each. It is written under another name, synced, renamed, read back and compared before `latest` names
-/// it, so `latest` never names one that is unfinished. Which data come next is arithmetic in the step: nothing is stored of it.
+/// A folder `step-00000120` of safetensors files, named by what the tensors are and not by where they lay, and a
+/// `state.json` with the digest of each. It is written under another name, synced, renamed, read back and compared
+/// before `latest` names it, so `latest` never names one that is unfinished. Which data come next is arithmetic in the
+/// step: nothing is stored of it.
 public struct TrainingCheckpoint: Sendable {
   public let path: String
   /// Steps taken when it was written.
@@ -65,18 +66,17 @@ public struct TrainingCheckpoint: Sendable {
     for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
     let saved = try verifiedTensors()
     for (name, target) in trainer.storedValues {
-      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == .float32 else {
+      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
         throw PTMError.checkpoint(
-          path: path, reason: "it has no float32 tensor \(quoted(name)) of \(target.shape); the recipe has changed")
+          path: path,
+          reason: "it has no \(target.dtype.name) tensor \(quoted(name)) of \(target.shape); the recipe has changed")
       }
     }
     for (path, parameter) in trainer.parameters {
       guard let values = saved["parameters/" + path] else { continue }
       try parameter.update { tensor in try values.withBytes { tensor.overwrite(with: $0) } }
     }
-    for (name, state) in trainer.optimizer.states {
-      try saved["optimizer/" + name]?.withBytes { state.restore($0) }
-    }
+    for (name, state) in trainer.states { try saved[name]?.withBytes { state.restore($0) } }
     trainer.step = step
     trainer.skippedSteps = skippedSteps
   }

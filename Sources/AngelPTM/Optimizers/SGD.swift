@@ -14,7 +14,7 @@ final class SGD: Optimizer {
   }
 
   func prepare(_ parameter: Parameter, path: String) {
-    guard configuration.momentum > 0, states["velocity/" + path] == nil else { return }
+    guard configuration.usedMomentum > 0, states["velocity/" + path] == nil else { return }
     states["velocity/" + path] = OptimizerState(parameter.shape, on: backend)
   }
 
@@ -24,7 +24,7 @@ final class SGD: Optimizer {
     prepare(parameter, path: path)
     var numbers = SGDStep(
       learningRate: learningRate, weightDecay: configuration.decay(of: parameter),
-      momentum: Float(configuration.momentum))
+      momentum: Float(configuration.usedMomentum))
     numbers.gradientScale = gradientScale
     parameter.update { numbers.apply(to: $0, gradient: gradient, velocity: states["velocity/" + path]) }
   }

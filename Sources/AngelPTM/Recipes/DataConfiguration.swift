@@ -5,6 +5,8 @@ public import AngelData
 public struct DataConfiguration: Configurable, Hashable {
   /// Files of text, JSON lines, JSON arrays or tokens.
   public var train: [String] = []
+  /// How much of the run each training file has, as shares of the batches; nothing: as much as it holds.
+  public var weights: [Double] = []
   /// Files for validation; nothing: a share of the training data is kept back.
   public var validation: [String] = []
   /// The share kept back where no validation files are given.
@@ -23,8 +25,9 @@ public struct DataConfiguration: Configurable, Hashable {
   public init() {}
 
   public static let fields: [ConfigurationField<Self>] = [
-    .value("train", \.train, "files: .txt, .jsonl, .json or token files"),
-    .value("validation", \.validation, "files for validation"),
+    .value("train", \.train, "files: .txt, .jsonl, .json, .csv, .tsv (also .gz, .zst) or token files"),
+    .value("weights", \.weights, "shares of the batches, one a training file; none: as much as each holds"),
+    .value("validation", \.validation, "files for validation, each with a loss of its own"),
     .value(
       "validation_ratio", \.validationRatio, in: 0...0.5, "the share kept back where no validation files are given"),
     .value("layout", \.layout, "messages, sharegpt, alpaca or pair; null: told by the rows' keys"),
@@ -34,5 +37,12 @@ public struct DataConfiguration: Configurable, Hashable {
     .value("packing", \.packing, "whether conversations share batches as densely as they fit"),
   ]
 
-  public func problems() -> [String] { train.isEmpty ? ["data.train is missing: name at least one file"] : [] }
+  public func problems() -> [String] {
+    var problems = train.isEmpty ? ["data.train is missing: name at least one file"] : []
+    if !weights.isEmpty, weights.count != train.count || !weights.allSatisfy({ $0 > 0 && $0.isFinite }) {
+      problems.append(
+        "data.weights are \(weights.count) for \(train.count) training files: one above 0 is needed for each")
+    }
+    return problems
+  }
 }

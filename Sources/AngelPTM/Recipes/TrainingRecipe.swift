@@ -8,6 +8,8 @@ public struct TrainingRecipe: Configurable, Hashable {
     case pretrain
     /// The answers of conversations.
     case sft
+    /// What a teacher would say about either.
+    case distill
   }
 
   /// What products are computed in.
@@ -23,6 +25,11 @@ public struct TrainingRecipe: Configurable, Hashable {
   public var model: String?
   /// A new model to begin with.
   public var architecture: ArchitectureConfiguration?
+  /// Of a new model: the number of its layers, from which everything follows that the recipe does not say
+  /// (`RecipeDial`).
+  public var depth: Int?
+  /// The same by a number of parameters, such as `124m`.
+  public var size: String?
   /// The tokenizer of a new model: that of a model, `byte`, `character`, or one to learn.
   public var tokenizer: WordOrGroup<TokenizerConfiguration>?
   public var data = DataConfiguration()
@@ -36,15 +43,22 @@ public struct TrainingRecipe: Configurable, Hashable {
   public var training = TrainingSchedule()
   public var lora: LoRAConfiguration?
   public var experts: ExpertConfiguration?
+  /// Of stage distill.
+  public var distill: DistillationConfiguration?
+  /// Parameters that stay as they are, by pattern (`ParameterPattern`).
+  public var freeze: [String] = []
   public var output = OutputConfiguration()
   public var seed = 0
 
   public init() {}
 
   public static let fields: [ConfigurationField<Self>] = [
-    .value("stage", \.stage, "pretrain: the next token of text; sft: the answers of conversations"),
+    .value(
+      "stage", \.stage, "pretrain: the next token of text; sft: the answers of conversations; distill: a teacher's"),
     .value("model", \.model, "what to begin from: a name in the store, a folder or a file"),
     .group("architecture", \.architecture, "a new model to begin with"),
+    .value("depth", \.depth, in: 1...128, "of a new model: layers, from which all that is not said follows"),
+    .value("size", \.size, "the same by a number of parameters, such as 124m"),
     .value("tokenizer", \.tokenizer, "of a new model: a model's name, byte, character, or one to learn"),
     .group("data", \.data, "what is learnt from"),
     .value("sequence_length", \.sequenceLength, in: 1...1_048_576, "tokens read by the longest sequence"),
@@ -55,6 +69,8 @@ public struct TrainingRecipe: Configurable, Hashable {
     .group("training", \.training, "how long, and how a step is made"),
     .group("lora", \.lora, "train adapters beside a frozen model"),
     .group("experts", \.experts, "what is asked of the routers of a model with experts; null: nothing"),
+    .group("distill", \.distill, "the teacher of stage distill"),
+    .value("freeze", \.freeze, "parameters that stay as they are, such as embedding* or blocks.0-11.*"),
     .group("output", \.output, "what is written, and when"),
     .value("seed", \.seed, in: 0...Int.max, "of first values, order and samples"),
   ]
@@ -71,12 +87,22 @@ public struct TrainingRecipe: Configurable, Hashable {
     }
     if model != nil, tokenizer != nil { problems.append("tokenizer is given, but a model brings its own") }
     if lora != nil, model == nil { problems.append("lora is given, but adapters need a model to stand beside") }
+    if !freeze.isEmpty, model == nil { problems.append("freeze is given, but a new model has nothing worth keeping") }
+    if !freeze.isEmpty, lora != nil {
+      problems.append("freeze is given, but beside adapters the model is frozen anyway")
+    }
+    if stage == .distill, distill == nil { problems.append("stage distill needs a distill.teacher") }
+    if stage != .distill, distill != nil { problems.append("distill is given, but the stage is \(stage.rawValue)") }
+    problems += distill?.problems() ?? []
     if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }
     problems += architecture?.problems() ?? []
     if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
     problems += data.problems()
     return problems
   }
+
+  /// Whether rows are texts of which the next token is learnt, rather than conversations.
+  public var rowsAreTexts: Bool { stage == .pretrain || (stage == .distill && distill?.texts == true) }
 
   /// What a continued run must not change: everything but how long it goes and what it writes.
   public var continuationDigestText: String {

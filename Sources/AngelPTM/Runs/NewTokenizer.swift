@@ -6,11 +6,30 @@ import AngelText
 /// The tokenizer of a new model: taken from another, made of bytes or characters, or learnt from the texts.
 struct NewTokenizer {
   private let recipe: TrainingRecipe
-  private let surroundings: TrainingRun.Surroundings
+  private let openModel: (String) throws -> Checkpoint
+  private let progress: ProgressReporter
+  private let interruption: Interruption
 
   init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) {
     self.recipe = recipe
-    self.surroundings = surroundings
+    openModel = surroundings.openModel
+    progress = surroundings.progress
+    interruption = surroundings.interruption
+  }
+
+  /// How many tokens the recipe's tokenizer has; of one that is to be learnt, at most.
+  static func vocabularySize(
+    of recipe: TrainingRecipe, _ openModel: @escaping (String) throws -> Checkpoint
+  ) throws -> Int {
+    if case .group(let configuration)? = recipe.tokenizer { return configuration.vocabularySize }
+    return try Tokenizer(NewTokenizer(recipe, openModel).make().0).vocabularySize
+  }
+
+  private init(_ recipe: TrainingRecipe, _ openModel: @escaping (String) throws -> Checkpoint) {
+    self.recipe = recipe
+    self.openModel = openModel
+    progress = .silent
+    interruption = Interruption()
   }
 
   /// The tokenizer, with the chat template of the model it is taken from.
@@ -24,7 +43,7 @@ struct NewTokenizer {
       }
       return (.characters(scalars), nil)
     case .word(let name)?:
-      let checkpoint = try surroundings.openModel(name)
+      let checkpoint = try openModel(name)
       return (try checkpoint.tokenizer(), try checkpoint.chatTemplate.map { try ChatTemplate($0) })
     case .group(let configuration)?: return (try learn(configuration), nil)
     case nil: throw PTMError.recipe("tokenizer is missing: a new model needs one")
@@ -36,11 +55,11 @@ struct NewTokenizer {
       vocabularySize: configuration.vocabularySize, pattern: configuration.pattern,
       specialTokens: configuration.specialTokens)
     try forEachText(of: recipe.data.train) { try trainer.add($0) }
-    let display = surroundings.progress.start(
+    let display = progress.start(
       "learning the tokenizer", total: configuration.vocabularySize, unit: .items("tokens"))
     defer { display.finish() }
     return try trainer.train { count in
-      if count % 64 == 0 { try surroundings.interruption.check() }
+      if count % 64 == 0 { try interruption.check() }
       display.update(to: count)
     }
   }
@@ -56,7 +75,7 @@ struct NewTokenizer {
       let file = try RecordFile(path: path)
       let count = min(left, file.count)
       for index in 0..<count {
-        try surroundings.interruption.check()
+        try interruption.check()
         try body(file.text(at: index, key: recipe.data.textKey))
       }
       left -= count

@@ -10,15 +10,24 @@ struct Preparation {
   let encoding: TrainingData.Encoding
   let origin: ModelFolder.Origin
   let names: NameTable
+  /// Rows of the model's embedding.
+  let vocabularySize: Int
   /// How adapters are shaped; nil where the whole model is trained.
   let lora: LoRAConfiguration?
   private let recipe: TrainingRecipe
-  private let checkpoint: Checkpoint?
+  private let openModel: (String) throws -> Checkpoint
+  /// Nil for a new model.
+  let checkpoint: Checkpoint?
 
   init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) throws {
     let openModel = surroundings.openModel
     self.recipe = recipe
-    lora = try recipe.lora.map { given in try given.from.map { try PEFTFolder.configuration(at: $0) } ?? given }
+    self.openModel = openModel
+    lora = try recipe.lora.map { given in
+      guard var found = try given.from.map({ try PEFTFolder.configuration(at: $0) }) else { return given }
+      (found.plusRatio, found.quantize) = (given.plusRatio, given.quantize)
+      return found
+    }
     let outline: any LanguageModel
     if let name = recipe.model {
       let checkpoint = try openModel(name)
@@ -38,6 +47,7 @@ struct Preparation {
     guard recipe.experts == nil || outline.hasExperts else {
       throw PTMError.recipe("experts is given, but the model has none: leave the group out")
     }
+    vocabularySize = outline.vocabularySize
     guard recipe.sequenceLength <= outline.contextLength else {
       throw PTMError.recipe(
         "sequence_length is \(recipe.sequenceLength), but the model was made for \(outline.contextLength) tokens")
@@ -57,16 +67,41 @@ struct Preparation {
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .f32))
     model.compute(in: recipe.precision.dtype)
     guard let lora else {
-      model.makeTrained()
+      let frozen = try ParameterPattern.list(recipe.freeze, naming: model.parameterShapes().map(\.path))
+      model.makeTrained { path in !frozen.contains { $0.matches(path) } }
       return model
     }
     return try adapted(model, lora, on: backend)
+  }
+
+  /// The recipe's teacher on `backend`, its parameters constants; nil where there is none.
+  func makeDistillation(on backend: any Backend) throws -> Distillation? {
+    guard let configuration = recipe.distill else { return nil }
+    let checkpoint = try openModel(configuration.teacher)
+    let tokenizer = try Tokenizer(checkpoint.tokenizer())
+    guard tokenizer.digest == encoding.tokenizer.digest else {
+      throw PTMError.recipe(
+        "the teacher '\(configuration.teacher)' has another tokenizer than the model: tokens of one mean "
+          + "nothing to the other"
+      )
+    }
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var teacher = try entry.outline(checkpoint)
+    let arithmetic: Arithmetic = recipe.precision == .bf16 ? .bf16 : .f32
+    try entry.load(&teacher, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
+    guard teacher.vocabularySize == vocabularySize else {
+      throw PTMError.recipe(
+        "the teacher '\(configuration.teacher)' scores \(teacher.vocabularySize) tokens, the model \(vocabularySize): "
+          + "they cannot be compared")
+    }
+    return Distillation(teacher: teacher, configuration: configuration)
   }
 
   private func adapted(
     _ model: some LanguageModel, _ lora: LoRAConfiguration, on backend: any Backend
   ) throws -> any LanguageModel {
     var model = model
+    if let format = lora.quantize { Adapters.quantize(&model, to: format) }
     _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
     model.compute(in: recipe.precision.dtype)
     if let folder = lora.from { try PEFTFolder.load(into: model, names: names, from: folder) }
@@ -96,4 +131,5 @@ extension LanguageModel {
   fileprivate var nameTable: NameTable { Self.names(for: configuration) }
   fileprivate var contextLength: Int { configuration.contextLength }
   fileprivate var hasExperts: Bool { parameterShapes().contains { $0.parameter.tokenShare < 1 } }
+  fileprivate var vocabularySize: Int { configuration.vocabularySize }
 }

@@ -4,6 +4,8 @@ public enum RunEvent {
   case resumed(step: Int, path: String)
   case step(StepRecord, of: Int)
   case validation(step: Int, loss: Double)
+  /// The loss of one of several validation files.
+  case task(step: Int, name: String, loss: Double)
   case sample(step: Int, prompt: String, text: String)
   case checkpoint(step: Int, path: String)
   case finished(path: String)

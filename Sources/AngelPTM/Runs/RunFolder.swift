@@ -15,6 +15,7 @@ final class RunFolder {
   var adapter: String { FilePath.join(path, "adapter") }
   var model: String { FilePath.join(path, "model") }
   var curves: String { FilePath.join(path, "curves.svg") }
+  var report: String { FilePath.join(path, "report.html") }
   var recipe: String { FilePath.join(path, "resolved.yaml") }
 
   static func checkpoints(in path: String) -> String { FilePath.join(path, "checkpoints") }

@@ -28,11 +28,12 @@ public struct RunPlan: Sendable, Hashable {
     public var total: Int { frozenWeights + trainedWeights + gradients + optimizerStates + activations }
   }
 
-  /// Plans by one step of `model`, whose parameters must lie on `backend`: shapes are followed, nothing is computed, so the
-  /// peak is exact.
-  init(_ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource, on backend: ShapesBackend)
-    throws
-  {
+  /// Plans by one step of `model`, whose parameters must lie on `backend`: shapes are followed, nothing is computed, so
+  /// the peak is exact.
+  init(
+    _ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource,
+    _ distillation: Distillation? = nil, on backend: ShapesBackend
+  ) throws {
     let trained = model.trainedParameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
     parameterCount = model.parameterCount
     trainedParameterCount = trained
@@ -42,24 +43,30 @@ public struct RunPlan: Sendable, Hashable {
     gigaflopsPerStep = StepArithmetic(model).operationsPerToken * Double(rowsPerStep) / 1e9
     memory.trainedWeights = 4 * trained
     memory.gradients = 4 * trained
-    memory.optimizerStates = recipe.optimizer.stateBytes * trained
-    memory.activations = try Self.stepBytes(recipe, model, rows: rowsPerBatch, on: backend) - memory.gradients
+    memory.optimizerStates = model.trainedParameters.reduce(0) {
+      $0 + recipe.optimizer.stateBytes(of: $1.parameter, path: $1.path)
+    }
+    memory.activations =
+      try Self.stepBytes(recipe, model, distillation, rows: rowsPerBatch, on: backend) - memory.gradients
     // The step has made the transposes that frozen matrices keep.
     memory.frozenWeights = max(0, (backend.currentBytes[.weights] ?? 0) - 4 * trained)
   }
 
   /// The most bytes beside weights that forward and backward passes of one batch hold, gradients included.
   private static func stepBytes(
-    _ recipe: TrainingRecipe, _ model: some LanguageModel, rows: Int, on backend: ShapesBackend
+    _ recipe: TrainingRecipe, _ model: some LanguageModel, _ distillation: Distillation?, rows: Int,
+    on backend: ShapesBackend
   ) throws -> Int {
     var batch = TokenBatch()
     for start in stride(from: 0, to: rows, by: recipe.sequenceLength) {
       batch.append(TokenSample([Int32](repeating: 0, count: min(recipe.sequenceLength, rows - start) + 1)))
     }
     backend.resetPeak()
+    let recomputes = recipe.training.recompute
     let routers = RouterRegularizer(balance: recipe.experts?.balance ?? 0, z: recipe.experts?.z ?? 0)
-    let loss = model.loss(
-      of: batch, weight: 1, recomputesLayers: recipe.training.recompute, routers: routers, on: backend)
+    let loss =
+      distillation?.loss(of: batch, model, weight: 1, recomputesLayers: recomputes, routers: routers, on: backend)
+      ?? model.loss(of: batch, weight: 1, recomputesLayers: recomputes, routers: routers, on: backend)
     let gradients = try loss.backward()
     return withExtendedLifetime(gradients) { backend.peakBytesBesideWeights }
   }
@@ -80,15 +87,5 @@ public struct RunPlan: Sendable, Hashable {
         "activations": .integer(memory.activations), "total": .integer(memory.total),
       ],
     ]
-  }
-}
-
-extension OptimizerConfiguration {
-  /// Bytes of states for each trained value.
-  fileprivate var stateBytes: Int {
-    switch rule {
-    case .adamw: 8
-    case .sgd: momentum > 0 ? 4 : 0
-    }
   }
 }

@@ -27,12 +27,35 @@ final class RunWriter {
         ("train/expert_load", experts.load.max() ?? 1),
       ]
     }
+    if let ratios = record.updateRatios {
+      values.append(("train/update_ratio", ratios.overall))
+      values += ratios.groups.map { ("update_ratio/" + $0.name, $0.ratio) }
+    }
     try events.write(step: record.step, seconds: Self.now, values)
   }
 
-  func write(step: Int, validationLoss: Double) throws {
-    try metrics.append(["step": .integer(step), "validation_loss": .number(validationLoss)])
-    try events.write(step: step, seconds: Self.now, [("validation/loss", validationLoss)])
+  /// - Parameter tasks: the losses of validation files, where there are several.
+  func write(step: Int, validationLoss: Double, tasks: [(name: String, loss: Double)]) throws {
+    var line = JSONObject([("step", .integer(step)), ("validation_loss", .number(validationLoss))])
+    if !tasks.isEmpty {
+      line["validation_losses"] = .object(JSONObject(tasks.map { ($0.name, .number($0.loss)) }))
+    }
+    try metrics.append(.object(line))
+    let values = [("validation/loss", validationLoss)] + tasks.map { ("validation/" + $0.name, $0.loss) }
+    try events.write(step: step, seconds: Self.now, values)
+  }
+
+  func write(step: Int, prompt: String, sample: String) throws {
+    try metrics.append(["step": .integer(step), "prompt": .string(prompt), "sample": .string(sample)])
+  }
+
+  /// Writes the run's page from everything written so far.
+  func write(_ report: RunReport) throws {
+    var report = report
+    report.lines = try MetricsFile.lines(metrics.path)
+    let file = try AtomicFile(path: folder.report)
+    try file.write(report.html.utf8)
+    try file.commit()
   }
 
   /// Whether a validation after `step` is written.

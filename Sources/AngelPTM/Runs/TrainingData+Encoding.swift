@@ -21,8 +21,8 @@ extension TrainingData {
     }
 
     /// A prompt as the stage's data have it: a text to go on with, or a question to answer.
-    func promptTokens(_ prompt: String, stage: TrainingRecipe.Stage) throws -> [Int32] {
-      if stage == .sft, let encoder = try conversationEncoder() {
+    func promptTokens(_ prompt: String, isQuestion: Bool) throws -> [Int32] {
+      if isQuestion, let encoder = try conversationEncoder() {
         return try encoder.promptTokens([ChatMessage(role: "user", prompt)])
       }
       return try tokenizer.encode(prompt, addingSpecialTokens: true, parsingSpecialTokens: true)

@@ -5,9 +5,15 @@ import AngelText
 /// A recipe's files as batches, with what was found in them.
 public struct TrainingData: Sendable {
   public let train: any BatchSource
-  /// Nil where nothing is kept for it.
-  public let validation: (any BatchSource)?
+  /// Nothing where nothing is kept for it.
+  public let validations: [Validation]
   public let statistics: Statistics
+
+  /// Rows that are validated by, of one file or kept back from the training data.
+  public struct Validation: Sendable {
+    public let name: String
+    public let source: any BatchSource
+  }
 
   /// What was read.
   public struct Statistics: Sendable, Hashable {
@@ -34,30 +40,58 @@ public struct TrainingData: Sendable {
     throws
   {
     var reader = RowReader(recipe: recipe, encoding: encoding, progress: progress, interruption: interruption)
-    switch recipe.stage {
-    case .pretrain:
-      let stream = try reader.stream(recipe.data.train)
-      let held = recipe.data.validation.isEmpty ? Int(Double(stream.count) * recipe.data.validationRatio) : 0
-      train = try reader.windows(stream.slice(0..<(stream.count - held), name: stream.name), seed: recipe.seed)
-      let rest: TokenStream? =
-        recipe.data.validation.isEmpty
-        ? held > 0 ? stream.slice((stream.count - held)..<stream.count, name: stream.name) : nil
-        : try reader.stream(recipe.data.validation)
-      validation = try rest.map { try reader.windows($0, seed: nil) }
-    case .sft:
-      var samples = try reader.samples(recipe.data.train)
-      var kept: [TokenSample] = []
-      if recipe.data.validation.isEmpty, recipe.data.validationRatio > 0, samples.count > 1 {
-        let order = Permutation(count: samples.count, seed: UInt64(recipe.seed), stream: .max - 2)
-        let count = max(1, Int(Double(samples.count) * recipe.data.validationRatio))
-        kept = (0..<count).map { samples[order[$0]] }
-        samples = (count..<samples.count).map { samples[order[$0]] }
-      } else if !recipe.data.validation.isEmpty {
-        kept = try reader.samples(recipe.data.validation)
-      }
-      train = try reader.packed(samples, seed: recipe.seed)
-      validation = kept.isEmpty ? nil : try reader.packed(kept, seed: nil)
+    // With weights every training file is a task of its own.
+    let weights = recipe.data.weights
+    let groups = weights.isEmpty ? [recipe.data.train] : recipe.data.train.map { [$0] }
+    var (sources, kept): ([any BatchSource], [Validation]) = ([], [])
+    for files in groups {
+      let (source, rest) = try recipe.rowsAreTexts ? reader.texts(files) : reader.conversations(files)
+      sources.append(source)
+      if let rest { kept.append(Validation(name: Self.name(of: files[0]), source: rest)) }
     }
+    train = weights.isEmpty ? sources[0] : MixtureSource(sources, weights: weights, seed: UInt64(recipe.seed))
+    validations =
+      try recipe.data.validation.isEmpty
+      ? kept
+      : recipe.data.validation.map { path in
+        let name = Self.name(of: path)
+        if recipe.rowsAreTexts {
+          let stream = try reader.stream([path])
+          return Validation(name: name, source: try reader.windows(stream, seed: nil))
+        }
+        let samples = try reader.samples([path])
+        return Validation(name: name, source: try reader.packed(samples, seed: nil))
+      }
     statistics = reader.statistics
+  }
+  /// What a file is called in reports: its name without endings.
+  private static func name(of path: String) -> String { String(FilePath.split(path).name.prefix { $0 != "." }) }
+}
+
+extension RowReader {
+  /// Windows of the files' texts, and of the share that is kept back for validation.
+  fileprivate mutating func texts(
+    _ files: [String]
+  ) throws -> (train: any BatchSource, validation: (any BatchSource)?) {
+    let stream = try stream(files)
+    let held = recipe.data.validation.isEmpty ? Int(Double(stream.count) * recipe.data.validationRatio) : 0
+    let train = try windows(stream.slice(0..<(stream.count - held), name: stream.name), seed: recipe.seed)
+    guard held > 0 else { return (train, nil) }
+    return (train, try windows(stream.slice((stream.count - held)..<stream.count, name: stream.name), seed: nil))
+  }
+
+  /// The files' conversations, and of those the share that is kept back for validation.
+  fileprivate mutating func conversations(
+    _ files: [String]
+  ) throws -> (train: any BatchSource, validation: (any BatchSource)?) {
+    let samples = try samples(files)
+    guard recipe.data.validation.isEmpty, recipe.data.validationRatio > 0, samples.count > 1 else {
+      return (try packed(samples, seed: recipe.seed), nil)
+    }
+    let order = Permutation(count: samples.count, seed: UInt64(recipe.seed), stream: .max - 2)
+    let count = max(1, Int(Double(samples.count) * recipe.data.validationRatio))
+    let kept = (0..<count).map { samples[order[$0]] }
+    let rest = (count..<samples.count).map { samples[order[$0]] }
+    return (try packed(rest, seed: recipe.seed), try packed(kept, seed: nil))
   }
 }

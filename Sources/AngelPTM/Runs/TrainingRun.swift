@@ -9,8 +9,8 @@ import Glibc
 
 /// A recipe carried out: data, model, steps, and what is written along the way.
 ///
-/// The run's folder holds `resolved.yaml` (every setting with its value), `metrics.jsonl`, `tensorboard/`, `curves.svg`,
-/// `checkpoints/` and at the end `model/` or `adapter/`.
+/// The run's folder holds `resolved.yaml` (every setting with its value), `metrics.jsonl`, `tensorboard/`,
+/// `curves.svg`, `report.html`, `checkpoints/` and at the end `model/` or `adapter/`.
 public final class TrainingRun {
   /// Continues prompt tokens with a model whose parameters are constants, as the recipe's output group says.
   public typealias Sampling = (
@@ -26,6 +26,8 @@ public final class TrainingRun {
     public var openModel: (String) throws -> Checkpoint
     /// Continues a prompt with the model of now; training does not know how models are served. Nil: no samples.
     public var sample: Sampling?
+    /// What the run's page says of program and machine.
+    public var environment: [(name: String, value: String)] = []
     /// Told of everything that happens.
     public var report: (RunEvent) throws -> Void
 
@@ -60,7 +62,8 @@ public final class TrainingRun {
     data = try TrainingData(
       recipe, preparation.encoding, progress: surroundings.progress, interruption: surroundings.interruption)
     let shapes = ShapesBackend()
-    plan = try RunPlan(recipe, preparation.makeModel(on: shapes), data.train, on: shapes)
+    plan = try RunPlan(
+      recipe, preparation.makeModel(on: shapes), data.train, preparation.makeDistillation(on: shapes), on: shapes)
   }
 
   /// What a product of matrices gives on this machine at the recipe's precision, in 10^9 operations a second.
@@ -68,7 +71,8 @@ public final class TrainingRun {
     try ProductProbe(recipe.precision, size: 768, on: surroundings.backend).measure()
   }
 
-  /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is one.
+  /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is
+  /// one.
   ///
   /// - Parameter timeLimit: seconds after which the step in hand is the last.
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
@@ -80,6 +84,7 @@ public final class TrainingRun {
     let trainer = try Trainer(
       preparation.makeModel(on: surroundings.backend), source: data.train, optimizer: recipe.optimizer,
       learningRate: recipe.learningRate, schedule: recipe.training, experts: recipe.experts,
+      upRatio: preparation.lora?.plusRatio ?? 1, distillation: preparation.makeDistillation(on: surroundings.backend),
       on: surroundings.backend)
     try begin(trainer, folder)
     let writer = try RunWriter(folder, step: trainer.step)
@@ -99,12 +104,12 @@ public final class TrainingRun {
       throw stop
     }
     try writer.plot()
-    try export(trainer, folder)
+    try export(trainer, folder, writer)
   }
 
   /// Whether the run begins with a validation: a new one does, and one that was stopped inside of one.
   private func isValidationMissing(_ trainer: Trainer, _ writer: RunWriter, _ isLast: Bool) throws -> Bool {
-    guard trainer.step > 0, data.validation != nil else { return trainer.step == 0 }
+    guard trainer.step > 0, !data.validations.isEmpty else { return trainer.step == 0 }
     return try isValidationDue(trainer, isLast) && !writer.hasValidation(step: trainer.step)
   }
 
@@ -154,30 +159,66 @@ public final class TrainingRun {
   /// Loss and samples with a copy of the model whose parameters are constants.
   private func validate(_ trainer: Trainer, _ writer: RunWriter) throws {
     let samples = surroundings.sample == nil ? [] : recipe.output.samples
-    guard data.validation != nil || !samples.isEmpty else { return try writer.plot() }
+    defer { try? writer.write(page) }
+    guard !data.validations.isEmpty || !samples.isEmpty else { return try writer.plot() }
     let model = trainer.model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
-    if let validation = data.validation {
-      let loss = try model.meanLoss(
-        of: validation, count: recipe.output.validationBatches, on: surroundings.backend,
-        interruption: surroundings.interruption)
-      try writer.write(step: trainer.step, validationLoss: loss)
+    if !data.validations.isEmpty {
+      let (loss, tasks) = try losses(model)
+      try writer.write(step: trainer.step, validationLoss: loss, tasks: tasks)
       try surroundings.report(.validation(step: trainer.step, loss: loss))
+      for task in tasks { try surroundings.report(.task(step: trainer.step, name: task.name, loss: task.loss)) }
     }
     try writer.plot()
     for prompt in samples {
-      let tokens = try preparation.encoding.promptTokens(prompt, stage: recipe.stage)
+      let tokens = try preparation.encoding.promptTokens(prompt, isQuestion: !recipe.rowsAreTexts)
       let text = try surroundings.sample?(model, preparation.encoding, tokens, recipe) ?? ""
+      try writer.write(step: trainer.step, prompt: prompt, sample: text)
       try surroundings.report(.sample(step: trainer.step, prompt: prompt, text: text))
     }
   }
 
-  private func export(_ trainer: Trainer, _ folder: RunFolder) throws {
-    if let lora = preparation.lora {
-      try PEFTFolder.write(
-        trainer.model, lora, names: preparation.names, base: recipe.model ?? "", to: folder.adapter)
-      return try surroundings.report(.finished(path: folder.adapter))
+  /// The mean loss over all validation rows, and that of each file where there are several.
+  private func losses(
+    _ model: any LanguageModel
+  ) throws -> (all: Double, tasks: [(name: String, loss: Double)]) {
+    let parts = try data.validations.map {
+      try model.meanLoss(
+        of: $0.source, count: recipe.output.validationBatches, on: surroundings.backend,
+        interruption: surroundings.interruption)
     }
-    try ModelFolder(preparation.origin, dtype: recipe.output.type.dtype).write(trainer.model, to: folder.model)
-    try surroundings.report(.finished(path: folder.model))
+    let weight = parts.reduce(0) { $0 + $1.weight }
+    let all = parts.reduce(0) { $0 + $1.loss * $1.weight / weight }
+    guard parts.count > 1 else { return (all, []) }
+    return (all, zip(data.validations, parts).map { ($0.name, $1.loss) })
+  }
+
+  /// The run's page without hashes, which are taken at the end.
+  private var page: RunReport {
+    RunReport(
+      folder: recipe.output.folder, recipe: recipe, plan: plan, statistics: data.statistics, lines: [],
+      environment: surroundings.environment)
+  }
+
+  private func export(_ trainer: Trainer, _ folder: RunFolder, _ writer: RunWriter) throws {
+    let path = preparation.lora == nil ? folder.model : folder.adapter
+    try write(trainer, to: path)
+    if let average = trainer.average {
+      // The run is over: its weights may go.
+      try average.replaceParameters()
+      try write(trainer, to: path + "-average")
+    }
+    var page = page
+    page.hashes = try RunHashes.of(
+      recipe, model: preparation.checkpoint, recipeFile: folder.recipe, results: [path, path + "-average"])
+    try writer.write(page)
+    try surroundings.report(.finished(path: path))
+  }
+
+  private func write(_ trainer: Trainer, to path: String) throws {
+    if let lora = preparation.lora {
+      return try PEFTFolder.write(
+        trainer.model, lora, names: preparation.names, base: recipe.model ?? "", to: path)
+    }
+    try ModelFolder(preparation.origin, dtype: recipe.output.type.dtype).write(trainer.model, to: path)
   }
 }

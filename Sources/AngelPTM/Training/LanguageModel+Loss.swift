@@ -23,10 +23,11 @@ extension LanguageModel {
         tokens: Tensor(batch.targets, on: backend), weights: Tensor(batch.weights.map { $0 * share }, on: backend)))
   }
 
-  /// The mean loss of the first `count` batches of `source`. The model should be a detached one: others build graphs.
+  /// The mean loss of the first `count` batches of `source`, and the weight of their tokens. The model should be a
+  /// detached one: others build graphs.
   func meanLoss(
     of source: any BatchSource, count: Int, on backend: any Backend, interruption: Interruption
-  ) throws -> Double {
+  ) throws -> (loss: Double, weight: Double) {
     var (loss, weight) = (0.0, 0.0)
     for index in 0..<min(count, source.batchesPerEpoch) {
       try interruption.check()
@@ -35,6 +36,6 @@ extension LanguageModel {
       loss += Double(try mean.read(as: Float.self)[0]) * batch.weightSum
       weight += batch.weightSum
     }
-    return loss / weight
+    return (loss / weight, weight)
   }
 }

@@ -17,6 +17,10 @@ public struct StepRecord: Sendable, Hashable {
   public var gigaflops: Double
   /// Whether the step was left out because a number was not finite.
   public var isSkipped = false
+  /// Where values first stopped being finite, in a step that was left out.
+  public var culprit: String?
+  /// How far the step moved the weights; nil where it was not measured.
+  public var updateRatios: UpdateRatios?
   /// What a product of matrices gives on this machine, in 10^9 operations a second; nil where it was not measured.
   public var peakGigaflops: Double?
   /// What the experts had to do; nil for a model without any.
@@ -39,7 +43,12 @@ public struct StepRecord: Sendable, Hashable {
     ])
     if let peakShare { object["mfu"] = .number(peakShare) }
     if let experts { object["experts"] = experts.json }
+    if let updateRatios {
+      object["update_ratio"] = .number(updateRatios.overall)
+      object["update_ratios"] = updateRatios.json
+    }
     if isSkipped { object["skipped"] = .string(notFiniteName + " is not finite") }
+    if let culprit { object["first_not_finite"] = .string(culprit) }
     return .object(object)
   }
 }

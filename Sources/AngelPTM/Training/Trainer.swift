@@ -6,8 +6,8 @@ public import AngelTensor
 
 /// Takes a model through its steps: batch, loss, gradients, clipping, update.
 ///
-/// A step is a function of the parameters, the optimizer's states and the step's number, so a run that is stopped and taken
-/// up again from a checkpoint has the bits of one that was not.
+/// A step is a function of the parameters, the optimizer's states and the step's number, so a run that is stopped and
+/// taken up again from a checkpoint has the bits of one that was not.
 public final class Trainer {
   public let model: any LanguageModel
   public let source: any BatchSource
@@ -20,22 +20,39 @@ public final class Trainer {
   public internal(set) var skippedSteps = 0
   let optimizer: any Optimizer
   let parameters: [(path: String, parameter: Parameter)]
+  /// Nil where the recipe keeps none.
+  let average: WeightAverage?
+  let backend: any Backend
   private let optimizerConfiguration: OptimizerConfiguration
   private let learningRate: LearningRateSchedule
-  private let backend: any Backend
+  private let upRatio: Double
+  private let distillation: Distillation?
   private let operationsPerToken: Double
   private let experts: ExpertConfiguration
   private var skippedInARow = 0
 
   /// The gradient of one parameter.
-  private typealias NamedGradient = (path: String, parameter: Parameter, gradient: Tensor)
+  typealias NamedGradient = (path: String, parameter: Parameter, gradient: Tensor)
 
   /// - Parameters:
   ///   - model: its trained parameters are those that get gradients; at least one.
   ///   - experts: what is asked of its routers, if it has any; nil: nothing.
-  public init(
+  ///   - upRatio: how many times the learning rate an adapter's B takes (LoRA+).
+  public convenience init(
     _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
     learningRate: LearningRateSchedule, schedule: TrainingSchedule, experts: ExpertConfiguration? = nil,
+    upRatio: Double = 1, on backend: any Backend
+  ) throws {
+    try self.init(
+      model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: experts,
+      upRatio: upRatio, distillation: nil, on: backend)
+  }
+
+  /// - Parameter distillation: the teacher that is learnt from, nil for the data's own loss.
+  init(
+    _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, experts: ExpertConfiguration?, upRatio: Double,
+    distillation: Distillation?,
     on backend: any Backend
   ) throws {
     self.model = model
@@ -44,11 +61,14 @@ public final class Trainer {
     self.learningRate = learningRate
     self.backend = backend
     self.experts = experts ?? .none
+    self.upRatio = upRatio
+    self.distillation = distillation
     optimizerConfiguration = optimizer
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
     parameters = model.trainedParameters
     operationsPerToken = StepArithmetic(model).operationsPerToken
+    average = try optimizer.ema.map { try WeightAverage($0, of: model.trainedParameters, on: backend) }
     guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
   }
 
@@ -65,7 +85,8 @@ public final class Trainer {
     let norm = try GradientNorm.of(gradients.map(\.gradient))
     let rate = optimizerConfiguration.learningRate * learningRate.ratio(at: step, of: stepCount)
     let isFinite = loss.isFinite && norm.isFinite
-    if isFinite { update(gradients, norm: norm, rate: rate) }
+    let ratios = try isFinite ? update(gradients, norm: norm, rate: rate) : nil
+    let culprit = try isFinite ? nil : firstNotFinite(in: batches, gradients)
     try backend.synchronize()
     step += 1
     let tokens = batches.reduce(0) { $0 + $1.rowCount }
@@ -74,7 +95,7 @@ public final class Trainer {
       step: step, loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
       gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: !isFinite,
-      experts: load)
+      culprit: culprit, updateRatios: ratios, experts: load)
   }
 
   /// Counts a step that was left out; throws when there were too many in a row.
@@ -88,12 +109,13 @@ public final class Trainer {
     skippedInARow += 1
     skippedSteps += 1
     guard skippedInARow < schedule.skipLimit else {
-      throw PTMError.notFinite(step: record.step, what: record.notFiniteName, skipped: skippedInARow)
+      throw PTMError.notFinite(
+        step: record.step, what: record.notFiniteName, first: record.culprit ?? "", skipped: skippedInARow)
     }
   }
 
   /// The loss of all batches together, divided by the weight of them all, and its gradients.
-  private func gradients(
+  func gradients(
     of batches: [TokenBatch], weight: Double
   ) throws -> (loss: Double, gradients: [NamedGradient], load: ExpertRecord?) {
     var total = 0.0
@@ -103,8 +125,11 @@ public final class Trainer {
     for batch in batches {
       let routers = RouterRegularizer(
         balance: experts.balance, z: experts.z, share: Double(batch.rowCount) / rowCount)
-      let loss = model.loss(
-        of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
+      let loss =
+        distillation?.loss(
+          of: batch, model, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
+        ?? model.loss(
+          of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
       let gradients = try loss.backward()
       loads.append(try routers.loads())
       total += Double(try loss.detached.read(as: Float.self)[0])
@@ -120,13 +145,21 @@ public final class Trainer {
     return (total, named, ExpertRecord(loads))
   }
 
-  private func update(_ gradients: [NamedGradient], norm: Double, rate: Double) {
+  /// Changes every parameter; at every `watch_every`-th step measures by how much.
+  private func update(_ gradients: [NamedGradient], norm: Double, rate: Double) throws -> UpdateRatios? {
     let limit = optimizerConfiguration.clip ?? .infinity
     let scale = norm > limit ? limit / (norm + 1e-6) : 1
+    var ratios = schedule.watchEvery.flatMap { step % $0 == 0 ? UpdateRatios() : nil }
     for (path, parameter, gradient) in gradients {
-      optimizer.update(
-        parameter, path: path, gradient: gradient, gradientScale: Float(scale), learningRate: Float(rate),
-        step: step + 1 - skippedSteps)
+      let ownRate = path.hasSuffix(".adapter.up") ? rate * upRatio : rate
+      func change() throws {
+        try optimizer.update(
+          parameter, path: path, gradient: gradient, gradientScale: Float(scale), learningRate: Float(ownRate),
+          step: step + 1 - skippedSteps)
+      }
+      if ratios == nil { try change() } else { try ratios?.measure(parameter, path: path, change) }
     }
+    average?.follow(step: step - skippedSteps)
+    return ratios
   }
 }

@@ -10,6 +10,8 @@ public struct TrainingSchedule: Configurable, Hashable {
   public var accumulation = 1
   /// Steps in a row that may be left out because a number is not finite, before the run stops.
   public var skipLimit = 5
+  /// Steps between measurements of how far updates move the weights; nothing: never.
+  public var watchEvery: Int? = 10
   /// Whether layers are computed again in the backward pass rather than kept.
   public var recompute = false
 
@@ -20,6 +22,7 @@ public struct TrainingSchedule: Configurable, Hashable {
     .value("epochs", \.epochs, in: 1e-6...1e6, "passes over the data, where steps does not say"),
     .value("accumulation", \.accumulation, in: 1...1_000_000, "batches whose gradients make one step"),
     .value("skip_limit", \.skipLimit, in: 1...1000, "steps in a row that may be skipped before the run stops"),
+    .value("watch_every", \.watchEvery, in: 1...1_000_000, "steps between measures of update by weight; null: never"),
     .value("recompute", \.recompute, "compute layers again in the backward pass, to save memory"),
   ]
 

@@ -1,11 +1,13 @@
 import AngelCore
 import CAngelKernels
 
-/// An output head and its cross-entropy, chunk by chunk of rows (cross_entropy.h, matmul.h): logits are never stored whole.
+/// An output head and its cross-entropy, chunk by chunk of rows (cross_entropy.h, matmul.h): logits are never stored
+/// whole.
 ///
-/// Gradients by the hidden states and the weight are made in the forward pass, while a chunk's logits are at hand, as for a
-/// result of gradient 1; the backward pass multiplies them by what it is given. So they live from one to the other, and
-/// there is no second product. Sums over rows go on from chunk to chunk, so results do not depend on the chunks.
+/// Gradients by the hidden states and the weight are made in the forward pass, while a chunk's logits are at hand, as
+/// for a result of gradient 1; the backward pass multiplies them by what it is given. So they live from one to the
+/// other, and there is no second product. Sums over rows go on from chunk to chunk, so results do not depend on the
+/// chunks.
 struct LinearCrossEntropy: Sendable {
   let targets: PredictionTargets
   /// The most bytes of float32 logits at a time.
@@ -16,7 +18,7 @@ struct LinearCrossEntropy: Sendable {
       hidden.shape.rank == 2 && hidden.shape[1] == head.shape[1] && targets.rowCount == hidden.shape[0],
       "cross_entropy: hidden \(hidden.specification), head \(head.shape), \(targets.rowCount) targets")
     let backend = hidden.backend
-    let products = DenseKernels(hidden.dtype, head.dtype, on: backend)
+    let products = DenseKernels(hidden.dtype, head.productDType(with: hidden.dtype), on: backend)
     let gradients: DType? = products?.dtype == .bfloat16 ? .bfloat16Rows : nil
     guard let products, let kernel = backend.kernel(ANGEL_FAMILY_cross_entropy, KernelDTypes(.float32, gradients))
     else {
@@ -36,7 +38,8 @@ struct LinearCrossEntropy: Sendable {
     }
   }
 
-  /// Rows whose logits are at hand together: about equally many in each chunk, and whole lines of memory when transposed.
+  /// Rows whose logits are at hand together: about equally many in each chunk, and whole lines of memory when
+  /// transposed.
   private func chunkRows(vocabulary: Int) -> Int {
     let limit = Swift.max(1, logitBytes / Swift.max(1, vocabulary * 4))
     guard limit >= 32, targets.rowCount > 32 else { return limit }
@@ -123,6 +126,14 @@ enum OutputHead: Sendable {
     case .dense(let weight): weight.dtype
     case .packed(let matrix): matrix.dtype
     }
+  }
+
+  /// What products with hidden states of `dtype` read of the weight: quantised values are turned into that.
+  func productDType(with dtype: DType) -> DType {
+    guard case .packed(let matrix) = self, matrix.dtype.isQuantized || matrix.dtype == .float16 else {
+      return self.dtype
+    }
+    return dtype
   }
 
   /// The weight, when gradients are taken by it.

@@ -76,12 +76,23 @@ public struct PackedMatrix: Sendable {
     }
   }
 
+  /// The same matrix rounded to a block format (one of `EncodeRows.targets`), whose blocks must divide `depth`.
+  package func encoded(as dtype: DType) -> PackedMatrix {
+    let rows = dequantized().encodedRows(as: dtype)
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
+    }
+  }
+
   /// The panels as bytes.
   var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }
 
-  /// The transpose in panels, for gradients by what is multiplied: made once and kept beside the matrix.
+  /// The transpose in panels, for gradients by what is multiplied: made once and kept beside the matrix. Of a quantised
+  /// matrix, which is held for its size, it is made each time and goes with its product.
   func transposedPanels(_ products: DenseKernels) -> Tensor {
-    storage.derived(.transposedPanels(products.dtype)) {
+    if dtype.isQuantized { return products.panels(of: dequantized(), transposed: true) }
+    return storage.derived(.transposedPanels(products.dtype)) {
       products.panels(of: dequantized(), transposed: true, kind: .weights)
     }
   }

@@ -12,6 +12,7 @@ enum CommandCatalog {
     PerplexityCommand.self,
     DataCommand.self,
     TrainCommand.self,
+    DoctorCommand.self,
     ServeCommand.self,
     KeysCommand.self,
     BenchCommand.self,

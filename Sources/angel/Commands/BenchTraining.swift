@@ -6,8 +6,8 @@ import AngelNN
 import AngelPTM
 import AngelTensor
 
-/// `angel bench training`: whole steps (forward, loss, backward, clipping, AdamW) of a model with random weights on random
-/// tokens, and a product of two matrices timed between them.
+/// `angel bench training`: whole steps (forward, loss, backward, clipping, update) of a model with random weights on
+/// random tokens, and a product of two matrices timed between them.
 enum BenchTraining {
   /// Sizes that other engines are measured with too (Benchmarks/training).
   enum Model: String, CaseIterable, Sendable {
@@ -45,10 +45,12 @@ enum BenchTraining {
   static let steps = Option<Int>.integer(
     "steps", default: 6, in: 1...100_000, help: "training: steps, the first warms up")
   static let lora = Option.flag("lora", help: "training: adapters of rank 16 beside frozen weights")
+  static let optimizer = Option<OptimizerConfiguration.Rule>.choice(
+    "optimizer", default: .adamw, help: "training: the rule by which parameters change")
   static let recompute = Option.flag("recompute", help: "training: compute layers again in the backward pass")
   static let options = [
     model.declaration, sequence.declaration, sequences.declaration, steps.declaration, lora.declaration,
-    recompute.declaration,
+    optimizer.declaration, recompute.declaration,
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -61,6 +63,9 @@ enum BenchTraining {
     recipe.precision = context.precision == .f32 ? .f32 : .bf16
     recipe.training.steps = arguments[steps] + 1
     recipe.training.recompute = arguments[recompute]
+    // Measuring updates costs a pass over the weights.
+    recipe.training.watchEvery = nil
+    recipe.optimizer.rule = arguments[optimizer]
     if arguments[lora] { recipe.lora = LoRAConfiguration() }
     let trainer = try trainer(kind, source, recipe, on: backend)
     let gemm = ProductProbe(recipe.precision, on: backend)
@@ -124,6 +129,7 @@ enum BenchTraining {
       return try context.print([
         "model": .string(kind.rawValue), "batch": .integer(source.batchSize), "sequence": .integer(source.length),
         "precision": .string(recipe.precision.rawValue), "lora": .bool(recipe.lora != nil),
+        "optimizer": .string(recipe.optimizer.rule.rawValue),
         "threads": .integer(backend.threadCount), "tokens_per_second": .number(tokens / seconds),
         "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds),
         "gflops": .number(gigaflops),
@@ -132,8 +138,10 @@ enum BenchTraining {
         "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "loss": .array(rows.map { .number($0.record.loss) }),
       ])
     }
+    let rule = recipe.optimizer.rule.rawValue
     let line =
-      "\(kind.rawValue) \(recipe.precision.rawValue)\(recipe.lora == nil ? "" : " LoRA") \(source.batchSize)x\(source.length): "
+      "\(kind.rawValue) \(recipe.precision.rawValue)\(recipe.lora == nil ? "" : " LoRA") \(rule) "
+      + "\(source.batchSize)x\(source.length): "
       + "\(TextFormat.fixed(tokens / seconds, digits: 0)) tokens/s, "
       + "\(TextFormat.fixed(tokens / cpu, digits: 0)) per CPU-s, \(TextFormat.fixed(gigaflops, digits: 0)) GFLOP/s, "
       + "\(TextFormat.fixed(100 * gigaflops / gemm, digits: 0)) % of the product timed between the steps "

@@ -29,26 +29,46 @@ enum TrainCommand: Command {
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
-    let path = try arguments.required(0, "RECIPE", name)
-    let node = try arguments.positionals.dropFirst().reduce(try RecipeParser.parse(path: path)) {
-      try $0.overlaid(with: $1)
-    }
-    let recipe = try TrainingRecipe(recipe: node)
+    let (recipe, derived) = try recipe(arguments, context, name)
     try context.interruption.deferred {
       let backend = try context.makeBackend(arguments)
       let view = TrainingView(recipe, context)
-      let run = try TrainingRun(
-        recipe,
-        TrainingRun.Surroundings(
-          backend: backend, progress: context.progress, interruption: context.interruption,
-          openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
-          report: view.show))
+      try show(derived, context)
+      var surroundings = TrainingRun.Surroundings(
+        backend: backend, progress: context.progress, interruption: context.interruption,
+        openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
+        report: view.show)
+      surroundings.environment = MachineFacts.all(backend)
+      let run = try TrainingRun(recipe, surroundings)
       guard !arguments[dryRun] else { return try view.showPlan(run) }
       do { try run.execute(resumes: arguments[resume]) } catch {
         view.end()
         throw error
       }
     }
+  }
+
+  /// The recipe that a command is given, with its settings laid over it.
+  static func recipe(
+    _ arguments: Arguments, _ context: CommandContext, _ command: String
+  ) throws -> (TrainingRecipe, derived: [RecipeDial.Derived]) {
+    let path = try arguments.required(0, "RECIPE", command)
+    let node = try arguments.positionals.dropFirst().reduce(try RecipeParser.parse(path: path)) {
+      try $0.overlaid(with: $1)
+    }
+    return try RecipeDial.recipe(node, openModel: context.openCheckpoint)
+  }
+
+  /// What a dial has set, with the rules it followed.
+  private static func show(_ derived: [RecipeDial.Derived], _ context: CommandContext) throws {
+    guard !derived.isEmpty else { return }
+    if context.printsJSON {
+      return try context.print(["event": "derived", "values": .array(derived.map(\.json))])
+    }
+    var table = Table([("derived", .left), ("", .right), ("rule", .left)])
+    for value in derived { table.append([value.key, value.value, value.rule]) }
+    for line in table.lines { try context.output.line(line) }
+    try context.output.line()
   }
 
   /// A continuation by an engine of its own.

@@ -42,6 +42,8 @@ final class TrainingView {
     case .resumed(let step, let path): try line("resumed from step \(step) (\(path))")
     case .step(let record, let count): try showStep(record, of: count)
     case .validation(let step, let loss): try line("step \(step): validation loss \(TextFormat.fixed(loss, digits: 4))")
+    case .task(let step, let name, let loss):
+      try line("step \(step):   \(name) \(TextFormat.fixed(loss, digits: 4))")
     case .sample(let step, let prompt, let text): try line("step \(step): \(prompt)│\(text)")
     case .checkpoint(let step, let path): try line("step \(step): checkpoint \(path)")
     case .finished(let path):
@@ -80,7 +82,10 @@ final class TrainingView {
   }
 
   private func showStep(_ record: StepRecord, of count: Int) throws {
-    if record.isSkipped { try line("step \(record.step): skipped, because \(record.notFiniteName) is not finite") }
+    if record.isSkipped {
+      let place = record.culprit.map { " (first \($0))" } ?? ""
+      try line("step \(record.step): skipped, because \(record.notFiniteName) is not finite\(place)")
+    }
     var label =
       "loss \(TextFormat.fixed(record.loss, digits: 4))  norm \(TextFormat.fixed(record.gradientNorm, digits: 2))"
       + "  \(TextFormat.fixed(record.tokensPerSecond, digits: 0)) tokens/s"

@@ -2,13 +2,13 @@ public import AngelCore
 import AngelMemory
 import CAngelKernels
 
-/// State that an optimizer keeps beside a parameter and changes in place: zero at first, of the parameter's shape.
+/// State that an optimizer keeps beside a parameter and changes in place: zero at first.
 public final class OptimizerState: Sendable {
   /// The values, at the same address for as long as this object lives.
   public let tensor: Tensor
 
-  public init(_ shape: Shape, on backend: any Backend) {
-    let specification = TensorSpecification(shape, .float32)
+  public init(_ shape: Shape, _ dtype: DType = .float32, on backend: any Backend) {
+    let specification = TensorSpecification(shape, dtype)
     tensor = Tensor(uninitialized: specification, on: backend, kind: .optimizerStates)
     // Pages may have held something before.
     let zeros = [UInt8](repeating: 0, count: Swift.min(specification.byteCount, 1 << 20))
@@ -20,7 +20,7 @@ public final class OptimizerState: Sendable {
     }
   }
 
-  /// Replaces all values with bytes of float32, as a checkpoint holds them.
+  /// Replaces all values with bytes of the state's dtype, as a checkpoint holds them.
   public func restore(_ bytes: UnsafeRawBufferPointer) { tensor.overwrite(with: bytes) }
 }
 
@@ -47,19 +47,25 @@ public struct AdamWStep: Sendable {
 
   /// Changes `values` and both moments in place.
   public func apply(to values: TrainedValues, gradient: Tensor, first: OptimizerState, second: OptimizerState) {
-    var correction1 = 1.0, correction2 = 1.0
-    for _ in 0..<count {
-      correction1 *= Double(beta1)
-      correction2 *= Double(beta2)
-    }
+    let corrections = self.corrections
     let arguments = angel_adamw_arguments(
       parameter: values.tensor.address, low: values.lowHalves, gradient: gradient.floats,
       first: first.tensor.mutableFloats, second: second.tensor.mutableFloats,
       count: Int64(values.tensor.shape.elementCount), gradient_scale: gradientScale,
       learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon,
-      correction1: Float(1 - correction1), correction2: Float(1 - correction2))
+      correction1: corrections.first, correction2: corrections.second)
     values.tensor.launchOptimizer(ANGEL_FAMILY_adamw, arguments, bytes: 7 * gradient.specification.byteCount)
     withExtendedLifetime((values, gradient, first, second)) {}
+  }
+
+  /// What moments that began at zero are divided by: 1 - beta^count.
+  var corrections: (first: Float, second: Float) {
+    var first = 1.0, second = 1.0
+    for _ in 0..<count {
+      first *= Double(beta1)
+      second *= Double(beta2)
+    }
+    return (Float(1 - first), Float(1 - second))
   }
 }
 
@@ -90,15 +96,15 @@ public struct SGDStep: Sendable {
 }
 
 extension Tensor {
-  fileprivate func launchOptimizer<Arguments>(_ family: angel_family, _ arguments: Arguments, bytes: Int) {
+  func launchOptimizer<Arguments>(_ family: angel_family, _ arguments: Arguments, bytes: Int) {
     guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
       preconditionFailure("\(family.name): no kernel on \(backend.device)")
     }
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: bytes)) }
   }
 
-  /// Sums of squares of blocks of these float32 values, [blocks] float64; their sum in ascending order is the square of the
-  /// norm, whatever the number of threads (square_sum.h).
+  /// Sums of squares of blocks of these float32 values, [blocks] float64; their sum in ascending order is the square of
+  /// the norm, whatever the number of threads (square_sum.h).
   public func squareSums() -> Tensor {
     precondition(dtype == .float32, "square_sum: \(specification)")
     let count = shape.elementCount

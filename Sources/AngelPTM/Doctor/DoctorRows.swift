@@ -1,0 +1,113 @@
+import AngelCheckpoint
+import AngelCore
+import AngelData
+import AngelText
+
+/// A few rows of a recipe's data, spread over its files, as tokens: uncut, so that what cutting loses can be told.
+struct DoctorRows {
+  private(set) var samples: [TokenSample] = []
+  /// The first row that layout or chat template refuse, and how many they do.
+  private(set) var refusal: (message: String, count: Int)?
+
+  /// Rows that are looked at, of all files together.
+  static let limit = 256
+  /// Bytes of a text that are looked at.
+  static let textLimit = 256 << 10
+
+  init(_ recipe: TrainingRecipe, _ encoding: TrainingData.Encoding, interruption: Interruption) throws {
+    if recipe.rowsAreTexts {
+      try readTexts(recipe, encoding, interruption)
+    } else {
+      try readConversations(recipe, encoding, interruption)
+    }
+  }
+
+  private mutating func readConversations(
+    _ recipe: TrainingRecipe, _ encoding: TrainingData.Encoding, _ interruption: Interruption
+  ) throws {
+    guard let encoder = try encoding.conversationEncoder() else {
+      throw PTMError.recipe("the model '\(recipe.model ?? "")' has no chat template, which stage sft needs")
+    }
+    try forEachRow(recipe, interruption) { file, index in
+      let (row, place) = (try file.row(at: index), file.place(of: index))
+      let layout = try recipe.data.layout ?? ConversationLayout.detect(row, at: place)
+      return try encoder.encode(layout.conversation(row, at: place), at: place)
+    }
+  }
+
+  private mutating func readTexts(
+    _ recipe: TrainingRecipe, _ encoding: TrainingData.Encoding, _ interruption: Interruption
+  ) throws {
+    if recipe.data.train.allSatisfy({ $0.hasSuffix(".tokens") }) {
+      let stream = TokenStream(try recipe.data.train.map { try TokenFile(path: $0) })
+      let (length, count) = (recipe.sequenceLength + 1, 8)
+      for window in 0..<count where stream.count > length {
+        let start = (stream.count - length) * window / count
+        samples.append(TokenSample(stream[start..<(start + length)]))
+      }
+      return
+    }
+    try forEachRow(recipe, interruption) { file, index in
+      var text = try file.text(at: index, key: recipe.data.textKey)
+      if text.utf8.count > Self.textLimit { text = String(decoding: text.utf8.prefix(Self.textLimit), as: UTF8.self) }
+      var tokens = try encoding.tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
+      if recipe.data.endsTexts, let end = encoding.tokenizer.endToken { tokens.append(end) }
+      return TokenSample(tokens)
+    }
+  }
+
+  /// Encodes rows of every file, as many of each as its share; those that are refused are counted.
+  private mutating func forEachRow(
+    _ recipe: TrainingRecipe, _ interruption: Interruption, _ encode: (RecordFile, Int) throws -> TokenSample
+  ) throws {
+    let share = max(1, Self.limit / recipe.data.train.count)
+    for path in recipe.data.train {
+      let file = try RecordFile(path: path)
+      let count = min(share, file.count)
+      for place in 0..<count {
+        try interruption.check()
+        do { samples.append(try encode(file, place * file.count / count)) } catch let error as DataError {
+          refusal = (refusal?.message ?? "\(error)", (refusal?.count ?? 0) + 1)
+        }
+      }
+    }
+  }
+
+  /// A few short rows with different numbers of trained tokens, for checks that run the model: the last tokens of each,
+  /// because answers stand at the end.
+  func few(_ count: Int = 4, length: Int = 96) -> [TokenSample] {
+    var few: [TokenSample] = []
+    for sample in samples {
+      // Windows of a text are all of one length; rows of a step must differ for their shares to tell.
+      let part = sample.last(max(8, length - 17 * few.count))
+      if part.trainedCount > 0 { few.append(part) }
+      if few.count == count { break }
+    }
+    // One long text has rows enough.
+    while few.count < count, let text = samples.first, samples.count == 1, text.count > (few.count + 2) * length {
+      few.append(text.first((few.count + 2) * length).last(max(8, length - 17 * few.count)))
+    }
+    return few
+  }
+}
+
+extension TokenSample {
+  /// The last `count` tokens with their weights.
+  func last(_ count: Int) -> TokenSample { part(max(0, self.count - count)..<self.count) }
+  /// The first `count` tokens with their weights.
+  func first(_ count: Int) -> TokenSample { part(0..<min(count, self.count)) }
+
+  private func part(_ range: Range<Int>) -> TokenSample {
+    var part = TokenSample()
+    for place in range { part.append([tokens[place]], weight: weights[place]) }
+    return part
+  }
+}
+
+extension TokenBatch {
+  /// A batch of these samples, in their order.
+  init(_ samples: [TokenSample]) {
+    self.init()
+    for sample in samples { append(sample) }
+  }
+}

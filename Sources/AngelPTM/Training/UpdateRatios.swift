@@ -1,0 +1,48 @@
+import AngelCore
+import AngelNN
+import AngelTensor
+
+/// How far a step has moved the weights, as a share of their size: about 1e-3 where a learning rate suits a model, much
+/// more where it will break, next to nothing where a step has no effect.
+public struct UpdateRatios: Sendable, Hashable {
+  /// A layer or another part of the model, by the first words of its parameters' paths.
+  public struct Group: Sendable, Hashable {
+    public let name: String
+    var changeSquares = 0.0
+    var weightSquares = 0.0
+
+    /// ‖change‖ / ‖weights before‖
+    public var ratio: Double { (changeSquares / max(weightSquares, 1e-300)).squareRoot() }
+  }
+
+  /// In the order of the model.
+  public private(set) var groups: [Group] = []
+
+  /// Of all parameters together.
+  public var overall: Double {
+    let change = groups.reduce(0) { $0 + $1.changeSquares }
+    return (change / max(groups.reduce(0) { $0 + $1.weightSquares }, 1e-300)).squareRoot()
+  }
+
+  /// Calls `change`, which is to update `parameter`, and measures what it does.
+  mutating func measure(_ parameter: Parameter, path: String, _ change: () throws -> Void) throws {
+    let before = parameter.trainedValues?.values.copied()
+    try change()
+    guard let before, let after = parameter.trainedValues?.values else { return }
+    let (moved, size) = (try GradientNorm.of([after - before]), try GradientNorm.of([before]))
+    let name = Self.group(of: path)
+    let place = groups.firstIndex { $0.name == name } ?? groups.count
+    if place == groups.count { groups.append(Group(name: name)) }
+    groups[place].changeSquares += moved * moved
+    groups[place].weightSquares += size * size
+  }
+
+  /// `blocks.3.attention.query.weight` → `blocks.3`, `embedding.weight` → `embedding`.
+  static func group(of path: String) -> String {
+    let words = path.split(separator: ".")
+    let isNumbered = words.count > 1 && words[1].utf8.allSatisfy { (0x30...0x39).contains($0) }
+    return words.prefix(isNumbered ? 2 : 1).joined(separator: ".")
+  }
+
+  var json: JSONValue { .object(JSONObject(groups.map { ($0.name, .number($0.ratio)) })) }
+}
