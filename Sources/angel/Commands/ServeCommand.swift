@@ -3,7 +3,7 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelMemory
-import AngelNN
+import AngelTensor
 import AngelServer
 import Glibc
 
