@@ -66,6 +66,11 @@ find_missing_packages() {
     python3 -m pip --version >/dev/null 2>&1 || command -v pip3 >/dev/null || command -v pip >/dev/null ||
       missing="$missing python3-pip"
   fi
+  # ./test --all drives the server with other programs.
+  if [ "${1:-}" = with-clients ]; then
+    for program in curl openssl; do command -v $program >/dev/null || missing="$missing $program"; done
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+  fi
   missing=${missing# }
 }
 
