@@ -44,7 +44,9 @@ public final class APIServer: Sendable {
 
   /// Begins to listen; the port. Call it once.
   public func start() throws -> Int {
-    let server = try HTTPServer(options.http, onSweep: { [weak self] in self?.sweep() }) { [weak self] exchange in
+    let server = try HTTPServer(
+      options.http, onSweep: { [weak self] in self?.sweep() }, wantsBody: { [weak self] in self?.wantsBody($0) == true }
+    ) { [weak self] exchange in
       guard let self else { return exchange.send(APIError.draining.response) }
       respond(exchange)
     }
@@ -71,6 +73,12 @@ public final class APIServer: Sendable {
   private func sweep() {
     keys?.refresh()
     readiness.sweep(now: MonotonicTime.now)
+  }
+
+  /// Whether a request with this head will be let in: from strangers no megabytes are kept.
+  private func wantsBody(_ head: HTTPRequestHead) -> Bool {
+    guard let keys else { return true }
+    return (try? authorize(head, keys)) != nil
   }
 
   /// Answers a request that is whole, on the thread that received it.

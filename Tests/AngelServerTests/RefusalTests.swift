@@ -95,6 +95,9 @@ struct RefusalTests {
     let answer = try running.post("/v1/completions", #"{"prompt":"x","user":"someone"}"#)
     #expect(answer.status == 200)
     #expect(answer["warning"] == #"299 angel "without effect: user""#)
+    let deeper = try running.post(
+      "/v1/chat/completions", #"{"messages":[{"role":"user","content":"x","refusal":"no"}],"store":false}"#)
+    #expect(deeper["warning"] == #"299 angel "without effect: messages[0].refusal""#)
     #expect(try running.post("/v1/completions", #"{"prompt":"x","best_of":1}"#)["warning"] == nil)
   }
 

@@ -135,15 +135,17 @@ struct SoakTests {
     let length = Int.random(in: 1...12, using: &random)
     let rest = "\"max_tokens\":\(length),\"ignore_eos\":true,\"seed\":\(length)"
     switch conduct {
-    case .stream, .slowReader, .leavesInStream, .revokedKey: return Array("{\"prompt\":\(tokens),\"stream\":true,\(rest)}".utf8)
+    case .stream, .slowReader, .leavesInStream, .revokedKey:
+      return Array("{\"prompt\":\(tokens),\"stream\":true,\(rest)}".utf8)
     case .severalAnswers: return Array("{\"prompt\":[\(tokens),\(tokens)],\"n\":2,\(rest)}".utf8)
     case .embedding: return Array("{\"input\":\(tokens)}".utf8)
     case .badJSON: return Array("{\"prompt\":\(tokens)".utf8)
     case .invalidUTF8: return Array("{\"prompt\":\"".utf8) + [0xFF, 0xFE] + Array("\"}".utf8)
     case .tooLarge: return [UInt8](repeating: 0x20, count: 100 << 10)
-    case .beyondContext: return Array("{\"prompt\":[\([String](repeating: "5", count: 10_000).joined(separator: ","))]}".utf8)
+    case .beyondContext: return Array("{\"prompt\":\([Int](repeating: 5, count: 10_000))}".utf8)
     case .unknownField: return Array("{\"prompt\":\(tokens),\"colour\":1}".utf8)
-    case .whole, .slowWriter, .wrongPath, .leavesBeforeAnswer, .leavesInBody: return Array("{\"prompt\":\(tokens),\(rest)}".utf8)
+    case .whole, .slowWriter, .wrongPath, .leavesBeforeAnswer, .leavesInBody:
+      return Array("{\"prompt\":\(tokens),\(rest)}".utf8)
     }
   }
 

@@ -23,7 +23,9 @@ struct RequestBody: Sendable {
     }
     guard case .object(let object) = value else { throw .badBody("it is \(value.kind), not an object") }
     self.object = object
-    ignored = try FieldKind.check(object, fields)
+    var ignored: [String] = []
+    try FieldKind.check(object, fields, "", &ignored)
+    self.ignored = ignored
   }
 
   subscript(name: String) -> JSONValue? {

@@ -85,8 +85,9 @@ extension FieldKind {
 
   private static func short(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
 
-  /// Throws `APIError` naming `path` where the value is not of this kind. Null counts as left out inside objects.
-  func check(_ value: JSONValue, _ path: String) throws(APIError) {
+  /// Throws `APIError` naming `path` where the value is not of this kind. Null counts as left out inside objects. What has no
+  /// effect is added to `ignored`.
+  func check(_ value: JSONValue, _ path: String, _ ignored: inout [String]) throws(APIError) {
     switch (self, value) {
     case (.boolean, .bool), (.string, .string), (.anyObject, .object): return
     case (.integer(let range), _) where value.integer.map(range.contains) == true: return
@@ -96,14 +97,14 @@ extension FieldKind {
       guard range.contains(values.count) else {
         throw .invalid(path, "has \(values.count) values: it must have from \(range.lowerBound) to \(range.upperBound)")
       }
-      for (index, value) in values.enumerated() { try kind.check(value, "\(path)[\(index)]") }
-    case (.object(let fields), .object(let object)): _ = try Self.check(object, fields, path + ".")
+      for (index, value) in values.enumerated() { try kind.check(value, "\(path)[\(index)]", &ignored) }
+    case (.object(let fields), .object(let object)): try Self.check(object, fields, path + ".", &ignored)
     case (.map(let kind, let limit), .object(let object)):
       guard object.members.count <= limit else {
         throw .invalid(path, "has \(object.members.count) entries: it may have \(limit)")
       }
-      for member in object.members { try kind.check(member.value, "\(path).\(member.key.prefix(40))") }
-    case (.oneOf(let kinds), _): try Self.checkAny(kinds, value, path, words)
+      for member in object.members { try kind.check(member.value, "\(path).\(member.key.prefix(40))", &ignored) }
+    case (.oneOf(let kinds), _): try Self.checkAny(kinds, value, path, words, &ignored)
     case (.fixed(let values), _) where values.contains(value): return
     default:
       let shown = value.encoded()
@@ -114,12 +115,12 @@ extension FieldKind {
 
   /// The error of the one kind that the value's form belongs to tells most.
   private static func checkAny(
-    _ kinds: [FieldKind], _ value: JSONValue, _ path: String, _ words: String
+    _ kinds: [FieldKind], _ value: JSONValue, _ path: String, _ words: String, _ ignored: inout [String]
   ) throws(APIError) {
     var inside: APIError?
     for kind in kinds {
       do throws(APIError) {
-        return try kind.check(value, path)
+        return try kind.check(value, path, &ignored)
       } catch {
         if error.parameter != path || inside == nil, error.code != "invalid_type" || error.parameter != path {
           inside = error
@@ -129,10 +130,11 @@ extension FieldKind {
     throw inside ?? .invalid(path, "must be \(words), not \(value.kind)", code: "invalid_type")
   }
 
-  /// Checks an object's members; the names of those that have no effect.
-  static func check(_ object: JSONObject, _ fields: [RequestField], _ prefix: String = "") throws(APIError) -> [String]
-  {
-    var ignored: [String] = []
+  /// Checks an object's members, whose names follow `prefix` in errors; the paths of those that have no effect are added to
+  /// `ignored`.
+  static func check(
+    _ object: JSONObject, _ fields: [RequestField], _ prefix: String, _ ignored: inout [String]
+  ) throws(APIError) {
     for member in object.members {
       let path = prefix + member.key
       guard let field = fields.first(where: { $0.name == member.key }) else {
@@ -143,10 +145,10 @@ extension FieldKind {
       }
       if member.value.isNull, !field.isRequired { continue }
       switch field.support {
-      case .honoured: try field.kind.check(member.value, path)
+      case .honoured: try field.kind.check(member.value, path, &ignored)
       case .withoutEffect:
-        try field.kind.check(member.value, path)
-        ignored.append(path)
+        try field.kind.check(member.value, path, &ignored)
+        if ignored.count < 16 { ignored.append(path) }
       case .refused(let reason, let values):
         guard values.contains(member.value) else {
           throw APIError(
@@ -159,7 +161,6 @@ extension FieldKind {
         status: 400, "'\(prefix)\(field.name)' is missing: it must be \(field.kind.words)",
         parameter: prefix + field.name, code: "missing_required_parameter")
     }
-    return ignored
   }
 }
 

@@ -23,7 +23,8 @@ public final class HTTPExchange: Sendable {
     let descriptor: Int32
     let since: Double
     var body: [UInt8] = []
-    var bodyIsTooLarge = false
+    /// Whether it is dropped, because of its length or because nobody wants it.
+    var bodyIsDropped: Bool
     /// Whether the request is complete and `respond` has been told.
     var isWhole = false
     var isSuspended = false
@@ -56,14 +57,14 @@ public final class HTTPExchange: Sendable {
   }
   private let leftover = Leftover()
 
-  init(_ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, now: Double) {
+  init(_ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, keepsBody: Bool, now: Double) {
     self.head = head
     self.bodyLimit = bodyLimit
-    state = Mutex(State(handle: handle, descriptor: descriptor, since: now))
+    state = Mutex(State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody))
   }
 
-  /// The request's body once it is whole; nil where it was longer than the limit.
-  public var body: [UInt8]? { state.withLock { $0.bodyIsTooLarge ? nil : $0.body } }
+  /// The request's body once it is whole; nil where it was longer than the limit, or not wanted.
+  public var body: [UInt8]? { state.withLock { $0.bodyIsDropped ? nil : $0.body } }
 
   /// Gives the answer. Only the first counts.
   public func send(_ response: HTTPResponse) { send { response } }
@@ -128,12 +129,12 @@ extension HTTPExchange {
   /// there is no end to it.
   func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
     state.withLock { state in
-      guard !state.bodyIsTooLarge else {
+      guard !state.bodyIsDropped else {
         state.sentBytes += bytes.count
         return state.sentBytes < 8 * bodyLimit
       }
       guard state.body.count + bytes.count <= bodyLimit else {
-        state.bodyIsTooLarge = true
+        state.bodyIsDropped = true
         state.body = []
         return true
       }
@@ -248,6 +249,8 @@ extension HTTPExchange {
   func end(isWhole: Bool) {
     let (notice, over, outcome) = state.withLock { state in
       state.isOver = true
+      // It may know the exchange.
+      state.response = nil
       let notice = isWhole ? nil : Self.markGone(&state)
       state.whenGone = nil
       defer { state.whenOver = nil }

@@ -47,22 +47,31 @@ public final class HTTPServer: Sendable {
   private final class Context: Sendable {
     let options: HTTPOptions
     let connections = HTTPConnections()
+    let wantsBody: @Sendable (HTTPRequestHead) -> Bool
     let respond: @Sendable (HTTPExchange) -> Void
     let exchangeCount = Atomic<Int>(0)
     let isStopping = Atomic<Bool>(false)
 
-    init(_ options: HTTPOptions, _ respond: @escaping @Sendable (HTTPExchange) -> Void) {
+    init(
+      _ options: HTTPOptions, _ wantsBody: @escaping @Sendable (HTTPRequestHead) -> Bool,
+      _ respond: @escaping @Sendable (HTTPExchange) -> Void
+    ) {
       self.options = options
+      self.wantsBody = wantsBody
       self.respond = respond
     }
   }
 
   /// Starts to listen.
   ///
-  /// - Parameter respond: called on a thread of the server with each request; it must return quickly, and see to it that
-  ///   `HTTPExchange.send` is called, by it or by another thread.
+  /// - Parameters:
+  ///   - onSweep: called ten times a second on a thread of its own.
+  ///   - wantsBody: whether a request's body is to be kept: those that will be refused anyway must not fill the memory.
+  ///   - respond: called on a thread of the server with each request; it must return quickly, and see to it that
+  ///     `HTTPExchange.send` is called, by it or by another thread.
   public init(
     _ options: HTTPOptions, onSweep: @escaping @Sendable () -> Void = {},
+    wantsBody: @escaping @Sendable (HTTPRequestHead) -> Bool = { _ in true },
     respond: @escaping @Sendable (HTTPExchange) -> Void
   ) throws {
     guard angel_http_available() != 0 else { throw ServerError.libraryMissing }
@@ -75,7 +84,7 @@ public final class HTTPServer: Sendable {
     // A client that goes away is an error of send, not the end of the program.
     signal(SIGPIPE, SIG_IGN)
     let socket = try ListeningSocket(address: options.address, port: options.port)
-    let context = Context(options, respond)
+    let context = Context(options, wantsBody, respond)
     guard let daemon = Self.start(context, socket.descriptor) else {
       close(socket.descriptor)
       throw ServerError.refused(version: version, isTLS: isTLS)
@@ -175,7 +184,7 @@ public final class HTTPServer: Sendable {
       head.clientAddress = kept.clientAddress
       let exchange = HTTPExchange(
         head, HTTPExchange.Handle(pointer: connection), descriptor: angel_http_socket(connection),
-        bodyLimit: server.options.bodyLimit, now: MonotonicTime.now)
+        bodyLimit: server.options.bodyLimit, keepsBody: server.wantsBody(head), now: MonotonicTime.now)
       server.exchangeCount.add(1, ordering: .acquiringAndReleasing)
       kept.begin(exchange)
       return Unmanaged.passRetained(Served(server, kept, exchange)).toOpaque()

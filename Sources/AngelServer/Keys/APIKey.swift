@@ -78,7 +78,8 @@ extension APIKey {
   /// Reads what `json` wrote; what is not known is refused, since it may have meant a restriction.
   init(json: JSONValue) throws(APIError) {
     guard case .object(let object) = json else { throw .badBody("a key is \(json.kind), not an object") }
-    _ = try FieldKind.check(object, Self.fields)
+    var ignored: [String] = []
+    try FieldKind.check(object, Self.fields, "", &ignored)
     self.init(
       name: object["name"]?.string ?? "", digest: object["digest"]?.string ?? "",
       created: object["created"]?.integer ?? 0)

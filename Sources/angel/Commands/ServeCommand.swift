@@ -41,7 +41,7 @@ enum ServeCommand: Command {
   static let concurrency = Option.integer(
     "concurrency", default: 32, in: 1...1024, help: "answers that are made at once")
   static let cacheTokens = Option<Int?>.integer(
-    "cache-tokens", in: 16...1 << 30, help: "tokens the cache holds, of all requests (default: 1 to 4 contexts, as fits)")
+    "cache-tokens", in: 16...1 << 30, help: "tokens in the cache, of all requests (default: 1 to 4 contexts, as fits)")
   static let queue = Option.integer(
     "queue", placeholder: "TOKENS", default: 1 << 18, in: 1...1 << 30,
     help: "tokens that may wait; more are refused (429)")
@@ -89,6 +89,7 @@ enum ServeCommand: Command {
     options.http.certificate = try text(certificate)
     options.http.privateKey = try text(privateKey)
     options.http.bodyLimit = arguments[bodyLimit]
+    options.http.connectionLimit = min(options.http.connectionLimit, openFiles() - 64)
     options.origins = arguments[cors]
     options.hostNames = arguments[hostName].map { $0.lowercased() }
     options.version = Angel.version
@@ -96,6 +97,16 @@ enum ServeCommand: Command {
     let diagnostics = context.diagnostics
     options.requestLog = RequestLog(arguments[log]) { diagnostics.attempt($0) }
     return options
+  }
+
+  /// Raises the limit on open files as far as the system lets it, and tells it: each connection is one.
+  private static func openFiles() -> Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+    limit.rlim_cur = min(limit.rlim_max, 1 << 16)
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    return max(128, Int(clamping: limit.rlim_cur))
   }
 
   private static func loadFirst(_ shelf: ModelShelf) throws -> LoadedModel {
