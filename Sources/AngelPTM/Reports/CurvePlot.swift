@@ -70,7 +70,9 @@ public struct CurvePlot {
     return text
   }
 
+  /// A single line without a name needs none: the title says what it is.
   private func legend(_ line: Series, at index: Int) -> String {
+    guard !line.name.isEmpty else { return "" }
     let left = Self.size.width - Self.margin.right - 150 * Double(series.count - index)
     return "<text x=\"\(Int(left) + 16)\" y=\"20\">\(Self.escaped(line.name))</text>"
       + "<rect x=\"\(Int(left))\" y=\"14\" width=\"12\" height=\"4\" fill=\"\(line.color)\"/>\n"

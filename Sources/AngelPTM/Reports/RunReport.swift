@@ -18,7 +18,7 @@ struct RunReport {
     var page = HTMLPage(title: folder, subtitle: subtitle(steps))
     page.cards(cards(steps))
     page.heading("Curves")
-    page.pictures([loss])
+    page.pictures([loss], isWide: true)
     page.pictures([
       plot("learning rate", "learning_rate", "#6cc5b0"), plot("norm of the gradients", "gradient_norm", "#efb118"),
       plot("tokens per second", "tokens_per_second", "#a463f2"),

@@ -43,7 +43,7 @@ struct Distillation {
     let temperature = configuration.temperature
     let share = Float(configuration.weight * temperature * temperature / weight)
     let rows = max(1, Self.logitBytes / (4 * model.vocabularySize))
-    var total = Tensor([0], shape: [1], on: backend)
+    var total = Tensor([Float(0)], shape: [1], on: backend)
     for start in stride(from: 0, to: batch.rowCount, by: rows) {
       let range = start..<min(start + rows, batch.rowCount)
       guard batch.weights[range].contains(where: { $0 != 0 }) else { continue }
