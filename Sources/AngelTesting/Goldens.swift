@@ -4,8 +4,9 @@ public import AngelCore
 public enum Goldens {
   /// The absolute path of a golden file or folder.
   public static func path(_ relative: String, from file: String = #filePath) -> String {
-    // Sources/AngelTesting/Goldens.swift → the package's folder.
-    let root = file.split(separator: "/").dropLast(3).joined(separator: "/")
+    // Tests/AngelTextTests/Tokenizer/TokenizerTests.swift → the package's folder.
+    let names = file.split(separator: "/")
+    let root = names.prefix(upTo: names.lastIndex { $0 == "Tests" || $0 == "Sources" } ?? 0).joined(separator: "/")
     return "/\(root)/Tests/Goldens/\(relative)"
   }
 

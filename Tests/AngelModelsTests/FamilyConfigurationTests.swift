@@ -89,7 +89,7 @@ struct FamilyConfigurationTests {
     let model = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint) as? HunyuanDenseModel
     let base = try #require(model?.configuration.rotaryBase)
     #expect(abs(base / 11_158_840 - 1) < 1e-6)
-    #expect(model?.configuration.rotaryDependsOnLength == false)
+    #expect(model?.configuration.rotaryScaling.uniformLength == .max)
   }
 
   @Test("GGUF files are taken for what they are called there")

@@ -6,8 +6,7 @@ public struct DedicatedThread: Sendable {
   /// Room for the deepest chat template the interpreter accepts, in a debug build too.
   public static let stackByteCount = 16 << 20
 
-  // SAFETY: a number that names the thread; never changed.
-  private nonisolated(unsafe) let thread: pthread_t
+  private let thread: pthread_t
 
   /// Starts `body` on a new thread; signals stay blocked as they are in the caller. Throws when the system refuses.
   public init(stackByteCount: Int = Self.stackByteCount, _ body: @escaping @Sendable () -> Void) throws(ThreadError) {

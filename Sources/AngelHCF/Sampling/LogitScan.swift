@@ -28,7 +28,14 @@ enum LogitScan {
 
   /// The first position of the largest value.
   static func firstPosition(of value: Float, in values: UnsafeBufferPointer<Float>) -> Int {
-    values.firstIndex { $0 == value } ?? 0
+    guard let base = values.baseAddress else { return 0 }
+    var start = 0
+    while start + lanes <= values.count {
+      let matches = UnsafeRawPointer(base + start).loadUnaligned(as: Lanes.self) .== value
+      if any(matches) { return start + (0..<lanes).prefix { !matches[$0] }.count }
+      start += lanes
+    }
+    return values[start...].firstIndex(of: value) ?? 0
   }
 
   /// log Σ exp(value), summed in float64 over sixteen interleaved lanes, then halved 8-4-2-1.

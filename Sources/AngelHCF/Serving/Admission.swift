@@ -18,8 +18,9 @@ final class Admission: Sendable {
   /// - Parameter limit: the most tokens in the queue; a request alone in it may be larger.
   init(limit: Int) { self.limit = limit }
 
-  /// Lets a request that may need so many tokens into the queue: its number.
-  func enter(tokens: Int) throws(ServingRefusal) -> UInt64 {
+  /// Lets a request that may need so many tokens into the queue: its number, which `send` is called with before any other
+  /// request or a drain comes through the door.
+  func enter(tokens: Int, send: (UInt64) -> Void) throws(ServingRefusal) -> UInt64 {
     try state.withLock { state throws(ServingRefusal) in
       guard !state.isDraining else { throw .draining }
       guard state.queuedTokens == 0 || state.queuedTokens + tokens <= limit else {
@@ -27,15 +28,23 @@ final class Admission: Sendable {
           queuedTokens: state.queuedTokens, limit: limit, retryAfterSeconds: state.retryAfterSeconds(tokens, limit))
       }
       state.queuedTokens += tokens
-      defer { state.nextID += 1 }
-      return state.nextID
+      let id = state.nextID
+      state.nextID += 1
+      send(id)
+      return id
     }
   }
 
   /// Notes that a request has left the queue.
   func leave(tokens: Int) { state.withLock { $0.queuedTokens -= tokens } }
 
-  func drain() { state.withLock { $0.isDraining = true } }
+  /// Closes the door; `send` is called after all that came through it have been sent.
+  func drain(send: () -> Void) {
+    state.withLock {
+      $0.isDraining = true
+      send()
+    }
+  }
 
   /// Notes what a step did.
   func measure(rows: Int, seconds: Double) {

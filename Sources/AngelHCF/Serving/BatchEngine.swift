@@ -132,8 +132,7 @@ public final class BatchEngine: ServingEngine {
   public var statistics: ServingStatistics { figures.value.withLock { $0 } }
 
   public func drain(onEnd: @escaping @Sendable () -> Void) {
-    admission.drain()
-    inbox.send(.drain(onEnd))
+    admission.drain { inbox.send(.drain(onEnd)) }
   }
 
   private func check(_ tokens: [Int32], reserved: Int) throws(EngineError) {
@@ -152,10 +151,11 @@ public final class BatchEngine: ServingEngine {
     _ prompt: [Int32], tokens: Int, _ begin: ContinuousClock.Instant, _ content: ServedRequest.Content,
     _ sampler: Sampler?
   ) throws(ServingRefusal) -> ServingTicket {
-    let id = try admission.enter(tokens: tokens)
-    inbox.send(
-      .submit(
-        Submission(id: id, prompt: prompt, queuedTokens: tokens, begin: begin, content: content, sampler: sampler)))
+    let id = try admission.enter(tokens: tokens) { id in
+      inbox.send(
+        .submit(
+          Submission(id: id, prompt: prompt, queuedTokens: tokens, begin: begin, content: content, sampler: sampler)))
+    }
     return ServingTicket(id: id) { [inbox] in inbox.send(.cancel(id)) }
   }
 }

@@ -14,7 +14,8 @@ public protocol ServingEngine: AnyObject, Sendable {
   /// Takes a request into the queue, or refuses it at once.
   ///
   /// - Parameter onEvent: called on the engine's own thread for every event, in order; it must return quickly.
-  /// - Throws: `ServingRefusal`; then `onEvent` is never called.
+  /// - Throws: `ServingRefusal`, or `EngineError` or `SamplingError` where the request cannot be served at all; then
+  ///   `onEvent` is never called.
   func submit(_ request: ServingRequest, onEvent: @escaping @Sendable (ServingEvent) -> Void) throws -> ServingTicket
 
   /// The final hidden state of a text's last token, divided by its length: a sentence vector of `width` numbers.

@@ -54,8 +54,8 @@ struct BatchEngineTests {
     var asked = request(prompt, 16)
     asked.sampling.stop = [String(characters[4...5])]
     asked.sampling.logprobs = 1
-    let log = WaitingLog()
-    _ = try makeEngine().submit(asked, onEvent: log.add)
+    let (engine, log) = (try makeEngine(), WaitingLog())
+    _ = try engine.submit(asked, onEvent: log.add)
     let events = log.wait()
     var sampling = asked.sampling
     sampling.seed = nil

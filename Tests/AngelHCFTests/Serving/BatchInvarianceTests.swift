@@ -110,6 +110,8 @@ struct BatchInvarianceTests {
       var request = ServingRequest(prompt: Array(prompt.prefix(contextLength - 1)), sampling: .greedy)
       request.sampling.maxTokens = 12
       request.sampling.logprobs = 2
+      // Later ones take the places of earlier ones.
+      request.priority = -(index % 4)
       guard index % 3 > 0 else { return request }
       request.sampling.temperature = 0.9
       request.sampling.topP = 0.95

@@ -86,8 +86,8 @@ struct SchedulerTests {
     state.waiting[0].priority = 0
     let plan = Scheduler.plan(state, limits)
     // Its two blocks and one for each of those that go on.
-    #expect(plan.preempted == ids(8, 7, 6, 5) && plan.admitted == ids(9))
-    #expect(plan.runs.count == 5)
+    #expect(plan.preempted == ids(8, 7, 6) && plan.admitted == ids(9))
+    #expect(plan.runs.count == 6)
   }
 
   @Test("sequences with different rotary frequencies take turns")

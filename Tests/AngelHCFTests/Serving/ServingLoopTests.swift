@@ -2,10 +2,16 @@ import AngelCore
 import AngelMemory
 import AngelNN
 import AngelTesting
+import Glibc
 import Synchronization
 import Testing
 
 @testable import AngelHCF
+
+/// Whether randomised tests take their time: with ANGEL_TEST_ALL=1.
+enum RandomisedSteps {
+  static var isThorough: Bool { getenv("ANGEL_TEST_ALL").map { String(cString: $0) } == "1" }
+}
 
 @Suite("The serving loop, over a fake model")
 struct ServingLoopTests {
@@ -48,7 +54,8 @@ struct ServingLoopTests {
       open.removeAll { $0.log.endCount > 0 }
     }
 
-    for step in 0..<10_000 {
+    let steps = seed == 1 || RandomisedSteps.isThorough ? 10_000 : 2_000
+    for step in 0..<steps {
       if open.count < 20, Int.random(in: 0..<3, using: &random) == 0 {
         let opening = openings[Int.random(in: 0..<3, using: &random)]
         let prompt =
@@ -77,12 +84,12 @@ struct ServingLoopTests {
     }
     #expect(engine.finish())
     try settle()
-    #expect(open.isEmpty && ended == submitted && submitted > 1000 && cancelled > 50)
+    #expect(open.isEmpty && ended == submitted && submitted > steps / 30 && cancelled > steps / 200)
     #expect(engine.runner.rowsOfSteps.allSatisfy { $0 <= limits.rows })
     #expect(engine.users.isEmpty && engine.loop.blocks.usedCount == 0)
     try engine.loop.blocks.checkInvariants(users: [])
     let statistics = engine.loop.currentStatistics
-    #expect(statistics.preemptions > 20, "the stream is meant to run short of blocks")
+    #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
   }

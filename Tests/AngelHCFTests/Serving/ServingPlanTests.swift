@@ -1,0 +1,51 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelMemory
+import AngelNN
+import AngelTesting
+import Testing
+
+@testable import AngelHCF
+
+@Suite("The memory plan for many requests")
+struct ServingPlanTests {
+  @Test(
+    "batches of all sizes keep to it, recorded steps included",
+    arguments: ["llama-tiny", "qwen3_moe-tiny", "gemma3_text-tiny"])
+  func holds(_ model: String) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/" + model))
+    let pool = try PagePool(budget: 64 << 20)
+    let backend = try CPUBackend(pool: pool, threadCount: 2)
+    var options = ServingOptions()
+    options.engine.contextLength = 64
+    options.engine.chunkLength = 48
+    options.sequenceLimit = 6
+    options.cacheTokens = 256
+    let plan = try ModelPlan(checkpoint, arithmetic: .fast, serving: options, budget: pool.budget)
+    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: .fast)
+    let loop = try ServingLoop(
+      loaded.model, tokenizer: nil, endTokens: [], on: backend, pool: pool, options: options)
+    for number in 0..<18 {
+      var request = ServingRequest(prompt: (0...number * 2).map { Int32($0 % 250) }, sampling: .greedy(3 + number % 7))
+      if number % 4 == 0 { request.promptLogprobs = 1 }
+      try loop.submit(request, id: UInt64(number + 1)) { _ in }
+    }
+    while !loop.isIdle { loop.runStep() }
+    let usage = pool.usage
+    #expect(usage[.weights].byteCount <= plan.bytes[.weights] ?? 0)
+    #expect(usage[.activations].peakByteCount <= plan.bytes[.activations] ?? 0)
+    #expect(usage[.workspace].peakByteCount <= plan.bytes[.workspace] ?? 0)
+    #expect(usage[.keyValueCache].byteCount <= Page.byteCount && usage[.keyValueCache].byteCount > 0)
+    #expect(plan.cacheTokens == 256)
+  }
+
+  @Test("without a size of its own the cache takes what the budget has room for, one context to four")
+  func automatic() throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny"))
+    func plan(_ budget: Int) throws -> ModelPlan {
+      try ModelPlan(checkpoint, arithmetic: .fast, serving: ServingOptions(), budget: budget)
+    }
+    #expect(try plan(1 << 30).cacheTokens == 4 * 256)
+    #expect(try plan(1 << 20).cacheTokens == 256)
+  }
+}
