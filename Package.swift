@@ -75,7 +75,7 @@ let package = Package(
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
     tests("AngelCore"),
-    tests("angel", ["AngelCheckpoint", "AngelPTM"]),
+    tests("angel", ["AngelCheckpoint", "AngelPTM", "AngelServer"]),
     tests("AngelMemory"),
     tests("AngelText"),
     tests("AngelTensor", ["AngelMemory", "AngelCPU", "CAngelKernels"]),

@@ -145,6 +145,8 @@ public final class APIServer: Sendable {
     if isDraining, !match.endpoint.isOpen { throw .draining }
     guard let keys, !match.endpoint.isOpen else { return APICall(self, exchange, match, requestID: id, key: nil) }
     let key = try authorize(head, keys)
+    // A key may become known while a body comes that was dropped for the want of it.
+    if exchange.isBodyUnwanted { throw Self.unknownKey }
     guard key.allows(endpoint: match.endpoint.path) else {
       throw APIError(
         status: 403, "key '\(key.name)' may not use \(match.endpoint.path)", code: "endpoint_not_allowed")
@@ -160,11 +162,13 @@ public final class APIServer: Sendable {
     }
     let words = header.split(separator: " ", maxSplits: 1)
     guard words.count == 2, words[0].lowercased() == "bearer", let key = keys.key(String(words[1])) else {
-      throw APIError(
-        status: 401, "the API key is not known: it may have been revoked, or mistyped", code: "invalid_api_key")
+      throw Self.unknownKey
     }
     return key
   }
+
+  private static let unknownKey = APIError(
+    status: 401, "the API key is not known: it may have been revoked, or mistyped", code: "invalid_api_key")
 
   /// The client's own name for its request where it is a harmless one, else a new one.
   private static func requestID(_ head: HTTPRequestHead) -> String {

@@ -80,7 +80,7 @@ struct SoakTests {
     #expect(eventually { server.exchangeCount == 0 })
     #expect(eventually { engine.statistics.running == 0 && engine.statistics.waiting == 0 })
     #expect(eventually { engine.statistics.blocksInUse == 0 })
-    #expect(Self.residentBytes() - before < 256 << 20)
+    #expect(Self.residentBytes() - before < 512 << 20)
     server.stop()
   }
 

@@ -23,8 +23,9 @@ public final class HTTPExchange: Sendable {
     let descriptor: Int32
     let since: Double
     var body: [UInt8] = []
-    /// Whether it is dropped, because of its length or because nobody wants it.
+    /// Whether it is dropped: because of its length, or because nobody wants it.
     var bodyIsDropped: Bool
+    let bodyIsUnwanted: Bool
     /// Whether the request is complete and `respond` has been told.
     var isWhole = false
     var isSuspended = false
@@ -60,11 +61,14 @@ public final class HTTPExchange: Sendable {
   init(_ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, keepsBody: Bool, now: Double) {
     self.head = head
     self.bodyLimit = bodyLimit
-    state = Mutex(State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody))
+    state = Mutex(State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody, bodyIsUnwanted: !keepsBody))
   }
 
   /// The request's body once it is whole; nil where it was longer than the limit, or not wanted.
   public var body: [UInt8]? { state.withLock { $0.bodyIsDropped ? nil : $0.body } }
+
+  /// Whether the server did not want the body when the head came.
+  var isBodyUnwanted: Bool { state.withLock(\.bodyIsUnwanted) }
 
   /// Gives the answer. Only the first counts.
   public func send(_ response: HTTPResponse) { send { response } }
