@@ -61,7 +61,7 @@ struct QuickstartTuning {
     recipe.data.validation = [try write(QuickstartRows.heldOut, "held-out.jsonl")]
     recipe.sequenceLength = min(256, contextLength)
     recipe.batchSize = 2
-    recipe.precision = try quickerPrecision()
+    recipe.precision = quickerPrecision
     recipe.lora = LoRAConfiguration()
     recipe.optimizer.learningRate = 1e-3
     recipe.optimizer.weightDecay = 0
@@ -81,10 +81,9 @@ struct QuickstartTuning {
     return file.path
   }
 
-  /// The precision at which products are quicker here.
-  private func quickerPrecision() throws -> TrainingRecipe.Precision {
-    let half = try ProductProbe(.bf16, size: 768, on: backend).measure()
-    return try half > 1.3 * ProductProbe(.f32, size: 768, on: backend).measure() ? .bf16 : .f32
+  /// Processors with an instruction for it are quicker in bfloat16; others put it together.
+  private var quickerPrecision: TrainingRecipe.Precision {
+    backend.instructionSet.hasSuffix("bf16") ? .bf16 : .f32
   }
 
   private func stepCount(_ recipe: TrainingRecipe) throws -> Int {
