@@ -3,22 +3,24 @@ import Glibc
 /// `angel bench`: how fast this machine runs a model or a kernel.
 enum BenchCommand: Command {
   static let name = "bench"
-  static let summary = "measure speed: inference, training, kernels"
+  static let summary = "measure speed: inference, training, tokenizers, kernels"
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
-    time all threads took. training: whole steps of --model with random weights. kernels: every kernel against what
+    time all threads took. tokenizer: how long the one of MODEL takes to be ready, and the text it encodes and decodes on
+    one core. training: whole steps of --model with random weights. kernels: every kernel against what
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     """
   static let positionals = [
-    Positional(name: "WHAT", choices: ["inference", "training", "kernels"], help: "what to measure"),
+    Positional(name: "WHAT", choices: ["inference", "training", "tokenizer", "kernels"], help: "what to measure"),
     Positional(
-      name: "MODEL", isRequired: false, kind: .model, help: "inference: a name in the store, a folder or a file"),
+      name: "MODEL", isRequired: false, kind: .model,
+      help: "inference and tokenizer: a name in the store, a folder or a file"),
   ]
   static let options = BenchInference.options + BenchTraining.options + BenchKernels.options
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
-    "bench inference --shape llama-1b --format q4_k --bandwidth", "bench kernels --quick",
+    "bench tokenizer smollm2", "bench inference --shape llama-1b --format q4_k --bandwidth", "bench kernels --quick",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -26,6 +28,7 @@ enum BenchCommand: Command {
     case "kernels":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchKernels.run(arguments, context) }
+    case "tokenizer": try context.interruption.deferred { try BenchTokenizer.run(arguments, context) }
     case "training":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchTraining.run(arguments, context) }
