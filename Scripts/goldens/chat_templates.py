@@ -10,7 +10,7 @@ With a folder of templates (*.jinja) and a file to write, the same is made of ot
 stored here:
 
     /tmp/jinja/bin/python Scripts/goldens/chat_templates.py llama.cpp/models/templates /tmp/cases.json
-    ANGEL_TEMPLATE_CASES=/tmp/cases.json swift test --filter ChatTemplateTests
+    ANGEL_TEMPLATE_CASES=/tmp/cases.json swift test --filter ChatTokenTests
 
 A case that the reference refuses is stored with "error": true; messages of errors are not compared, except the text a
 template gives to `raise_exception`.

@@ -29,7 +29,13 @@ struct ChatTemplateGoldens {
     return ChatTemplateGoldens(json)
   }
 
-  private init(_ json: JSONValue) {
+  private let json: JSONValue
+
+  /// The variables of a conversation.
+  func conversation(_ name: String) -> JSONObject? { json["conversations"]?[name]?.object }
+
+  init(_ json: JSONValue) {
+    self.json = json
     let conversation = { (name: String) in json["conversations"]?[name]?.object ?? JSONObject() }
     now = json["now"]?.integer ?? 0
     templates = (json["templates"]?.object?.members ?? []).map { ($0.key, $0.value.string ?? "") }

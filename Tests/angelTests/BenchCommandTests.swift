@@ -12,6 +12,7 @@ struct BenchCommandTests {
     (["bench", "inference", "x", "--format", "q8_0"], "--format goes with --shape"),
     (["bench", "inference", "x", "--batch", "1,0"], "--batch must be"),
     (["bench", "inference", "--shape", "llama-9b"], "--shape must be smollm2-135m or llama-1b, not 'llama-9b'"),
+    (["bench", "tokenizer"], "MODEL is missing"), (["bench", "tokenizer", "x", "y"], "unexpected argument 'y'"),
     (["bench", "kernels", "x"], "unexpected argument 'x'"),
   ]
 
@@ -32,6 +33,16 @@ struct BenchCommandTests {
     for row in rows {
       #expect((row["tokens_per_second"]?.double ?? 0) > 0 && (row["tokens_per_cpu_second"]?.double ?? 0) > 0)
       #expect((0...1).contains(row["scheduling_share"]?.double ?? -1))
+    }
+  }
+
+  @Test("a tokenizer's row has its start and its speeds", .enabled(if: Environment.current().runsAllTests))
+  func tokenizer() throws {
+    let words = ["bench", "tokenizer", Goldens.path("models/llama-tiny"), "--repetitions", "1", "--json"]
+    let row = try ProgramRunner(TemporaryFolder()).run(words).json
+    #expect(row["bytes"]?.integer ?? 0 >= 1_000_000 && row["tokens"]?.integer ?? 0 > 100_000)
+    for key in ["ready_ms", "encode_mb_per_cpu_second", "decode_mb_per_cpu_second"] {
+      #expect(row[key]?.double ?? -1 > 0, "\(key)")
     }
   }
 }

@@ -138,6 +138,8 @@ enum CharacterRewriting {
     case UTF8PROC_CATEGORY_MN where nonspacingOnly: isKnown(value, toUnicode: 8) && value & ~0xF != 0x1880
     case UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_MC, UTF8PROC_CATEGORY_ME:
       !nonspacingOnly && isKnown(value, toUnicode: 9)
+    // These two were marks before Unicode 12.
+    case UTF8PROC_CATEGORY_LO: !nonspacingOnly && value & ~1 == 0x1CF2
     default: false
     }
   }

@@ -40,7 +40,7 @@ enum UnicodeNormalization {
     var buffer = [Int32](repeating: 0, count: 32)
     var boundary: Int32 = 0
     for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
-      if scalar.value < 0x80 {
+      if scalar.value < 0x80 || isTooNew(Int32(bitPattern: scalar.value)) {
         output.append(Int32(scalar.value))
         continue
       }
@@ -74,7 +74,15 @@ enum UnicodeNormalization {
   }
 
   private static func combiningClass(_ scalar: Int32) -> UInt16 {
-    scalar < 0x300 ? 0 : UInt16(bitPattern: utf8proc_get_property(scalar).pointee.combining_class)
+    guard scalar >= 0x300 else { return 0 }
+    let value = UInt16(bitPattern: utf8proc_get_property(scalar).pointee.combining_class)
+    return value == 0 || isTooNew(scalar) ? 0 : value
+  }
+
+  /// The reference library's tables are those of Unicode 9: younger characters stay what and where they are.
+  private static func isTooNew(_ scalar: Int32) -> Bool {
+    // Nothing below the Georgian capitals of Unicode 11 that is younger decomposes.
+    scalar >= 0x1C90 && !CharacterRewriting.isKnown(UInt32(bitPattern: scalar), toUnicode: 9)
   }
 
   private static func failure(_ form: UnicodeForm, _ status: Int) -> TokenizerError {

@@ -3,26 +3,29 @@ import Glibc
 /// `angel bench`: how fast this machine runs a model or a kernel.
 enum BenchCommand: Command {
   static let name = "bench"
-  static let summary = "measure speed: inference, serving, training, kernels"
+  static let summary = "measure speed: inference, serving, training, tokenizers, kernels"
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
     time all threads took. --batch: requests that come at once, through the engine that serves them, prompts included.
-    training: whole steps of --model with random weights. kernels: every kernel against what
+    tokenizer: how long the one of MODEL takes to be ready, and the text it encodes and decodes on
+    one core. training: whole steps of --model with random weights. kernels: every kernel against what
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     serve: URL's server, or any other with OpenAI's /v1/completions, under a load; options and JSON as `vllm bench serve`.
     """
   static let positionals = [
-    Positional(name: "WHAT", choices: ["inference", "serve", "training", "kernels"], help: "what to measure"),
+    Positional(
+      name: "WHAT", choices: ["inference", "serve", "training", "tokenizer", "kernels"], help: "what to measure"),
     Positional(
       name: "MODEL", isRequired: false, kind: .model,
-      help: "inference: a name in the store, a folder or a file; serve: the URL"),
+      help: "inference and tokenizer: a name in the store, a folder or a file; serve: the URL"),
   ]
   static let options = BenchInference.options + BenchServe.options + BenchTraining.options + BenchKernels.options
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
     "bench inference smollm2 --tests none --batch 1,8,32", "bench inference --shape llama-1b --format q4_k --bandwidth",
-    "bench kernels --quick", "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
+    "bench tokenizer smollm2", "bench kernels --quick",
+    "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -30,6 +33,7 @@ enum BenchCommand: Command {
     case "kernels":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchKernels.run(arguments, context) }
+    case "tokenizer": try context.interruption.deferred { try BenchTokenizer.run(arguments, context) }
     case "training":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchTraining.run(arguments, context) }
