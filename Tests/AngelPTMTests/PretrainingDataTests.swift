@@ -42,7 +42,7 @@ import Testing
       ("a.jsonl", "{\"content\": \"hi\"}", "a.jsonl:1: no text under 'text'; the row has 'content'"),
       ("a.jsonl", "{\"text\": \"hi\"}\n{\"text\": }", "a.jsonl:2:10: not JSON"),
       ("a.json", "{\"text\": \"hi\"}", "a .json file of rows is one array"),
-      ("a.csv", "text", "'.csv' files are not read"),
+      ("a.parquet", "text", "'.parquet' files are not read"),
       ("a.tokens", "nothing", "is not a sound token file"),
     ])
   func refusals(_ name: String, _ content: String, _ reason: String) throws {
