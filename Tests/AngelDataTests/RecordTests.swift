@@ -35,7 +35,7 @@ import Testing
       ("[1] 2", "x.json", "x.json': there is text after the array, from byte 3"),
       ("", "x.jsonl", "x.jsonl': it holds no rows; there is nothing to train on"),
       ("[]", "x.json", "x.json': it holds no rows; there is nothing to train on"),
-      ("a,b", "x.csv", "x.csv': '.csv' files are not read; convert it to JSON lines (.jsonl)"),
+      ("a,b", "x.parquet", "x.parquet': '.parquet' files are not read; convert it to JSON lines (.jsonl)"),
     ])
   func broken(_ text: String, _ name: String, _ start: String) { #expect(problem(text, name).hasPrefix(start)) }
 

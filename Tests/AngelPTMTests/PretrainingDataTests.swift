@@ -94,7 +94,7 @@ import Testing
       ("a.jsonl", "{\"content\": \"hi\"}", "a.jsonl:1: no text under 'text'; the row has 'content'"),
       ("a.jsonl", "{\"text\": \"hi\"}\n{\"text\": }", "a.jsonl:2:10: not JSON"),
       ("a.json", "{\"text\": \"hi\"}", "a .json file of rows is one array"),
-      ("a.csv", "text", "'.csv' files are not read"),
+      ("a.parquet", "text", "'.parquet' files are not read"),
       ("a.txt", "a", "tokens are too few for one sequence of 32 and its next token"),
       ("a.tokens", "nothing", "is not a sound token file"),
     ])
