@@ -14,6 +14,9 @@ extension GGUFTokenizer {
     var description = description
     if description.beginToken == nil, description.prefix.count == 1 { description.beginToken = description.prefix[0] }
     if description.endToken == nil, description.suffix.count == 1 { description.endToken = description.suffix[0] }
+    if case .wordPiece = description.model, description.paddingToken == nil {
+      description.paddingToken = description.addedTokens.first { $0.content == "[PAD]" }?.id
+    }
     let addsBegin = description.beginToken.map { description.prefix == [$0] } ?? false
     let addsEnd = description.endToken.map { description.suffix == [$0] } ?? false
     guard addsBegin || description.prefix.isEmpty, addsEnd || description.suffix.isEmpty else {

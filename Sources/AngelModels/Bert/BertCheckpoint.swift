@@ -10,12 +10,14 @@ extension BertModel {
       case .gguf: try gguf(ConfigurationFields(checkpoint, prefix: "bert."), checkpoint)
       }
     guard result.hiddenSize % result.headCount == 0, result.headSize <= 512 else {
-      throw ModelError.invalid(
-        field: "the number of heads", value: "\(result.headCount)",
-        rule: "it must divide \(result.hiddenSize) into heads of at most 512", path: checkpoint.path)
+      throw fields.wrong(
+        checkpoint.layout == .gguf ? "attention.head_count" : "num_attention_heads", .integer(result.headCount),
+        "a divisor of the hidden size, \(result.hiddenSize), that makes heads of at most 512")
     }
     guard result.normEpsilon >= 0 else {
-      throw fields.wrong("layer_norm_eps", .number(Double(result.normEpsilon)), "0 or more")
+      throw fields.wrong(
+        checkpoint.layout == .gguf ? "attention.layer_norm_epsilon" : "layer_norm_eps",
+        .number(Double(result.normEpsilon)), "0 or more")
     }
     return result
   }
