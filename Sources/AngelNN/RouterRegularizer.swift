@@ -1,5 +1,5 @@
 import AngelCore
-public import AngelTensor
+package import AngelTensor
 import Synchronization
 
 /// What training asks of the routers of a pass, and what it learns of them.
