@@ -9,13 +9,13 @@
 //   input that it read: one chain from 0 in which places outside the image are zeros. So are gradients past the end of a row
 //   of outputs: what is multiplied with them must be finite, or the sum is not.
 // What they read is arranged first:
-//   conv2d_panels: weights -> panels (pack.h) [groups][taps][panels][depth][16]: columns output channels and depth
-//     channels for conv2d, columns channels and depth output channels when transposed, for conv2d_input_backward.
-//     dtypes: (source, none, none), f32 or bf16.
-//   conv2d_lines: gradient -> [batch][out_channels][angel_conv2d_line], rows of outputs as far apart as rows of a
-//     plane, zeros between them.
-//   conv2d_planes: input -> [batch][groups][panels][stride_y * stride_x][plane_height * plane_width][16]: the image
-//     with its padding, taken apart by the remainders of y and x by the strides, so that a tap reads places in order.
+// conv2d_panels: weights -> panels (pack.h) [groups][taps][panels][depth][16]: columns output channels and depth channels
+//   for conv2d, columns channels and depth output channels when transposed, for conv2d_input_backward. dtypes: (source,
+//   none, none), f32 or bf16.
+// conv2d_lines: gradient -> [batch][out_channels][angel_conv2d_line], rows of outputs as far apart as rows of a plane,
+//   zeros between them.
+// conv2d_planes: input -> [batch][groups][panels][stride_y * stride_x][plane_height * plane_width][16]: the image with
+//   its padding, taken apart by the remainders of y and x by the strides, so that a tap reads places in order.
 // Parts split output rows and panels of columns, never a sum. Nothing overlaps an output.
 #pragma once
 #include "angel_types.h"

@@ -1,5 +1,5 @@
-// expert_arrange_rows, expert_arrange_panels: rows grouped by expert -> the transpose of every group, arranged as an operand
-// of products (arrange.h). dtypes: (source, target, none), as arrange_rows and arrange_panels.
+// expert_arrange_rows: rows grouped by expert -> the transpose of every group, arranged as rows of a product (arrange.h).
+// expert_arrange_panels: the same -> panels. dtypes: (source, target, none), as arrange_rows and arrange_panels.
 // Group e, source rows offsets[e] ..< offsets[e + 1], becomes `width` lines whose depth is the number of its rows. The
 // operands lie one after the other, each as long as it needs: what there is room for in all, whatever the groups, is
 // angel_expert_rows_bytes and angel_expert_panels_bytes. The groups' sizes are read when the kernel runs.
