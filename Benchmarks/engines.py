@@ -45,7 +45,7 @@ class Angel:
         report = self.bench(subject, test.kind, size + ["--depth", test.depth, "--repetitions", repetitions])
         row = report["rows"][0]
         return {"value": row["tokens_per_second"], "cpu": row["tokens_per_cpu_second"],
-                "peak_bytes": report["peak_rss_bytes"]}
+                "peak_bytes": report["peak_rss_bytes"], "instruction_set": report["instruction_set"]}
 
     def bench(self, subject, tests, options):
         command = [self.program, "bench", "inference"] + self._model(subject) + ["--tests", tests] + options

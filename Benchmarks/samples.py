@@ -69,6 +69,10 @@ class Samples:
             rows.append(self._row(subject, test, "%", "bandwidth"))
         if "perplexity" in measures:
             rows.append(self._row(subject, test, "", "perplexity"))
+        # Which instruction set angel's kernels were chosen for; nothing where its samples do not say.
+        sets = sorted({sample["instruction_set"] for sample in samples if sample.get("instruction_set")})
+        for one in rows:
+            one["instruction_set"] = " ".join(sets)
         return rows
 
     def _timed_rows(self, subject, test, is_ready):

@@ -13,7 +13,7 @@
 #define TARGET ANGEL_TARGET_AVX2
 #define TARGET_INLINE static inline __attribute__((always_inline)) TARGET
 
-enum { PREFETCH_BYTES = 4096 };
+enum { PREFETCH_BYTES = 2048 };  // one row of q8_0 from memory, a core of a Zen 3: 17.6 GB/s, 16.2 at 4096
 
 // Eight lanes of one 32-block of a panel.
 struct half_block {

@@ -129,8 +129,8 @@ enum BenchTraining {
       return try context.print([
         "model": .string(kind.rawValue), "batch": .integer(source.batchSize), "sequence": .integer(source.length),
         "precision": .string(recipe.precision.rawValue), "lora": .bool(recipe.lora != nil),
-        "optimizer": .string(recipe.optimizer.rule.rawValue),
-        "threads": .integer(backend.threadCount), "tokens_per_second": .number(tokens / seconds),
+        "optimizer": .string(recipe.optimizer.rule.rawValue), "threads": .integer(backend.threadCount),
+        "instruction_set": .string(backend.instructionSet), "tokens_per_second": .number(tokens / seconds),
         "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds),
         "gflops": .number(gigaflops),
         "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
@@ -145,7 +145,8 @@ enum BenchTraining {
       + "\(TextFormat.fixed(tokens / seconds, digits: 0)) tokens/s, "
       + "\(TextFormat.fixed(tokens / cpu, digits: 0)) per CPU-s, \(TextFormat.fixed(gigaflops, digits: 0)) GFLOP/s, "
       + "\(TextFormat.fixed(100 * gigaflops / gemm, digits: 0)) % of the product timed between the steps "
-      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes()))"
+      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes())), "
+      + "kernels for \(backend.instructionSet)"
     try context.output.line(line)
   }
 }
