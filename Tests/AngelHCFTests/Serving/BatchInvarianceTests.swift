@@ -68,7 +68,7 @@ struct BatchInvarianceTests {
     let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: engineOptions)
     let alone = try requests.map { try answer($0, engine) }
     var preemptions = 0
-    for (rows, blocks, shares) in [(16, 24, true), (64, 40, false), (512, 6 * count, true)] {
+    for (rows, blocks, shares) in [(16, 8, true), (64, 12, false), (512, 6 * count, true)] {
       var options = ServingOptions()
       options.engine = engineOptions
       options.engine.chunkLength = rows
