@@ -86,7 +86,7 @@ let package = Package(
     tests(
       "AngelPTM",
       ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
-    tests("AngelServer", ["AngelText", "AngelHCF", "AngelCheckpoint"]),
+    tests("AngelServer", ["AngelText", "AngelCPU", "AngelCheckpoint", "AngelHCF"]),
     tests(
       "AngelHCF",
       [
