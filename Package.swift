@@ -86,7 +86,11 @@ let package = Package(
     tests(
       "AngelPTM",
       ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
+<<<<<<< HEAD
     tests("AngelServer", ["AngelText", "AngelCPU", "AngelHCF", "AngelCheckpoint"]),
+=======
+    tests("AngelServer", ["AngelText", "AngelCPU", "AngelCheckpoint", "AngelHCF"]),
+>>>>>>> room-server
     tests(
       "AngelHCF",
       [

@@ -61,7 +61,8 @@ public final class HTTPExchange: Sendable {
   init(_ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, keepsBody: Bool, now: Double) {
     self.head = head
     self.bodyLimit = bodyLimit
-    state = Mutex(State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody, bodyIsUnwanted: !keepsBody))
+    state = Mutex(
+      State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody, bodyIsUnwanted: !keepsBody))
   }
 
   /// The request's body once it is whole; nil where it was longer than the limit, or not wanted.
