@@ -23,7 +23,7 @@ import Testing
     for text in [
       "row 1, learnt tokens in ⟦⟧:", "⟦", "passed   vocabulary range: tokens ", "passed   accumulation: 1 x ",
       "passed   packing: ", "passed   save, load, resume: ", "skipped  merged adapter: no adapters are trained  (",
-      " failed, ",
+      " failed; ",
     ] {
       #expect(result.output.contains(text), "\(text) in \(result.output)")
     }

@@ -24,10 +24,9 @@ public struct RecipeDial: Sendable {
     _ node: RecipeNode, openModel: @escaping (String) throws -> Checkpoint
   ) throws -> (recipe: TrainingRecipe, derived: [Derived]) {
     guard node["depth"] != nil || node["size"] != nil else { return (try TrainingRecipe(recipe: node), []) }
-    // A first reading finds mistakes and the tokenizer; any architecture will do for it.
-    var draft = node
+    // A first reading finds the tokenizer; any architecture will do for it, and the recipe's own is read at last.
+    var draft = try node.without("architecture").overlaid(with: "architecture.layers=1")
     if node["stage"] == nil { draft = try draft.overlaid(with: "stage=pretrain") }
-    if node["architecture"] == nil { draft = try draft.overlaid(with: "architecture.layers=1") }
     let recipe = try TrainingRecipe(recipe: draft)
     guard recipe.model == nil, recipe.stage == .pretrain else {
       throw PTMError.recipe("size and depth describe a new model: they need stage pretrain and no model")
@@ -154,6 +153,12 @@ public struct RecipeDial: Sendable {
 }
 
 extension RecipeNode {
+  /// This group of keys without one of them.
+  fileprivate func without(_ key: String) -> RecipeNode {
+    guard case .map(let entries) = content else { return self }
+    return RecipeNode(.map(entries.filter { $0.key != key }), origin: origin)
+  }
+
   /// Whether a value stands at a dotted key.
   fileprivate func says(_ key: String) -> Bool {
     var node: RecipeNode? = self

@@ -41,7 +41,7 @@ enum DoctorCommand: Command {
     if !context.printsJSON {
       let seconds = TextFormat.fixed((clock.now - begin) / .seconds(1), digits: 1)
       let warnings = findings.count { $0.outcome == .warning }
-      try context.output.line("\(findings.count) checks, \(warnings) warnings, \(failed) failed, \(seconds) s")
+      try context.output.line("\(findings.count) checks: \(warnings) with a warning, \(failed) failed; \(seconds) s")
     }
     if failed > 0 { throw DoctorFailure(count: failed) }
   }
