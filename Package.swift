@@ -86,11 +86,7 @@ let package = Package(
     tests(
       "AngelPTM",
       ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
-<<<<<<< HEAD
     tests("AngelServer", ["AngelText", "AngelCPU", "AngelHCF", "AngelCheckpoint"]),
-=======
-    tests("AngelServer", ["AngelText", "AngelCPU", "AngelCheckpoint", "AngelHCF"]),
->>>>>>> room-server
     tests(
       "AngelHCF",
       [
