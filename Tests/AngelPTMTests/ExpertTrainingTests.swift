@@ -97,4 +97,13 @@ import Testing
       try message("mixtral-tiny", ["lora={targets: [experts.1.w1]}"]).contains(
         "lora.targets names 1 of the 4 experts in 'blocks.0.feedForward.experts..gate': name all experts of a layer"))
   }
+
+  @Test("the doctor counts what each expert takes")
+  func doctor() throws {
+    let run = TinyRun(try TemporaryFolder())
+    let findings = try DoctorTests().examine(try recipe(run, "mixtral-tiny"))
+    let balance = try #require(findings.first { $0.check == BalanceCheck.name })
+    #expect(balance.value.contains("times its even share"), "\(balance)")
+    #expect(!findings.contains { $0.outcome == .failed }, "\(findings)")
+  }
 }

@@ -92,7 +92,7 @@ public struct Doctor {
       PackingCheck(samples: few, rowLosses: model.rowLosses),
       GradientCheck(norms: model.gradientNorms, trainsAdapters: preparation.lora != nil),
       ResumeCheck(straight: model.straight, resumed: model.resumed),
-      BalanceCheck(loads: { nil }, reason: "no experts whose loads could be counted"),
+      BalanceCheck(loads: model.expertLoads, reason: "the model has no experts"),
       MergeCheck(logits: preparation.lora == nil ? nil : model.mergeLogits),
     ]
   }

@@ -48,6 +48,13 @@ final class DoctorModel {
     return (pass.loss, pass.gradients)
   }
 
+  /// Rows of the samples that each expert takes, a layer with experts at a time; nil for a model without any.
+  func expertLoads() throws -> BalanceCheck.Loads? {
+    let batch = TokenBatch(samples)
+    let record = try current().gradients(of: [batch], weight: batch.weightSum).load
+    return record?.counts.enumerated().map { ("layer \($0.offset + 1) of those with experts", $0.element) }
+  }
+
   func rowLosses(_ batch: TokenBatch) throws -> [Double] { try current().model.sequenceLosses(of: batch, on: backend) }
 
   /// Takes a step and gives the norms of the gradients after it.

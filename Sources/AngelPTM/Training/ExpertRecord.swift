@@ -11,11 +11,13 @@ public struct ExpertRecord: Sendable, Hashable {
   public var load: [Double]
   /// For each layer with experts, those that no token chose.
   public var idle: [Int]
+  /// For each layer with experts, the tokens of each expert.
+  public var counts: [[Int]]
 
   /// The numbers of all passes of a step; nil where the model has no experts.
   init?(_ passes: [[RouterRegularizer.Load]]) {
     guard let first = passes.first, !first.isEmpty else { return nil }
-    let counts = first.indices.map { layer in
+    counts = first.indices.map { layer in
       passes.dropFirst().reduce(first[layer].rows) { sum, pass in zip(sum, pass[layer].rows).map { $0 + $1 } }
     }
     let all = passes.joined()
