@@ -13,10 +13,15 @@ public final class ShapesBackend: Backend {
     var currentBesideWeights = 0
     var peakBesideWeights = 0
     /// Allocations of each size: held now, and the most at once. Only while a step is recorded.
-    var sizes: [Int: (held: Int, most: Int)]?
-    var recordedBytes = 0
+    var sizes: [AllocationSize: (held: Int, most: Int)]?
+    var recordedBytes: [MemoryKind: Int] = [:]
   }
   private let state = Mutex(State())
+
+  private struct AllocationSize: Hashable {
+    let byteCount: Int
+    let kind: MemoryKind
+  }
 
   public init() {}
 
@@ -31,8 +36,8 @@ public final class ShapesBackend: Backend {
   /// The most bytes of all kinds but weights that were held together.
   public var peakBytesBesideWeights: Int { state.withLock { $0.peakBesideWeights } }
 
-  /// The bytes that all recorded steps keep: of each size of allocation, the most that were held at once.
-  public var recordedBytes: Int { state.withLock { $0.recordedBytes } }
+  /// The bytes of each kind that all recorded steps keep: of each size of allocation, the most that were held at once.
+  public var recordedBytes: [MemoryKind: Int] { state.withLock { $0.recordedBytes } }
 
   /// Takes what is held now as the peak: what follows is measured alone.
   public func resetPeak() {
@@ -46,13 +51,14 @@ public final class ShapesBackend: Backend {
   public var launches: [String: Int] { state.withLock { $0.launches } }
 
   public func allocate(byteCount: Int, kind: MemoryKind) -> Allocation {
+    let sameSize = AllocationSize(byteCount: byteCount, kind: kind)
     state.withLock {
       $0.current[kind, default: 0] += byteCount
       $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
-      if var size = $0.sizes?[byteCount] ?? $0.sizes.map({ _ in (0, 0) }) {
+      if var size = $0.sizes?[sameSize] ?? $0.sizes.map({ _ in (0, 0) }) {
         size.held += 1
         size.most = max(size.most, size.held)
-        $0.sizes?[byteCount] = size
+        $0.sizes?[sameSize] = size
       }
       guard kind != .weights else { return }
       $0.currentBesideWeights += byteCount
@@ -64,7 +70,7 @@ public final class ShapesBackend: Backend {
   public func release(_ allocation: Allocation) {
     state.withLock {
       $0.current[allocation.kind, default: 0] -= allocation.byteCount
-      $0.sizes?[allocation.byteCount]?.held -= 1
+      $0.sizes?[AllocationSize(byteCount: allocation.byteCount, kind: allocation.kind)]?.held -= 1
       if allocation.kind != .weights { $0.currentBesideWeights -= allocation.byteCount }
     }
   }
@@ -91,7 +97,9 @@ public final class ShapesBackend: Backend {
     state.withLock { $0.sizes = [:] }
     defer {
       state.withLock {
-        $0.recordedBytes += ($0.sizes ?? [:]).reduce(0) { $0 + $1.key * $1.value.most }
+        for (size, count) in $0.sizes ?? [:] {
+          $0.recordedBytes[size.kind, default: 0] += size.byteCount * count.most
+        }
         $0.sizes = nil
       }
     }

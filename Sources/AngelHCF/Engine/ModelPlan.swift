@@ -41,17 +41,19 @@ public struct ModelPlan: Sendable {
       outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
       contextLength,
       options.engine.cacheDType, outline.backend)
-    let whole = outline.backend.peakBytes[.activations] ?? 0
+    let whole = outline.backend.peakBytes
     _ = try outline.backend.record {
       Self.step(
         outline.model, rows: options.sequenceLimit, sequences: options.sequenceLimit, logitRows: options.sequenceLimit,
         contextLength, options.engine.cacheDType, outline.backend)
     }
-    let recorded = outline.backend.recordedBytes * options.recordedRows / options.sequenceLimit
+    let recorded = outline.backend.recordedBytes
     self.init(
       outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
       step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
-    bytes[.activations] = whole + recorded
+    for kind in [MemoryKind.activations, .workspace] {
+      bytes[kind] = whole[kind, default: 0] + recorded[kind, default: 0] * options.recordedRows / options.sequenceLimit
+    }
     guard options.cacheTokens == nil else { return }
     let tokens = min(4 * contextLength, tokens(fitting: budget))
     if tokens > contextLength { setCache(tokens) }
