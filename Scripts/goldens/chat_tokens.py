@@ -20,10 +20,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2] / "Tests" / "Goldens"
 # Template, tokenizer, its begin and end of a text.
 PAIRS = [
     ("chatml", "smollm", "<|im_start|>", "<|im_end|>"), ("qwen2.5", "qwen2", None, "<|im_end|>"),
-    ("qwen3", "qwen2", None, "<|im_end|>"), ("smollm3", "llama3", None, "<|im_end|>"),
+    ("qwen3", "qwen2", None, "<|im_end|>"), ("smollm3", "qwen2", None, "<|im_end|>"),
     ("llama3", "llama3", "<|begin_of_text|>", "<|eot_id|>"), ("mistral", "mistral", "<s>", "</s>"),
     ("gemma", "gemma", "<s>", "</s>"), ("gemma2", "gemma", "<s>", "</s>"), ("hunyuan", "gpt2", None, "<|endoftext|>"),
-    ("glm4", "llama3", None, "<|endoftext|>"), ("phi3", "llama", "<s>", "</s>"), ("olmo2", "gpt2", "<|endoftext|>", "<|endoftext|>"),
+    ("glm4", "qwen2", None, "<|endoftext|>"), ("phi3", "llama", "<s>", "</s>"), ("olmo2", "gpt2", "<|endoftext|>", "<|endoftext|>"),
 ]
 CHOSEN = ["one turn", "system", "many turns", "unicode", "no prompt", "markup", "tools", "two calls", "thinking", "thinking off"]
 

@@ -96,7 +96,7 @@ struct TokenizerConversionTests {
       #expect(abs(totals[0] - totals[1]) < 1e-3, "line \(line)")
     }
     // Of all 10,400 lines the reference library has 11: rows of one character, which pieces share out in any order.
-    #expect(differences.count <= 4, "\(differences.count) lines differ")
+    #expect(differences.count <= 11, "\(differences.count) lines differ")
     let back = try SentencePieceVocabulary(throughJSON(original))
     #expect(try back.characterMap == SentencePieceVocabulary(original).characterMap && back.removesExtraSpaces)
   }
