@@ -42,17 +42,19 @@ public struct ModelPlan: Sendable {
       contextLength,
       options.engine.cacheDType, outline.backend)
     let whole = outline.backend.peakBytes
-    _ = try outline.backend.record {
-      Self.step(
-        outline.model, rows: options.sequenceLimit, sequences: options.sequenceLimit, logitRows: options.sequenceLimit,
-        contextLength, options.engine.cacheDType, outline.backend)
+    let recorded = try RecordedBytes(options) { sequences in
+      _ = try outline.backend.record {
+        Self.step(
+          outline.model, rows: sequences, sequences: sequences, logitRows: sequences, contextLength,
+          options.engine.cacheDType, outline.backend)
+      }
+      return outline.backend.recordedBytes
     }
-    let recorded = outline.backend.recordedBytes
     self.init(
       outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
       step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
     for kind in [MemoryKind.activations, .workspace] {
-      bytes[kind] = whole[kind, default: 0] + recorded[kind, default: 0] * options.recordedRows / options.sequenceLimit
+      bytes[kind] = whole[kind, default: 0] + recorded.most(kind)
     }
     guard options.cacheTokens == nil else { return }
     let tokens = min(4 * contextLength, tokens(fitting: budget))
@@ -165,5 +167,35 @@ public struct ModelPlan: Sendable {
     let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
     let count = min(logitRows, rows)
     _ = model.logits(of: hidden.prefix((rows - count)..<rows))
+  }
+}
+
+/// The most that all recorded steps of a runner keep: so many bytes a row, and so many a step whatever its rows.
+private struct RecordedBytes {
+  private let single: [MemoryKind: Int]
+  private let widest: [MemoryKind: Int]
+  private let sequences: Int
+  private let rows: Int
+
+  /// - Parameter record: records one step of so many sequences and gives the bytes of all recorded until then.
+  init(_ options: ServingOptions, record: (Int) throws -> [MemoryKind: Int]) rethrows {
+    sequences = options.sequenceLimit
+    rows = options.recordedRows
+    let single = try record(1)
+    self.single = single
+    widest = try record(sequences).merging(single) { $0 - $1 }
+  }
+
+  /// Steps of different sizes that have at most `rows` rows together.
+  private var steps: Int {
+    var count = 0
+    while (count + 1) * (count + 2) / 2 <= rows { count += 1 }
+    return count
+  }
+
+  func most(_ kind: MemoryKind) -> Int {
+    let (single, widest) = (single[kind, default: 0], widest[kind, default: 0])
+    let perRow = sequences > 1 ? max(0, (widest - single + sequences - 2) / (sequences - 1)) : single
+    return perRow * rows + max(0, single - perRow, widest - perRow * sequences) * steps
   }
 }
