@@ -10,20 +10,21 @@ struct LaunchRecorder {
   private(set) var regions: [MemoryRegion] = []
   /// Offsets of those regions.
   private var owned: Set<Int> = []
-  /// Regions that went out of use inside the step, by size: later tensors of the same step take them again, in the same
-  /// order at every replay.
-  private var free: [Int: [MemoryRegion]] = [:]
+  /// Regions that went out of use inside the step, by size and kind: later tensors of the same step take them again, in the
+  /// same order at every replay.
+  private var free: [Likeness: [MemoryRegion]] = [:]
   /// Offsets of regions the host wrote: a replay does not write them again, so nothing else may.
   private var pinned: Set<Int> = []
 
+  /// What regions that may stand for one another have in common.
+  private struct Likeness: Hashable {
+    let byteCount: Int
+    let kind: MemoryKind
+  }
+
   /// A region of this step that is free again and exactly as large.
   mutating func reuse(byteCount: Int, kind: MemoryKind) -> MemoryRegion? {
-    guard let region = free[byteCount]?.popLast() else { return nil }
-    guard region.kind == kind else {
-      free[byteCount]?.append(region)
-      return nil
-    }
-    return region
+    free[Likeness(byteCount: byteCount, kind: kind)]?.popLast()
   }
 
   mutating func took(_ region: MemoryRegion) {
@@ -34,7 +35,7 @@ struct LaunchRecorder {
   /// Takes a region back if it is of this step and the host has not written it.
   mutating func gave(_ region: MemoryRegion) {
     guard owned.contains(region.offset), !pinned.contains(region.offset) else { return }
-    free[region.byteCount, default: []].append(region)
+    free[Likeness(byteCount: region.byteCount, kind: region.kind), default: []].append(region)
   }
 
   mutating func wrote(_ region: MemoryRegion) { pinned.insert(region.offset) }

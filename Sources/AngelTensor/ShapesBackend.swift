@@ -12,8 +12,9 @@ public final class ShapesBackend: Backend {
     /// Of all kinds but weights together.
     var currentBesideWeights = 0
     var peakBesideWeights = 0
-    /// Allocations of each size: held now, and the most at once. Only while a step is recorded.
-    var sizes: [AllocationSize: (held: Int, most: Int)]?
+    /// Allocations of each size: held now, the most at once, and how often the host wrote one. Only while a step is
+    /// recorded.
+    var sizes: [AllocationSize: (held: Int, most: Int, written: Int)]?
     var recordedBytes: [MemoryKind: Int] = [:]
   }
   private let state = Mutex(State())
@@ -55,7 +56,7 @@ public final class ShapesBackend: Backend {
     state.withLock {
       $0.current[kind, default: 0] += byteCount
       $0.peak[kind] = max($0.peak[kind, default: 0], $0.current[kind, default: 0])
-      if var size = $0.sizes?[sameSize] ?? $0.sizes.map({ _ in (0, 0) }) {
+      if var size = $0.sizes?[sameSize] ?? $0.sizes.map({ _ in (0, 0, 0) }) {
         size.held += 1
         size.most = max(size.most, size.held)
         $0.sizes?[sameSize] = size
@@ -77,6 +78,8 @@ public final class ShapesBackend: Backend {
 
   public func write(_ bytes: UnsafeRawBufferPointer, to allocation: Allocation, at offset: Int) {
     precondition(offset + bytes.count <= allocation.byteCount, "write past the end of an allocation")
+    let sameSize = AllocationSize(byteCount: allocation.byteCount, kind: allocation.kind)
+    state.withLock { $0.sizes?[sameSize]?.written += 1 }
   }
 
   public func read(_ allocation: Allocation, at offset: Int, into bytes: UnsafeMutableRawBufferPointer)
@@ -98,7 +101,8 @@ public final class ShapesBackend: Backend {
     defer {
       state.withLock {
         for (size, count) in $0.sizes ?? [:] {
-          $0.recordedBytes[size.kind, default: 0] += size.byteCount * count.most
+          // What the host has written is not used again in the step, since a replay does not write it again.
+          $0.recordedBytes[size.kind, default: 0] += size.byteCount * (count.most + count.written)
         }
         $0.sizes = nil
       }
