@@ -59,6 +59,12 @@ public enum Adapters {
     if configuration.dora, let expert {
       throw PTMError.recipe("lora.dora cannot stand beside experts such as \(expert): leave them out of lora.targets")
     }
+    // Found before the training, not when its result is to be written.
+    if let nameless = adapted.first(where: { PEFTFolder.name(of: $0.path, names) == nil }) {
+      throw PTMError.recipe(
+        "lora.targets names \(nameless.path), which releases store transposed or joined with others: adapter files cannot "
+          + "name it; choose other layers or train without lora")
+    }
     try refusePartsOfExperts(adapted.map(\.path), in: copy)
     guard let first = unused.sorted().first else { return adapted }
     throw PTMError.recipe("lora.targets names \(quoted(first)), but no linear layer of the model is called so")

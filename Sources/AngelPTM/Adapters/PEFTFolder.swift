@@ -92,7 +92,9 @@ public enum PEFTFolder {
     "use_qalora",
   ]
 
-  private static func name(of layer: String, _ names: NameTable) -> String? {
+  /// What PEFT calls the layer at the path `layer`; nil for one that releases store transposed or joined with others, of which
+  /// its files cannot speak.
+  static func name(of layer: String, _ names: NameTable) -> String? {
     guard let place = names.tensor(forParameter: layer + ".weight", in: .huggingFace), place.form == .plain,
       place.entry == nil, place.name.hasSuffix(".weight")
     else { return nil }
