@@ -37,6 +37,7 @@ let package = Package(
     .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CYAML", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
     // Level 1
     // The static Swift run time needs libm, which the C compiler driver does not add by itself.
     room("AngelCore", ["CYAML"], linking: [.linkedLibrary("m"), archive("yaml")]),
@@ -53,7 +54,7 @@ let package = Package(
       "AngelCheckpoint",
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "CSodium", "CZlib", "CAngelShims"],
       linking: [archive("sodium"), archive("z")]),
-    room("AngelData", ["AngelCore", "AngelText", "CZlib"], linking: [archive("z")]),
+    room("AngelData", ["AngelCore", "AngelText", "CZlib", "CZstd"], linking: [archive("z"), archive("zstd")]),
     // Level 6
     room("AngelModels", ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint"]),
     // Level 7

@@ -54,7 +54,7 @@ find_swift() {
 find_missing_packages() {
   missing=
   lacks() { ! dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
-  for package in libpcre2-dev libutf8proc-dev libsodium-dev libyaml-dev zlib1g-dev libmicrohttpd12; do
+  for package in libpcre2-dev libutf8proc-dev libsodium-dev libyaml-dev zlib1g-dev libzstd-dev libmicrohttpd12; do
     if lacks "$package"; then missing="$missing $package"; fi
   done
   ls /usr/lib/gcc/*/*/libstdc++.a >/dev/null 2>&1 || missing="$missing g++"
@@ -77,7 +77,7 @@ find_missing_packages() {
 # Installs the Debian packages that are missing, as root or through sudo that asks nothing.
 install_packages() {
   command -v dpkg-query >/dev/null ||
-    fail "this is not Debian or Ubuntu: install PCRE2, utf8proc, libsodium, libyaml and zlib with headers and static archives, and libmicrohttpd"
+    fail "this is not Debian or Ubuntu: install PCRE2, utf8proc, libsodium, libyaml, zlib and zstd with headers and static archives, and libmicrohttpd"
   find_missing_packages "${1:-}"
   [ -n "$missing" ] || return 0
   root=
