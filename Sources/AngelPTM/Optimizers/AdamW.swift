@@ -24,10 +24,19 @@ final class AdamW: Optimizer {
   ) {
     prepare(parameter, path: path)
     guard let first = states["first/" + path], let second = states["second/" + path] else { return }
-    var numbers = AdamWStep(
-      learningRate: learningRate, weightDecay: configuration.decay(of: parameter), beta1: Float(configuration.beta1),
-      beta2: Float(configuration.beta2), epsilon: Float(configuration.epsilon), count: step)
-    numbers.gradientScale = gradientScale
+    let numbers = configuration.adamWStep(
+      of: parameter, gradientScale: gradientScale, learningRate: learningRate, step: step)
     parameter.update { numbers.apply(to: $0, gradient: gradient, first: first, second: second) }
+  }
+}
+
+extension OptimizerConfiguration {
+  /// The numbers of AdamW's step number `step` on a parameter, whatever its moments are kept in.
+  func adamWStep(of parameter: Parameter, gradientScale: Float, learningRate: Float, step: Int) -> AdamWStep {
+    var numbers = AdamWStep(
+      learningRate: learningRate, weightDecay: decay(of: parameter), beta1: Float(beta1), beta2: Float(beta2),
+      epsilon: Float(epsilon), count: step)
+    numbers.gradientScale = gradientScale
+    return numbers
   }
 }

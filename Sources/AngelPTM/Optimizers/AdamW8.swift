@@ -41,10 +41,8 @@ final class AdamW8: Optimizer {
       return vectors.update(
         parameter, path: path, gradient: gradient, gradientScale: gradientScale, learningRate: learningRate, step: step)
     }
-    var numbers = AdamWStep(
-      learningRate: learningRate, weightDecay: configuration.decay(of: parameter), beta1: Float(configuration.beta1),
-      beta2: Float(configuration.beta2), epsilon: Float(configuration.epsilon), count: step)
-    numbers.gradientScale = gradientScale
+    let numbers = configuration.adamWStep(
+      of: parameter, gradientScale: gradientScale, learningRate: learningRate, step: step)
     parameter.update {
       numbers.apply(
         to: $0, gradient: gradient, first: moment.first, second: moment.second, seed: Self.seed(path, step: step))

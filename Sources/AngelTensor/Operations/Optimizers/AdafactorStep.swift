@@ -28,10 +28,10 @@ public struct AdafactorStep: Sendable {
     to values: TrainedValues, gradient: Tensor, rows: OptimizerState?, columns: OptimizerState
   ) throws(BackendError) {
     let count = Double(values.tensor.shape.elementCount)
-    let scale = try max(Self.floors.scale, Self.norm(values.values) / count.squareRoot())
+    let scale = try max(Self.floors.scale, values.values.norm() / count.squareRoot())
     let alpha = scale * min(Double(learningRate), 1 / Double(self.count).squareRoot())
     let direction = try direction(of: gradient, rows, columns)
-    let rate = Float(alpha / max(1, try Self.norm(direction) / count.squareRoot()))
+    let rate = Float(alpha / max(1, try direction.norm() / count.squareRoot()))
     let decay = rate > 0 ? learningRate * weightDecay / rate : 0
     SGDStep(learningRate: rate, weightDecay: decay, momentum: 0).apply(to: values, gradient: direction, velocity: nil)
   }
@@ -61,11 +61,5 @@ public struct AdafactorStep: Sendable {
     gradient.launchOptimizer(ANGEL_FAMILY_adafactor, arguments, bytes: 3 * gradient.specification.byteCount)
     withExtendedLifetime((matrix, row, columns)) {}
     return direction
-  }
-
-  private static func norm(_ tensor: Tensor) throws(BackendError) -> Double {
-    var squares = 0.0
-    for value in try tensor.squareSums().read(as: Double.self) { squares += value }
-    return squares.squareRoot()
   }
 }

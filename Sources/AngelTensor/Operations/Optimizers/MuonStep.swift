@@ -38,11 +38,9 @@ extension Tensor {
   /// iteration (kellerjordan.github.io/posts/muon, with its coefficients).
   func orthogonalized() throws(BackendError) -> Tensor {
     let isTall = shape[0] > shape[1]
-    var squares = 0.0
-    for value in try squareSums().read(as: Double.self) { squares += value }
     let none: Tensor? = nil
     // The spectral norm is at most that of Frobenius.
-    var x = (isTall ? permuted(1, 0) : self) * (1 / Swift.max(squares.squareRoot(), 1e-7))
+    var x = (isTall ? permuted(1, 0) : self) * (1 / Swift.max(try norm(), 1e-7))
     for _ in 0..<5 {
       let gram: Tensor = x.matmul(x, bias: none)  // X Xᵀ, symmetric
       let square: Tensor = gram.matmul(gram, bias: none)

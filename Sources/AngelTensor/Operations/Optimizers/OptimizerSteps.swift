@@ -60,12 +60,18 @@ public struct AdamWStep: Sendable {
 
   /// What moments that began at zero are divided by: 1 - beta^count.
   var corrections: (first: Float, second: Float) {
-    var first = 1.0, second = 1.0
-    for _ in 0..<count {
-      first *= Double(beta1)
-      second *= Double(beta2)
+    (Float(1 - Self.power(Double(beta1), count)), Float(1 - Self.power(Double(beta2), count)))
+  }
+
+  /// By squaring: the same bits on every machine, which `pow` does not promise, in few steps also late in a long run.
+  private static func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, square, left) = (1.0, base, exponent)
+    while left > 0 {
+      if left & 1 == 1 { result *= square }
+      square *= square
+      left >>= 1
     }
-    return (Float(1 - first), Float(1 - second))
+    return result
   }
 }
 
@@ -118,6 +124,11 @@ extension Tensor {
     withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: specification.byteCount)) }
     withExtendedLifetime(self) {}
     return output
+  }
+
+  /// The root of the sum of the squares of these float32 values.
+  func norm() throws(BackendError) -> Double {
+    try squareSums().read(as: Double.self).reduce(0, +).squareRoot()
   }
 
   /// Replaces all values in place: for optimizers and checkpoints, which alone may.
