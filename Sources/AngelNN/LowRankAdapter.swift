@@ -74,7 +74,9 @@ public struct LowRankAdapter: Module {
   public func merged(into weight: Tensor) -> Tensor {
     let sum = weight + weightChange()
     guard let magnitude else { return sum }
-    let lengths = sqrt(sum.squared().sum(over: 1))
+    // As in training: a row of zeros has no direction to keep.
+    let squares = sum.squared().sum(over: 1)
+    let lengths = sqrt(maximum(squares, squares.constant(1e-30)))
     return sum * (magnitude.vector.detached.reshaped(-1, 1) / lengths)
   }
 

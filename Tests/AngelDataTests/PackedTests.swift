@@ -74,6 +74,9 @@ import Testing
     #expect(try file.row(at: 0) == ["prompt": "a, \"b\"", "completion": "c"])
     #expect(try file.row(at: 1) == ["prompt": "two\nlines", "completion": ""])
     #expect(try file.row(at: 2) == ["prompt": " last ", "completion": "x"])
+    let inches = try table("text\tsource\nHe is 5\" tall\tx\nShe is 6\" tall\ty\n", "rows.tsv")
+    #expect(inches.count == 2)
+    #expect(try inches.text(at: 1, key: "text") == "She is 6\" tall")
     let tabs = try table("text\tsource\nhello, you\tx\n", "rows.tsv")
     #expect(try tabs.text(at: 0, key: "text") == "hello, you")
   }

@@ -15,7 +15,7 @@ struct DelimitedText: Sendable {
     self.separator = separator
     // A mark of the byte order is no part of the first name.
     let start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-    var ranges = try Self.ranges(bytes, from: start, path: path)
+    var ranges = try Self.ranges(bytes, from: start, separator, path: path)
     guard let first = ranges.first else {
       (names, rows) = ([], [])
       return
@@ -46,7 +46,7 @@ struct DelimitedText: Sendable {
 
   /// Rows end with a line end that is not inside quotes; blank lines are left out.
   private static func ranges(
-    _ bytes: UnsafeRawBufferPointer, from start: Int, path: String
+    _ bytes: UnsafeRawBufferPointer, from start: Int, _ separator: UInt8, path: String
   ) throws(DataError) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var (begin, isQuoted) = (start, false)
@@ -54,9 +54,14 @@ struct DelimitedText: Sendable {
       let last = end > begin && bytes[end - 1] == UInt8(ascii: "\r") ? end - 1 : end
       if last > begin { ranges.append(begin..<last) }
     }
+    // A quote means something only in a field that begins with one, as in `fields`.
+    var (isStart, isQuotedField) = (true, false)
     for place in start..<bytes.count {
-      if bytes[place] == quote { isQuoted.toggle() }
-      guard bytes[place] == UInt8(ascii: "\n"), !isQuoted else { continue }
+      let byte = bytes[place]
+      if isStart { isQuotedField = byte == quote }
+      if isQuotedField, byte == quote { isQuoted.toggle() }
+      isStart = !isQuoted && (byte == separator || byte == UInt8(ascii: "\n"))
+      guard byte == UInt8(ascii: "\n"), !isQuoted else { continue }
       add(place)
       begin = place + 1
     }

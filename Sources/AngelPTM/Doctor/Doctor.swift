@@ -3,6 +3,7 @@ import AngelCore
 public import AngelData
 import AngelTensor
 public import AngelText
+import Glibc
 
 /// Looks at a recipe, its model and its data before a run: the mistakes that a loss does not show.
 ///
@@ -52,9 +53,12 @@ public struct Doctor {
     }
     let folder = FilePath.join(recipe.output.folder, ".doctor-\(plan.parameterCount).partial")
     let isNew = FilePath.kind(recipe.output.folder) == nil
+    // What a doctor that was killed has left there is not this one's.
+    try? FileOperations.remove(folder)
     defer {
       try? FileOperations.remove(folder)
-      if isNew { try? FileOperations.remove(recipe.output.folder) }
+      // Only while it is empty: a run may have begun there meanwhile.
+      if isNew { rmdir(recipe.output.folder) }
     }
     try carryOut(modelChecks(folder))
     return findings

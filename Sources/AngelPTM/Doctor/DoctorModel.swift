@@ -34,10 +34,8 @@ final class DoctorModel {
     schedule.recompute = recipe.training.recompute
     var rate = LearningRateSchedule()
     rate.shape = .constant
-    let made = try Trainer(
-      preparation.makeModel(on: backend), source: FixedSource(batch: TokenBatch(samples)),
-      optimizer: recipe.optimizer, learningRate: rate, schedule: schedule, upRatio: preparation.lora?.plusRatio ?? 1,
-      on: backend)
+    let made = try preparation.makeTrainer(
+      FixedSource(batch: TokenBatch(samples)), learningRate: rate, schedule: schedule, on: backend)
     trainer = made
     return made
   }

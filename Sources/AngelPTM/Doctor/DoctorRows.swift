@@ -39,7 +39,8 @@ struct DoctorRows {
     _ recipe: TrainingRecipe, _ encoding: TrainingData.Encoding, _ interruption: Interruption
   ) throws {
     if recipe.data.train.allSatisfy({ $0.hasSuffix(".tokens") }) {
-      let stream = TokenStream(try recipe.data.train.map { try TokenFile(path: $0) })
+      var reader = RowReader(recipe: recipe, encoding: encoding, progress: .silent, interruption: interruption)
+      let stream = try reader.stream(recipe.data.train)
       let (length, count) = (recipe.sequenceLength + 1, 8)
       for window in 0..<count where stream.count > length {
         let start = (stream.count - length) * window / count
@@ -63,10 +64,14 @@ struct DoctorRows {
     let share = max(1, Self.limit / recipe.data.train.count)
     for path in recipe.data.train {
       let file = try RecordFile(path: path)
-      let count = min(share, file.count)
+      let rows = min(file.count, recipe.data.rows ?? .max)
+      let count = min(share, rows)
       for place in 0..<count {
         try interruption.check()
-        do { samples.append(try encode(file, place * file.count / count)) } catch let error as DataError {
+        // A text that cannot be read ends a run and the doctor alike.
+        do { samples.append(try encode(file, place * rows / count)) } catch let error as DataError
+          where !recipe.rowsAreTexts
+        {
           refusal = (refusal?.message ?? "\(error)", (refusal?.count ?? 0) + 1)
         }
       }

@@ -46,3 +46,8 @@ public struct DataConfiguration: Configurable, Hashable {
     return problems
   }
 }
+
+extension DataConfiguration {
+  /// Files for training that are read as one and share `rows`: with weights each by itself.
+  var trainGroups: [[String]] { weights.isEmpty ? [train] : train.map { [$0] } }
+}

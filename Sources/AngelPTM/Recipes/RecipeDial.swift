@@ -23,21 +23,26 @@ public struct RecipeDial: Sendable {
   public static func recipe(
     _ node: RecipeNode, openModel: @escaping (String) throws -> Checkpoint
   ) throws -> (recipe: TrainingRecipe, derived: [Derived]) {
-    guard node["depth"] != nil || node["size"] != nil else { return (try TrainingRecipe(recipe: node), []) }
-    // A first reading finds the tokenizer; any architecture will do for it, and the recipe's own is read at last.
-    var draft = try node.without("architecture").overlaid(with: "architecture.layers=1")
-    if node["stage"] == nil { draft = try draft.overlaid(with: "stage=pretrain") }
-    let recipe = try TrainingRecipe(recipe: draft)
-    guard recipe.model == nil, recipe.stage == .pretrain else {
+    // A finished recipe says that it has none, as null.
+    guard node.says("depth") || node.says("size") else { return (try TrainingRecipe(recipe: node), []) }
+    guard !node.says("model"), !node.says("stage") || node["stage"]?.content == .string("pretrain") else {
       throw PTMError.recipe("size and depth describe a new model: they need stage pretrain and no model")
     }
+    // A first reading finds the tokenizer; any architecture will do for it.
+    var draft = try node.without("architecture").overlaid(with: "architecture.layers=1")
+    if !node.says("stage") { draft = try draft.overlaid(with: "stage=pretrain") }
+    let recipe = try TrainingRecipe(recipe: draft)
     let vocabulary = try NewTokenizer.vocabularySize(of: recipe, openModel)
     let dial = try RecipeDial(recipe, vocabularySize: vocabulary)
-    var (result, derived): (RecipeNode, [Derived]) = (node, [])
-    for value in dial.values where !node.says(value.key) {
-      result = try result.overlaid(with: "\(value.key)=\(value.value)")
-      derived.append(value)
-    }
+    // Then the model is what recipe and dial say together, and the rest follows from its size.
+    let model = try TrainingRecipe(recipe: node.filled(with: dial.shape(parameters: 0)).node).architecture?
+      .makeModel(vocabularySize: vocabulary, sequenceLength: recipe.sequenceLength)
+    let parameters = model?.parameterCount ?? 0
+    let length = node.says("sequence_length") ? recipe.sequenceLength : Self.sequenceLength(parameters)
+    let values =
+      dial.shape(parameters: parameters)
+      + dial.course(parameters, length: length, batch: node.says("batch_size") ? recipe.batchSize : nil)
+    let (result, derived) = try node.filled(with: values)
     return (try TrainingRecipe(recipe: result), derived)
   }
 
@@ -85,19 +90,11 @@ public struct RecipeDial: Sendable {
     return depth * (4 * width * width + 3 * width * inner + 2 * width) + vocabularySize * width + width
   }
 
-  /// Everything there is to derive, in the order in which one follows from the other.
-  var values: [Derived] {
-    let (width, length) = (Self.width(depth), sequenceLength)
-    let parameters = Self.parameters(depth, vocabularySize)
-    let tokens = 20 * Double(parameters)
-    // Operations of the run, by C = 6 N D.
-    let compute = 6 * Double(parameters) * tokens
-    let rate = 0.3118 * pow(compute, -0.125)
-    let ideal = 0.292 * pow(compute, 0.3271)
-    let batch = max(1, min(Int(ideal) / length, max(1, 4096 / length)))
-    let accumulation = max(1, Int((ideal / Double(batch * length)).rounded()))
-    let steps = max(1, Int((tokens / Double(batch * length * accumulation)).rounded(.up)))
-    let warmup = max(1, min(2000, steps / 50))
+  /// What makes the model.
+  ///
+  /// - Parameter parameters: how many it turns out to have.
+  private func shape(parameters: Int) -> [Derived] {
+    let width = Self.width(depth)
     let size = recipe.size.map { "size \($0): " } ?? ""
     let total = TextFormat.parameters(parameters)
     return [
@@ -116,6 +113,21 @@ public struct RecipeDial: Sendable {
         rule: "8/3 of the width: a gated layer with the parameters of one of 4 (arXiv:2002.05202, §3)"),
       Derived(
         key: "architecture.tie_embeddings", value: "true", rule: "the head is the embedding (arXiv:1608.05859)"),
+    ]
+  }
+
+  /// How a model of so many parameters is trained, in the order in which one follows from the other.
+  private func course(_ parameters: Int, length: Int, batch written: Int?) -> [Derived] {
+    let tokens = 20 * Double(parameters)
+    // Operations of the run, by C = 6 N D.
+    let compute = 6 * Double(parameters) * tokens
+    let rate = 0.3118 * pow(compute, -0.125)
+    let ideal = 0.292 * pow(compute, 0.3271)
+    let batch = written ?? max(1, min(Int(ideal) / length, max(1, 4096 / length)))
+    let accumulation = max(1, Int((ideal / Double(batch * length)).rounded()))
+    let steps = max(1, Int((tokens / Double(batch * length * accumulation)).rounded(.up)))
+    let warmup = max(1, min(2000, steps / 50))
+    return [
       Derived(key: "sequence_length", value: "\(length)", rule: "1024 as GPT-2; 256 for models below 20 M parameters"),
       Derived(
         key: "optimizer.learning_rate", value: Self.digits(rate),
@@ -141,7 +153,7 @@ public struct RecipeDial: Sendable {
     ]
   }
 
-  private var sequenceLength: Int { Self.parameters(depth, vocabularySize) < 20_000_000 ? 256 : 1024 }
+  private static func sequenceLength(_ parameters: Int) -> Int { parameters < 20_000_000 ? 256 : 1024 }
 
   /// Three digits of a rate below 1.
   private static func digits(_ rate: Double) -> String {
@@ -159,10 +171,18 @@ extension RecipeNode {
     return RecipeNode(.map(entries.filter { $0.key != key }), origin: origin)
   }
 
-  /// Whether a value stands at a dotted key.
+  /// This recipe with those of `values` laid over it that it does not say itself, and which they are.
+  fileprivate func filled(
+    with values: [RecipeDial.Derived]
+  ) throws -> (node: RecipeNode, derived: [RecipeDial.Derived]) {
+    let missing = values.filter { !says($0.key) }
+    return (try missing.reduce(self) { try $0.overlaid(with: "\($1.key)=\($1.value)") }, missing)
+  }
+
+  /// Whether a value, not null, stands at a dotted key.
   fileprivate func says(_ key: String) -> Bool {
     var node: RecipeNode? = self
     for word in key.split(separator: ".") { node = node?[String(word)] }
-    return node != nil
+    return node.map { $0.content != .null } ?? false
   }
 }

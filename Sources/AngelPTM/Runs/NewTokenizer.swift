@@ -38,7 +38,7 @@ struct NewTokenizer {
     case .word("byte")?: return (.bytes(), nil)
     case .word("character")?:
       var scalars: Set<Unicode.Scalar> = []
-      for paths in [recipe.data.train, recipe.data.validation] {
+      for paths in recipe.data.trainGroups + recipe.data.validation.map({ [$0] }) {
         try forEachText(of: paths) { scalars.formUnion($0.unicodeScalars) }
       }
       return (.characters(scalars), nil)
@@ -54,7 +54,7 @@ struct NewTokenizer {
     var trainer = try BytePairTrainer(
       vocabularySize: configuration.vocabularySize, pattern: configuration.pattern,
       specialTokens: configuration.specialTokens)
-    try forEachText(of: recipe.data.train) { try trainer.add($0) }
+    for paths in recipe.data.trainGroups { try forEachText(of: paths) { try trainer.add($0) } }
     let display = progress.start(
       "learning the tokenizer", total: configuration.vocabularySize, unit: .items("tokens"))
     defer { display.finish() }
@@ -64,7 +64,7 @@ struct NewTokenizer {
     }
   }
 
-  /// Calls `body` with the texts of `paths`, as many as the recipe reads.
+  /// Calls `body` with the texts of `paths`, which are read as one: as many as the recipe reads of such.
   private func forEachText(of paths: [String], _ body: (String) throws -> Void) throws {
     var left = recipe.data.rows ?? .max
     for path in paths {

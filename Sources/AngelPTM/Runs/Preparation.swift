@@ -1,5 +1,6 @@
 import AngelCheckpoint
 import AngelCore
+import AngelData
 import AngelModels
 import AngelNN
 import AngelTensor
@@ -72,6 +73,16 @@ struct Preparation {
       return model
     }
     return try adapted(model, lora, on: backend)
+  }
+
+  /// What trains the recipe's model on batches of `source`: a run, or the doctor on a few rows.
+  func makeTrainer(
+    _ source: any BatchSource, learningRate: LearningRateSchedule, schedule: TrainingSchedule, on backend: any Backend
+  ) throws -> Trainer {
+    try Trainer(
+      makeModel(on: backend), source: source, optimizer: recipe.optimizer, learningRate: learningRate,
+      schedule: schedule, experts: recipe.experts, upRatio: lora?.plusRatio ?? 1,
+      distillation: makeDistillation(on: backend), on: backend)
   }
 
   /// The recipe's teacher on `backend`, its parameters constants; nil where there is none.

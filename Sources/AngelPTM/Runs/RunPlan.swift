@@ -35,12 +35,13 @@ public struct RunPlan: Sendable, Hashable {
     _ distillation: Distillation? = nil, on backend: ShapesBackend
   ) throws {
     let trained = model.trainedParameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
+    guard trained > 0 else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
     parameterCount = model.parameterCount
     trainedParameterCount = trained
     steps = recipe.training.stepCount(batchesPerEpoch: source.batchesPerEpoch)
     rowsPerBatch = source.rowLimit
     rowsPerStep = rowsPerBatch * recipe.training.accumulation
-    gigaflopsPerStep = StepArithmetic(model).operationsPerToken * Double(rowsPerStep) / 1e9
+    gigaflopsPerStep = StepArithmetic(model, distillation).operationsPerToken * Double(rowsPerStep) / 1e9
     memory.trainedWeights = 4 * trained
     memory.gradients = 4 * trained
     memory.optimizerStates = model.trainedParameters.reduce(0) {

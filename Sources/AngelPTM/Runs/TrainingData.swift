@@ -41,20 +41,18 @@ public struct TrainingData: Sendable {
   {
     var reader = RowReader(recipe: recipe, encoding: encoding, progress: progress, interruption: interruption)
     // With weights every training file is a task of its own.
-    let weights = recipe.data.weights
-    let groups = weights.isEmpty ? [recipe.data.train] : recipe.data.train.map { [$0] }
+    let (weights, groups) = (recipe.data.weights, recipe.data.trainGroups)
     var (sources, kept): ([any BatchSource], [Validation]) = ([], [])
-    for files in groups {
+    for (files, name) in zip(groups, Self.names(of: groups.map { $0[0] })) {
       let (source, rest) = try recipe.rowsAreTexts ? reader.texts(files) : reader.conversations(files)
       sources.append(source)
-      if let rest { kept.append(Validation(name: Self.name(of: files[0]), source: rest)) }
+      if let rest { kept.append(Validation(name: name, source: rest)) }
     }
     train = weights.isEmpty ? sources[0] : MixtureSource(sources, weights: weights, seed: UInt64(recipe.seed))
     validations =
       try recipe.data.validation.isEmpty
       ? kept
-      : recipe.data.validation.map { path in
-        let name = Self.name(of: path)
+      : zip(recipe.data.validation, Self.names(of: recipe.data.validation)).map { path, name in
         if recipe.rowsAreTexts {
           let stream = try reader.stream([path])
           return Validation(name: name, source: try reader.windows(stream, seed: nil))
@@ -64,8 +62,11 @@ public struct TrainingData: Sendable {
       }
     statistics = reader.statistics
   }
-  /// What a file is called in reports: its name without endings.
-  private static func name(of path: String) -> String { String(FilePath.split(path).name.prefix { $0 != "." }) }
+  /// What files are called in reports: their names without endings, or their paths where those are the same.
+  private static func names(of paths: [String]) -> [String] {
+    let short = paths.map { String(FilePath.split($0).name.prefix { $0 != "." }) }
+    return zip(paths, short).map { path, name in short.count { $0 == name } > 1 ? path : name }
+  }
 }
 
 extension RowReader {

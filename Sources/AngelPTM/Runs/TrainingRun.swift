@@ -81,11 +81,8 @@ public final class TrainingRun {
     try refuseToOverwrite(resumes)
     try surroundings.report(.plan(plan, data.statistics))
     let folder = try RunFolder(recipe.output.folder)
-    let trainer = try Trainer(
-      preparation.makeModel(on: surroundings.backend), source: data.train, optimizer: recipe.optimizer,
-      learningRate: recipe.learningRate, schedule: recipe.training, experts: recipe.experts,
-      upRatio: preparation.lora?.plusRatio ?? 1, distillation: preparation.makeDistillation(on: surroundings.backend),
-      on: surroundings.backend)
+    let trainer = try preparation.makeTrainer(
+      data.train, learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
     try begin(trainer, folder)
     let writer = try RunWriter(folder, step: trainer.step)
     var isLast = trainer.step >= trainer.stepCount

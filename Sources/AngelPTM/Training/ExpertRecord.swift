@@ -8,9 +8,9 @@ public struct ExpertRecord: Sendable, Hashable {
   public var balance: Double
   public var z: Double
   /// For each layer with experts, the tokens of its busiest expert over those of the mean one: 1 is even, E / K the worst.
-  public var load: [Double]
+  public var load: [Double] { counts.map(\.busiestShare) }
   /// For each layer with experts, those that no token chose.
-  public var idle: [Int]
+  public var idle: [Int] { counts.map { $0.count { $0 == 0 } } }
   /// For each layer with experts, the tokens of each expert.
   public var counts: [[Int]]
 
@@ -23,8 +23,6 @@ public struct ExpertRecord: Sendable, Hashable {
     let all = passes.joined()
     balance = all.reduce(0) { $0 + $1.balance } / Double(all.count)
     z = all.reduce(0) { $0 + $1.z } / Double(all.count)
-    load = counts.map { Double($0.max() ?? 0) * Double($0.count) / Double(max(1, $0.reduce(0, +))) }
-    idle = counts.map { $0.count { $0 == 0 } }
   }
 
   public var json: JSONValue {
@@ -33,4 +31,9 @@ public struct ExpertRecord: Sendable, Hashable {
       "idle": .array(idle.map { .integer($0) }),
     ]
   }
+}
+
+extension [Int] {
+  /// Of the rows that each expert of a layer took, those of the busiest over those of the mean one.
+  var busiestShare: Double { Double(self.max() ?? 0) * Double(count) / Double(Swift.max(1, reduce(0, +))) }
 }

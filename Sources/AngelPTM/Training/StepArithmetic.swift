@@ -7,6 +7,12 @@ import AngelNN
 struct StepArithmetic {
   let operationsPerToken: Double
 
+  /// A teacher's constants are counted forward alone.
+  init(_ model: some LanguageModel, _ distillation: Distillation?) {
+    let teacher = distillation.map { StepArithmetic($0.teacher).operationsPerToken / 2 } ?? 0
+    operationsPerToken = StepArithmetic(model).operationsPerToken + teacher
+  }
+
   init(_ model: some LanguageModel) {
     var operations = 0.0
     for (path, parameter) in model.parameterShapes() where parameter.shape.rank > 1 {

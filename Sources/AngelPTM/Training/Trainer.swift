@@ -67,7 +67,7 @@ public final class Trainer {
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
     parameters = model.trainedParameters
-    operationsPerToken = StepArithmetic(model).operationsPerToken
+    operationsPerToken = StepArithmetic(model, distillation).operationsPerToken
     average = try optimizer.ema.map { try WeightAverage($0, of: model.trainedParameters, on: backend) }
     guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
   }

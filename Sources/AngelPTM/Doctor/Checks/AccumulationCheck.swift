@@ -45,12 +45,13 @@ struct AccumulationCheck: DoctorCheck {
 
 /// Numbers as findings write them.
 enum DoctorText {
-  /// A small number with one digit: `0`, `3e-07`.
+  /// A small number with one digit: `0`, `3e-7`.
   static func small(_ value: Double) -> String {
     guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
     var (exponent, mantissa) = (0, abs(value))
     while mantissa < 1 { (exponent, mantissa) = (exponent - 1, mantissa * 10) }
     while mantissa >= 10 { (exponent, mantissa) = (exponent + 1, mantissa / 10) }
+    if mantissa.rounded() == 10 { (exponent, mantissa) = (exponent + 1, 1) }
     return exponent >= -3 && exponent < 3
       ? TextFormat.fixed(abs(value), digits: 4) : "\(Int(mantissa.rounded()))e\(exponent)"
   }

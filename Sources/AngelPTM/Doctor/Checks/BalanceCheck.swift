@@ -14,10 +14,7 @@ struct BalanceCheck: DoctorCheck {
 
   func run() throws -> DoctorFinding {
     guard let loads = try loads(), !loads.isEmpty else { return skipped(reason) }
-    let busiest = loads.map { load in
-      let mean = Double(load.counts.reduce(0, +)) / Double(max(1, load.counts.count))
-      return (layer: load.layer, ratio: Double(load.counts.max() ?? 0) / max(mean, 1e-9))
-    }.max { $0.ratio < $1.ratio }
+    let busiest = loads.map { (layer: $0.layer, ratio: $0.counts.busiestShare) }.max { $0.ratio < $1.ratio }
     guard let busiest else { return skipped(reason) }
     let idle = loads.reduce(0) { $0 + $1.counts.count { $0 == 0 } }
     let value =

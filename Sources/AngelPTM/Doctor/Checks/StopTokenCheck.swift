@@ -18,6 +18,7 @@ struct StopTokenCheck: DoctorCheck {
         "the model names no token that ends an answer",
         remedy: "set eos_token_id in the model's generation_config.json or config.json")
     }
+    guard !samples.isEmpty else { return skipped("no row was read") }
     let names = endTokens.sorted().map { quoted(text($0)) }.joined(separator: ", ")
     let ends = samples.map(end)
     let (trained, written) = (ends.count { $0 == .trained }, ends.count { $0 != .missing })
