@@ -5,7 +5,7 @@ public import AngelTensor
 /// (arXiv:2212.09748, §3.2).
 ///
 /// For each of `count` branches of a block (attention and feed-forward: two) a shift, a scale and a gate come from one
-/// linear layer of silu(condition); it begins with zeros, so that a block begins as the identity.
+/// linear layer of silu(condition). Whoever makes a new model begins it with zeros, so that a block begins as the identity.
 public struct AdaptiveLayerNorm: Module {
   /// What a condition makes of one branch, [N, 1, width] each.
   public struct Modulation: Sendable {

@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 import AngelHCF
 import CSodium
 import Glibc
@@ -13,7 +13,6 @@ public struct ServerOptions: Sendable {
   public var hostNames: [String] = []
   /// What `/version` says.
   public var version = ""
-  public var log = Log.silent
   public var requestLog = RequestLog(.off) { _ in }
 
   public init() {}
@@ -72,7 +71,7 @@ public final class APIServer: Sendable {
 
   private func sweep() {
     keys?.refresh()
-    readiness.sweep(now: MonotonicTime.now)
+    readiness.sweep(now: MonotonicClock.seconds())
   }
 
   /// Whether a request with this head will be let in: from strangers no megabytes are kept.
@@ -83,7 +82,7 @@ public final class APIServer: Sendable {
 
   /// Answers a request that is whole, on the thread that received it.
   private func respond(_ exchange: HTTPExchange) {
-    let begin = MonotonicTime.now
+    let begin = MonotonicClock.seconds()
     let id = Self.requestID(exchange.head)
     let matches = EndpointCatalog.matches(exchange.head.path)
     let call = Result<APICall, APIError> { () throws(APIError) in try admit(exchange, matches, id) }
@@ -92,7 +91,7 @@ public final class APIServer: Sendable {
       var record = (try? call.get().record) ?? RequestRecord()
       if case .failure(let error) = call { record.error = error.code }
       options.requestLog.add(
-        record, exchange.head, id: id, key: key, outcome, seconds: MonotonicTime.now - begin)
+        record, exchange.head, id: id, key: key, outcome, seconds: MonotonicClock.seconds() - begin)
       metrics.countAnswer(
         handler: matches.first?.endpoint.path ?? "none", method: Self.known(exchange.head.method),
         status: outcome.status)
@@ -151,7 +150,7 @@ public final class APIServer: Sendable {
       throw APIError(
         status: 403, "key '\(key.name)' may not use \(match.endpoint.path)", code: "endpoint_not_allowed")
     }
-    if match.endpoint.method == .post { try keys.begin(key, now: MonotonicTime.now) }
+    if match.endpoint.method == .post { try keys.begin(key, now: MonotonicClock.seconds()) }
     return APICall(self, exchange, match, requestID: id, key: key)
   }
 

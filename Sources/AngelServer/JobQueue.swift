@@ -17,21 +17,27 @@ final class JobQueue: Sendable {
     var inboxes: [Mailbox<Message>] = []
     for _ in 0..<threadCount {
       let inbox = Mailbox<Message>()
-      let thread = try DedicatedThread {
-        while true {
-          for message in inbox.receive(waits: true) {
-            switch message {
-            case .job(let job): job()
-            case .close(let onEnd): onEnd()
-            case .stop: return
-            }
-          }
-        }
+      do throws(ThreadError) {
+        try DedicatedThread { Self.serve(inbox) }.detach()
+      } catch {
+        for inbox in inboxes { inbox.send(.stop) }
+        throw error
       }
-      thread.detach()
       inboxes.append(inbox)
     }
     self.inboxes = inboxes
+  }
+
+  private static func serve(_ inbox: Mailbox<Message>) {
+    while true {
+      for message in inbox.receive(waits: true) {
+        switch message {
+        case .job(let job): job()
+        case .close(let onEnd): onEnd()
+        case .stop: return
+        }
+      }
+    }
   }
 
   /// The threads end once the jobs they have are done.

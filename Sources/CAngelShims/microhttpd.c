@@ -15,7 +15,7 @@ enum {
   OPTION_TLS_KEY = 8, OPTION_TLS_CERTIFICATE = 9, OPTION_LISTEN_SOCKET = 12, OPTION_THREADS = 14, OPTION_ARRAY = 15,
   OPTION_STACK = 19, OPTION_NOTIFY_CONNECTION = 27, OPTION_STRICT = 29,
 };
-enum { KIND_HEADER = 1, KIND_ARGUMENT = 8 };
+enum { KIND_HEADER = 1 };
 enum { MEMORY_MUST_COPY = 2, FEATURE_TLS = 2, NO = 0, YES = 1, NOTIFY_CLOSED = 1, TERMINATED_OK = 0 };
 enum { INFO_SOCKET = 6, INFO_SLOT = 7 };
 
@@ -27,7 +27,6 @@ struct option {
 typedef int access_handler(
   void *, struct MHD_Connection *, const char *url, const char *method, const char *version, const char *upload,
   size_t *upload_size, void **exchange);
-typedef int value_iterator(void *, int kind, const char *key, const char *value);
 
 static struct {
   struct MHD_Daemon *(*start)(
@@ -35,7 +34,6 @@ static struct {
   void (*stop)(struct MHD_Daemon *);
   int (*quiesce)(struct MHD_Daemon *);
   const char *(*lookup)(struct MHD_Connection *, int kind, const char *key);
-  int (*values)(struct MHD_Connection *, int kind, value_iterator *, void *);
   const void *(*info)(struct MHD_Connection *, int type, ...);
   void (*suspend)(struct MHD_Connection *);
   void (*resume)(struct MHD_Connection *);
@@ -65,7 +63,6 @@ static void open_library(void) {
   RESOLVE(stop, "MHD_stop_daemon");
   RESOLVE(quiesce, "MHD_quiesce_daemon");
   RESOLVE(lookup, "MHD_lookup_connection_value");
-  RESOLVE(values, "MHD_get_connection_values");
   RESOLVE(info, "MHD_get_connection_info");
   RESOLVE(suspend, "MHD_suspend_connection");
   RESOLVE(resume, "MHD_resume_connection");
@@ -161,24 +158,6 @@ void *angel_http_slot(angel_http_connection *connection) {
 
 const char *angel_http_header(angel_http_connection *connection, const char *name) {
   return mhd.lookup(connection, KIND_HEADER, name);
-}
-
-struct each_argument {
-  void *context;
-  void (*each)(void *, const char *, const char *);
-};
-
-static int on_value(void *context, int kind, const char *name, const char *value) {
-  (void)kind;
-  const struct each_argument *argument = context;
-  argument->each(argument->context, name, value ? value : "");
-  return YES;
-}
-
-void angel_http_arguments(
-  angel_http_connection *connection, void *context, void (*each)(void *context, const char *name, const char *value)) {
-  struct each_argument argument = {context, each};
-  mhd.values(connection, KIND_ARGUMENT, on_value, &argument);
 }
 
 void angel_http_suspend(angel_http_connection *connection) { mhd.suspend(connection); }

@@ -33,6 +33,24 @@ public enum FilePath {
     }
   }
 
+  /// The bytes of a small file, read and not mapped; throws where there are more than `limit`.
+  public static func contents(of path: String, limit: Int) throws(FileError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .lastSystemError("open", path) }
+    defer { close(descriptor) }
+    var (bytes, piece) = ([UInt8](), [UInt8](repeating: 0, count: 1 << 16))
+    while true {
+      let count = read(descriptor, &piece, piece.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw .lastSystemError("read", path) }
+      if count == 0 { return bytes }
+      bytes += piece[..<count]
+      guard bytes.count <= limit else {
+        throw .system(operation: "read", path: path, reason: "it has more than the \(limit) bytes expected at most")
+      }
+    }
+  }
+
   /// The names in a folder, sorted, hidden ones left out.
   public static func names(in folder: String) throws(FileError) -> [String] {
     guard let names = entries(of: folder) else { throw .lastSystemError("list", folder) }

@@ -165,8 +165,9 @@ public struct ModelPlan: Sendable {
       dtype: dtype)
     let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
     let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
-    let count = min(logitRows, rows)
-    _ = model.logits(of: hidden.prefix((rows - count)..<rows))
+    // One row is looked at where it lies, several are gathered.
+    let wanted = logitRows > 1 ? hidden.rows(integers(min(logitRows, rows))) : hidden.prefix((rows - 1)..<rows)
+    _ = model.logits(of: wanted)
   }
 }
 

@@ -89,7 +89,10 @@ public final class BatchEngine: ServingEngine {
         case .submit(let submission): loop.submit(submission)
         case .cancel(let id): loop.cancel(id)
         case .drain(let onEnd): drained.append(onEnd)
-        case .stop: return loop.cancelAll()
+        case .stop:
+          loop.cancelAll()
+          for onEnd in drained { onEnd() }
+          return
         }
       }
       if !loop.isIdle { loop.runStep() }

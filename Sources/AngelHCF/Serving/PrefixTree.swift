@@ -34,20 +34,17 @@ struct PrefixTree {
   /// Blocks in the tree that no sequence uses.
   private(set) var unusedCount = 0
 
-  /// Blocks in the tree.
-  var count: Int { nodes.count }
-
   /// The block at a place, nil once it has been given up.
   func block(at id: NodeID) -> BlockIndex? { nodes[id]?.block }
 
   /// Where a block is in the tree.
   func place(of block: BlockIndex) -> NodeID? { places[block] }
 
-  /// The longest path whose tokens begin `tokens`, whole blocks only.
-  func path(of tokens: [Int32]) -> [NodeID] {
+  /// The longest path whose tokens begin the first `count` of `tokens`, whole blocks only.
+  func path(of tokens: [Int32], count: Int) -> [NodeID] {
     var path: [NodeID] = []
     var place = Self.root
-    for start in stride(from: 0, through: tokens.count - 16, by: 16) {
+    for start in stride(from: 0, through: count - 16, by: 16) {
       guard let next = edges[Edge(parent: place, tokens: Self.key(tokens, start))] else { break }
       path.append(next)
       place = next

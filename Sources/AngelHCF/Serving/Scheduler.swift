@@ -1,6 +1,6 @@
 /// Decides what runs next: a pure function from the state of sequences and blocks to a plan.
 ///
-/// Every running sequence that has one token pending is decoded in every step; what rows are left go to prompts, in chunks,
+/// Every running sequence that has one token pending is decoded in every step (of the rotary class whose turn it is); what rows are left go to prompts, in chunks,
 /// by turn (chunked prefill, arXiv:2308.16369). A sequence is admitted when blocks for all its tokens are there, so that
 /// only decoding can run short of blocks; then the sequence whose turn comes last gives its own back and is computed again
 /// later (vLLM's recomputation, arXiv:2309.06180 §4.5). The first in turn is never preempted and nobody overtakes the
@@ -25,7 +25,7 @@ private struct Draft {
   private let waiting: [SchedulerEntry]
   private var available: Int
   /// Of the sequences that may run in this step.
-  private var rotaryClass: Int
+  private let rotaryClass: Int
 
   init(_ state: SchedulerState, _ limits: SchedulerLimits) {
     self.limits = limits

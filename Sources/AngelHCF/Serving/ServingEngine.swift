@@ -22,7 +22,7 @@ public protocol ServingEngine: AnyObject, Sendable {
   func embed(_ tokens: [Int32], onResult: @escaping @Sendable (Result<[Float], any Error>) -> Void) throws
     -> ServingTicket
 
-  /// The state of queue and cache now.
+  /// The state of queue and cache at the end of the last step.
   var statistics: ServingStatistics { get }
 
   /// Refuses new requests from now on and calls back when those in hand have ended.

@@ -12,10 +12,12 @@ extension ServingLoop {
   /// The plan of the next step, and what of the waiting sequences' tokens is cached.
   func makePlan() -> (SchedulerPlan, [SequenceID: SharedBlocks.Prefix]) {
     var state = SchedulerState(availableBlocks: blocks.availableCount)
-    state.running = running.map(entry)
+    // Only preemption asks what giving a sequence up would yield; a decoding one takes a block at most.
+    let mayPreempt = !waiting.isEmpty || state.availableBlocks < running.count
+    state.running = running.map { entry($0, countsUnshared: mayPreempt) }
     var prefixes: [SequenceID: SharedBlocks.Prefix] = [:]
     for sequence in candidates(beside: state.running) {
-      let prefix = blocks.prefix(of: shareableTokens(of: sequence))
+      let prefix = blocks.prefix(of: sequence.tokens, count: findableCount(of: sequence))
       prefixes[sequence.id] = prefix
       state.waiting.append(entry(sequence, prefix))
     }
@@ -39,10 +41,13 @@ extension ServingLoop {
     ).turn
   }
 
-  private func entry(_ sequence: ServedSequence) -> SchedulerEntry {
-    let unshared = sequence.blocks.enumerated().count {
-      blocks.isReleasable($1, isShared: sequence.droppedCount + $0 < sequence.sharedCount)
-    }
+  private func entry(_ sequence: ServedSequence, countsUnshared: Bool) -> SchedulerEntry {
+    let unshared =
+      !countsUnshared
+      ? 0
+      : sequence.blocks.enumerated().count {
+        blocks.isReleasable($1, isShared: sequence.droppedCount + $0 < sequence.sharedCount)
+      }
     let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
     return SchedulerEntry(
       id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps,
@@ -75,12 +80,12 @@ extension ServingLoop {
     return (end - start, length)
   }
 
-  /// The beginning of a sequence whose keys and values others may use and which may be those of others.
-  func shareableTokens(of sequence: ServedSequence) -> [Int32] {
-    guard settings.sharesPrefixes, !sequence.mustScorePrompt else { return [] }
-    return Array(sequence.tokens.prefix(shareableCount(of: sequence)))
+  /// How many of a sequence's first tokens may use the keys and values of others.
+  private func findableCount(of sequence: ServedSequence) -> Int {
+    settings.sharesPrefixes && !sequence.mustScorePrompt ? shareableCount(of: sequence) : 0
   }
 
+  /// How many of a sequence's first tokens have keys and values that others may use.
   private func shareableCount(of sequence: ServedSequence) -> Int {
     let uniform = settings.rotaryScaling.uniformLength
     return sequence.promptCount > uniform ? 0 : min(sequence.tokens.count, uniform)

@@ -106,7 +106,7 @@ final class ServingLoop {
   func finish(_ sequence: ServedSequence, _ reason: FinishReason) {
     if reason == .stop { statistics.finishedByStop += 1 } else { statistics.finishedByLength += 1 }
     remove(sequence)
-    // Forgotten first: who is told of the end may look at the figures.
+    // Forgotten first: it is in no figures any more.
     if sequence.request.openAnswers == 1 { forget(sequence.request) }
     sequence.request.finish(answer: sequence.id.answer, reason)
   }
@@ -187,13 +187,15 @@ final class ServingLoop {
   }
 
   private func place(_ sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) {
+    // Another answer to it may have failed in this very step.
+    guard !sequence.request.hasEnded else { return blocks.release(prefix.blocks) }
     do {
       let missing = settings.limits.blocks(sequence.tokens.count) - prefix.blocks.count
       sequence.blocks = prefix.blocks + (try blocks.allocate(missing))
     } catch {
       blocks.release(prefix.blocks)
-      // Blocks that several hold may have been counted twice: then it waits on. Alone, it will never fit.
-      if running.isEmpty { fail(sequence.request, error) }
+      // Blocks that several hold may have been counted twice: then it waits on. Where nobody holds any, it will never fit.
+      if blocks.usedCount == 0 { fail(sequence.request, error) }
       return
     }
     // A prompt that is wholly cached still runs its last token, for the logits after it; it stores what is there.

@@ -25,10 +25,10 @@ final class SharedBlocks {
     fileprivate(set) var unusedCount = 0
   }
 
-  /// The longest cached beginning of `tokens`, in whole blocks.
-  func prefix(of tokens: [Int32]) -> Prefix {
+  /// The longest cached beginning of the first `count` of `tokens`, in whole blocks.
+  func prefix(of tokens: [Int32], count: Int) -> Prefix {
     var prefix = Prefix()
-    for place in tree.path(of: tokens) {
+    for place in tree.path(of: tokens, count: count) {
       guard let block = tree.block(at: place) else { break }
       prefix.places.append(place)
       prefix.blocks.append(block)

@@ -48,10 +48,7 @@ final class APICall: Sendable {
   }
 
   private func readBody() throws(APIError) {
-    guard let bytes = exchange.body else {
-      throw APIError(
-        status: 413, "the request's body is longer than \(server.options.http.bodyLimit) bytes", code: "body_too_large")
-    }
+    let bytes = try takeBody()
     let type = (exchange.head.headers["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
     guard type == "application/json" else {
       throw APIError(
@@ -61,12 +58,27 @@ final class APICall: Sendable {
     state.withLock { $0.body = body }
   }
 
+  private func takeBody() throws(APIError) -> [UInt8] {
+    do { return try exchange.takeBody() } catch {
+      switch error {
+      case .tooLong, .unwanted:
+        throw APIError(
+          status: 413, "the request's body is longer than \(server.options.http.bodyLimit) bytes",
+          code: "body_too_large")
+      case .serverFull:
+        throw APIError(
+          status: 503, type: "server_error", "too many requests with long bodies are coming in: try again in 5 s",
+          code: "bodies_full", retryAfter: 5)
+      }
+    }
+  }
+
   // Answers
 
   /// The headers of every answer.
   private var headers: [(name: String, value: String)] {
     var headers: [(name: String, value: String)] = [("x-request-id", requestID)]
-    if let key, let keys = server.keys { headers += keys.headers(key, now: MonotonicTime.now) }
+    if let key, let keys = server.keys { headers += keys.headers(key, now: MonotonicClock.seconds()) }
     let ignored = body.ignored
     if !ignored.isEmpty {
       // RFC 9111 has retired the codes, not the header's form; 299 is "miscellaneous, persistent".
@@ -180,7 +192,7 @@ final class APICall: Sendable {
       record.secondsToFirstToken = max(record.secondsToFirstToken ?? 0, usage.secondsToFirstToken)
     }
     if let key {
-      server.keys?.charge(key, tokens: usage.promptTokens + usage.completionTokens, now: MonotonicTime.now)
+      server.keys?.charge(key, tokens: usage.promptTokens + usage.completionTokens, now: MonotonicClock.seconds())
     }
   }
 }

@@ -50,6 +50,8 @@ public struct APIError: DescribedError, Equatable {
     APIError(status: 500, type: "server_error", reason, code: "internal_error")
   }
 
+  static let keyLost = APIError(
+    status: 401, "the API key has been revoked, or its rights changed", code: "invalid_api_key")
   static let draining = APIError(
     status: 503, type: "server_error", "the server is shutting down: try another one", code: "shutting_down",
     retryAfter: 5)

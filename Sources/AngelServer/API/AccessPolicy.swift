@@ -10,8 +10,7 @@ struct AccessPolicy: Sendable {
 
   init(origins: [String], address: String, hasKeys: Bool, names: [String]) {
     self.origins = origins
-    let isLoopback = address == "localhost" || address == "::1" || address.hasPrefix("127.")
-    hosts = isLoopback && !hasKeys ? ["localhost", "127.0.0.1", "[::1]", address] + names : nil
+    hosts = HTTPOptions.isLoopback(address) && !hasKeys ? ["localhost", "127.0.0.1", "[::1]", address] + names : nil
   }
 
   func check(_ head: HTTPRequestHead) throws(APIError) {

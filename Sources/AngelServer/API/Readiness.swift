@@ -29,7 +29,7 @@ final class Readiness: Sendable {
     var sampling = SamplingParameters.greedy
     sampling.maxTokens = 1
     var request = ServingRequest(prompt: [engine.tokenizer.beginToken ?? 0], sampling: sampling)
-    // A full queue must not make a server that works look dead.
+    // Before all that waits. Where the queue is full it is refused as every request is: the server is not ready for more.
     request.priority = -1 << 31
     do {
       _ = try engine.submit(request) { [self] event in

@@ -5,7 +5,7 @@ import Synchronization
 /// A request in the engine's hands: gathers its events, and turns them into a whole answer or a stream.
 ///
 /// Events come on the engine's thread, which only puts them down; JSON is made on the server's. What waits for a slow reader is
-/// bounded by what the request may generate, which the context bounds.
+/// bounded by what the request may generate: as many contexts as it asks for answers, with their log-probabilities.
 final class Generation: Sendable {
   private let call: APICall
   private let use: ModelUse
@@ -89,10 +89,17 @@ final class Generation: Sendable {
         request.priority = plan.priority
         request.promptLogprobs = plan.promptLogprobs
         let ticket = try engine.submit(request) { generation.take($0, ofPrompt: index) }
-        generation.state.withLock { $0.tickets.append(ticket) }
+        let isOver = generation.state.withLock { state in
+          state.tickets.append(ticket)
+          return state.isOver
+        }
+        // One that failed at once: the others are not needed.
+        if isOver { ticket.cancel() }
       }
     } catch {
-      call.server.metrics.count(use.name) { $0.refused["queue_full", default: 0] += 1 }
+      if case .queueFull? = error as? ServingRefusal {
+        call.server.metrics.count(use.name) { $0.refused["queue_full", default: 0] += 1 }
+      }
       generation.cancel(APICall.apiError(error), answers: false)
       throw error
     }
@@ -105,7 +112,7 @@ final class Generation: Sendable {
   private func watchKey() {
     guard let key = call.key, let keys = call.server.keys else { return }
     let end = keys.watch(key) { [self] in
-      cancel(APIError(status: 401, "the API key has been revoked", code: "invalid_api_key"), answers: true)
+      cancel(.keyLost, answers: true)
     }
     let isOver = state.withLock { state in
       if !state.isOver { state.unwatch = end }
@@ -121,7 +128,7 @@ final class Generation: Sendable {
       state.error = error ?? APICall.apiError(Interrupted())
       state.isOver = true
       // What the engine has done so far is used up; its own count will not come any more.
-      state.usage.promptTokens = plan.prompts.reduce(0) { $0 + $1.tokens.count }
+      state.usage.promptTokens = plan.prompts.prefix(state.tickets.count).reduce(0) { $0 + $1.tokens.count }
       state.usage.completionTokens = state.tokenCount
       return (state.tickets, true)
     }
@@ -182,7 +189,7 @@ final class Generation: Sendable {
   private func note(_ piece: ServingPiece, _ state: inout State) {
     guard !piece.tokens.isEmpty else { return }
     state.tokenCount += piece.tokens.count
-    let now = MonotonicTime.now
+    let now = MonotonicClock.seconds()
     let last = state.lastToken[piece.answer]
     if last > 0 { state.gaps.append((now - last) / Double(piece.tokens.count)) }
     state.lastToken[piece.answer] = now
@@ -213,7 +220,7 @@ final class Generation: Sendable {
     metrics.count(use.name) { counts in for gap in gaps { counts.betweenTokens.add(gap) } }
     if error == nil {
       metrics.countEnd(
-        use.name, usage, reasons: reasons, answers: reasons.count, longest: plan.sampling.maxTokens)
+        use.name, usage, reasons: reasons, longest: plan.sampling.maxTokens)
     } else {
       metrics.count(use.name) { $0.finished["abort", default: 0] += 1 }
     }
@@ -245,12 +252,14 @@ extension Generation: ResponseSource {
     let (events, former, ends, isAtEnd) = state.withLock { state in
       defer {
         state.waiting = []
+        // Moved out, not copied: only this function changes them.
+        state.streams = []
         state.hasEnded = state.isOver
       }
       return (state.waiting, state.streams, state.isOver && !state.hasEnded, state.hasEnded)
     }
     if isAtEnd { return .end }
-    var streams = former
+    var streams = consume former
     var text = ""
     for event in events { write(event, &streams, to: &text) }
     // One thread at a time asks, so nobody has changed them meanwhile.

@@ -6,7 +6,8 @@ public struct EventReader: Sendable {
 
   /// The events that are complete with these bytes.
   public mutating func append(_ bytes: [UInt8]) -> [String] {
-    rest += bytes
+    // Lines may end with either; a return says nothing by itself.
+    rest += bytes.lazy.filter { $0 != 0x0D }
     var events: [String] = []
     while let end = boundary() {
       let lines = String(decoding: rest[..<end], as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: true)

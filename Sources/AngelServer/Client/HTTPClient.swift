@@ -65,9 +65,9 @@ public final class HTTPClient {
     var reason = ""
     while let info = entry?.pointee {
       let made = socket(info.ai_family, info.ai_socktype | Int32(SOCK_CLOEXEC.rawValue), info.ai_protocol)
+      if made >= 0 { Self.setUp(made, seconds: seconds) }
       if made >= 0, connect(made, info.ai_addr, info.ai_addrlen) == 0 {
         descriptor = made
-        setUp(seconds: seconds)
         return
       }
       reason = String(cString: strerror(errno))
@@ -79,13 +79,12 @@ public final class HTTPClient {
 
   deinit { close(descriptor) }
 
-  private func setUp(seconds: Int) {
+  private static func setUp(_ descriptor: Int32, seconds: Int) {
     var time = timeval(tv_sec: seconds, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
     var yes: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
-    signal(SIGPIPE, SIG_IGN)
   }
 
   /// Sends a request; answers are read with `response` or `head` and `piece`.
@@ -176,7 +175,9 @@ public final class HTTPClient {
       }
       return take(buffer.count - position)
     case .chunks:
-      guard let count = Int(try line().prefix { $0 != ";" }, radix: 16) else { throw .notHTTP }
+      guard let count = Int(try line().prefix { $0 != ";" }, radix: 16), (0...1 << 28).contains(count) else {
+        throw .notHTTP
+      }
       guard count > 0 else {
         while !(try line()).isEmpty {}
         body.mode = .ended
@@ -222,7 +223,4 @@ public final class HTTPClient {
       return count > 0
     }
   }
-
-  /// Says that nothing more will be sent, and reads on.
-  public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 }

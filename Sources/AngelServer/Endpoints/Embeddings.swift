@@ -22,6 +22,7 @@ enum EmbeddingsEndpoint: Endpoint {
       let prompts = try PromptField.prompts(call.body, "input", use.model)
       let texts = try fitting(prompts.map(\.tokens), call.body, use.model)
       let job = Job(call, use, texts)
+      defer { job.watchKey() }
       switch use.model {
       case .encoder(let engine):
         try checkWidth(engine.width, call.body)
@@ -82,6 +83,10 @@ enum EmbeddingsEndpoint: Endpoint {
       var left: Int
       var tickets: [ServingTicket] = []
       var isOver = false
+      /// Whether it has been answered.
+      var hasEnded = false
+      /// Stops watching the key.
+      var unwatch: (@Sendable () -> Void)?
     }
 
     init(_ call: APICall, _ use: ModelUse, _ texts: [[Int32]]) {
@@ -97,13 +102,31 @@ enum EmbeddingsEndpoint: Endpoint {
       for (index, text) in texts.enumerated() {
         do {
           let ticket = try engine.embed(text) { [self] result in take(result, index) }
-          state.withLock { $0.tickets.append(ticket) }
+          let isOver = state.withLock { state in
+            state.tickets.append(ticket)
+            return state.isOver
+          }
+          if isOver { ticket.cancel() }
         } catch {
           cancel()
           throw error
         }
       }
       call.exchange.whenGone { [self] in cancel() }
+    }
+
+    /// Ends the request when the key it came with is revoked.
+    func watchKey() {
+      guard let key = call.key, let keys = call.server.keys else { return }
+      let end = keys.watch(key) { [self] in
+        cancel()
+        finish(.failure(APIError.keyLost))
+      }
+      let isEnded = state.withLock { state in
+        if !state.hasEnded { state.unwatch = end }
+        return state.hasEnded
+      }
+      if isEnded { end() }
     }
 
     private func cancel() {
@@ -128,10 +151,19 @@ enum EmbeddingsEndpoint: Endpoint {
           return .failure(error)
         }
       }
-      if let end { finish(end) }
+      guard let end else { return }
+      // Where one text fails the others are not needed.
+      if case .failure = end { for ticket in state.withLock(\.tickets) { ticket.cancel() } }
+      finish(end)
     }
 
     func finish(_ result: Result<[[Float]], any Error>) {
+      let (isFirst, unwatch) = state.withLock { state in
+        defer { (state.hasEnded, state.unwatch) = (true, nil) }
+        return (!state.hasEnded, state.unwatch)
+      }
+      unwatch?()
+      guard isFirst else { return }
       do {
         let vectors = try result.get()
         if let first = vectors.first { try EmbeddingsEndpoint.checkWidth(first.count, call.body) }

@@ -33,7 +33,7 @@ enum ReadyEndpoint: Endpoint {
         call.fail(error)
       }
       switch use.model {
-      case .language(let engine): call.server.readiness.ask(engine, now: MonotonicTime.now, answer)
+      case .language(let engine): call.server.readiness.ask(engine, now: MonotonicClock.seconds(), answer)
       case .encoder(let engine):
         do {
           try engine.embed([[0]]) { result in

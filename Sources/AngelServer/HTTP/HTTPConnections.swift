@@ -73,12 +73,3 @@ enum HangUp {
     return poll(&entry, 1, 0) > 0
   }
 }
-
-/// Seconds of a clock that only goes forwards.
-enum MonotonicTime {
-  static var now: Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-  }
-}

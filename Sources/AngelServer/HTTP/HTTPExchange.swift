@@ -9,6 +9,7 @@ import Synchronization
 public final class HTTPExchange: Sendable {
   public let head: HTTPRequestHead
   private let bodyLimit: Int
+  private let bodies: BodyBudget
   private let state: Mutex<State>
 
   /// A connection's handle.
@@ -23,9 +24,10 @@ public final class HTTPExchange: Sendable {
     let descriptor: Int32
     let since: Double
     var body: [UInt8] = []
-    /// Whether it is dropped: because of its length, or because nobody wants it.
-    var bodyIsDropped: Bool
-    let bodyIsUnwanted: Bool
+    /// Why it is dropped; nil for a body that is kept.
+    var dropping: BodyDropping?
+    /// Bytes of a dropped body.
+    var droppedBytes = 0
     /// Whether the request is complete and `respond` has been told.
     var isWhole = false
     var isSuspended = false
@@ -53,23 +55,35 @@ public final class HTTPExchange: Sendable {
   }
 
   /// What is left of a streamed body's last piece; the library's thread alone uses it.
-  private final class Leftover: Sendable {
-    let bytes = Mutex<ArraySlice<UInt8>>([])
-  }
-  private let leftover = Leftover()
+  private let leftover = Mutex<ArraySlice<UInt8>>([])
 
-  init(_ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, keepsBody: Bool, now: Double) {
+  /// Why a request's body is not kept.
+  public enum BodyDropping: Error { case tooLong, unwanted, serverFull }
+
+  init(
+    _ head: HTTPRequestHead, _ handle: Handle, descriptor: Int32, bodyLimit: Int, bodies: BodyBudget, keepsBody: Bool,
+    now: Double
+  ) {
     self.head = head
     self.bodyLimit = bodyLimit
+    self.bodies = bodies
     state = Mutex(
-      State(handle: handle, descriptor: descriptor, since: now, bodyIsDropped: !keepsBody, bodyIsUnwanted: !keepsBody))
+      State(handle: handle, descriptor: descriptor, since: now, dropping: keepsBody ? nil : .unwanted))
   }
 
-  /// The request's body once it is whole; nil where it was longer than the limit, or not wanted.
-  public var body: [UInt8]? { state.withLock { $0.bodyIsDropped ? nil : $0.body } }
+  /// Hands over the request's body, which is kept no longer; throws why it is not there.
+  public func takeBody() throws(BodyDropping) -> [UInt8] {
+    let (body, dropping) = state.withLock { state in
+      defer { state.body = [] }
+      return (state.body, state.dropping)
+    }
+    bodies.giveBack(body.count)
+    if let dropping { throw dropping }
+    return body
+  }
 
   /// Whether the server did not want the body when the head came.
-  var isBodyUnwanted: Bool { state.withLock(\.bodyIsUnwanted) }
+  var isBodyUnwanted: Bool { state.withLock { $0.dropping == .unwanted } }
 
   /// Gives the answer. Only the first counts.
   public func send(_ response: HTTPResponse) { send { response } }
@@ -94,7 +108,8 @@ public final class HTTPExchange: Sendable {
   /// Calls `body` once when the client has gone before its answer was complete; at once where it already has.
   public func whenGone(_ body: @escaping @Sendable () -> Void) {
     let isGone = state.withLock { state in
-      if !state.isGone { state.whenGone = body }
+      // An exchange that is over has nobody left who would call it.
+      if !state.isGone, !state.isOver { state.whenGone = body }
       return state.isGone
     }
     if isGone { body() }
@@ -134,16 +149,20 @@ extension HTTPExchange {
   /// there is no end to it.
   func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
     state.withLock { state in
-      guard !state.bodyIsDropped else {
-        state.sentBytes += bytes.count
-        return state.sentBytes < 8 * bodyLimit
+      guard state.dropping == nil else {
+        state.droppedBytes += bytes.count
+        return state.droppedBytes < 8 * bodyLimit
       }
-      guard state.body.count + bytes.count <= bodyLimit else {
-        state.bodyIsDropped = true
-        state.body = []
+      if state.body.count + bytes.count > bodyLimit {
+        state.dropping = .tooLong
+      } else if !bodies.take(bytes.count) {
+        state.dropping = .serverFull
+      } else {
+        state.body.append(contentsOf: bytes)
         return true
       }
-      state.body.append(contentsOf: bytes)
+      bodies.giveBack(state.body.count)
+      state.body = []
       return true
     }
   }
@@ -152,7 +171,6 @@ extension HTTPExchange {
   func proceed(_ respond: (HTTPExchange) -> Void) -> angel_http_verdict {
     let isFirst = state.withLock { state in
       defer { state.isWhole = true }
-      state.sentBytes = 0
       return !state.isWhole
     }
     if isFirst { respond(self) }
@@ -219,9 +237,9 @@ extension HTTPExchange {
   /// Fills the library's buffer from a streamed body; suspends where there is nothing.
   private func read(_ source: any ResponseSource, into buffer: UnsafeMutableRawBufferPointer) -> ssize_t {
     while true {
-      let rest = leftover.bytes.withLock { rest -> Int in
+      let rest = leftover.withLock { rest -> Int in
         let count = min(rest.count, buffer.count)
-        for index in 0..<count { buffer[index] = rest[rest.startIndex + index] }
+        buffer.copyBytes(from: rest.prefix(count))
         rest = rest.dropFirst(count)
         return count
       }
@@ -236,7 +254,7 @@ extension HTTPExchange {
       }
       if isGone { return ssize_t(ANGEL_HTTP_BREAK) }
       switch source.next() {
-      case .bytes(let bytes): leftover.bytes.withLock { $0 = bytes[...] }
+      case .bytes(let bytes): leftover.withLock { $0 = bytes[...] }
       case .end: return ssize_t(ANGEL_HTTP_END)
       case .nothingYet:
         let waits = state.withLock { state in
@@ -254,6 +272,8 @@ extension HTTPExchange {
   func end(isWhole: Bool) {
     let (notice, over, outcome) = state.withLock { state in
       state.isOver = true
+      bodies.giveBack(state.body.count)
+      state.body = []
       // It may know the exchange.
       state.response = nil
       let notice = isWhole ? nil : Self.markGone(&state)

@@ -3,8 +3,6 @@ public struct HTTPRequestHead: Sendable {
   public var method: String
   /// Without the query, percent-decoded.
   public var path: String
-  /// The query's arguments in order, percent-decoded.
-  public var arguments: [(name: String, value: String)] = []
   /// Those headers that the server looks at, by name in lower case.
   public var headers: [String: String] = [:]
   /// The numeric address of the other end; empty where the system does not tell.
@@ -17,8 +15,7 @@ public struct HTTPRequestHead: Sendable {
 
   /// The headers that are kept of a request.
   static let keptHeaders = [
-    "authorization", "content-type", "content-length", "expect", "host", "origin", "x-request-id",
-    "access-control-request-method", "access-control-request-headers",
+    "authorization", "content-type", "host", "origin", "x-request-id",
   ]
 }
 

@@ -14,15 +14,22 @@ public struct HTTPOptions: Sendable {
   public var privateKey: String?
   /// The most bytes of a request's body.
   public var bodyLimit = 16 << 20
+  /// The most bytes of all bodies that are coming in, or wait to be read, together.
+  public var bodiesLimit = 256 << 20
   /// The most bytes of a request's head, and a little more.
   public var headLimit = 64 << 10
   public var connectionLimit = 4096
   /// How long the head of a request may take, which is how long a connection may rest; likewise its body.
-  public var headSeconds = 75.0
+  public var headSeconds = 60.0
   public var bodySeconds = 60.0
   /// How long a client may take no byte of an answer that is there.
   public var stallSeconds = 60
   public var threadCount = 2
+
+  /// Whether an address can be reached from this machine alone.
+  public static func isLoopback(_ address: String) -> Bool {
+    address == "localhost" || address == "::1" || address.hasPrefix("127.")
+  }
 
   public init() {}
 }
@@ -30,10 +37,10 @@ public struct HTTPOptions: Sendable {
 /// An HTTP/1.1 server: its threads receive requests and hand each one, whole, to a function that answers now or later.
 public final class HTTPServer: Sendable {
   public let port: Int
-  public let isTLS: Bool
   private let listener: Int32
   private let context: Context
   private let daemon: Daemon
+  private let sweeper: DedicatedThread
 
   /// The library's daemon with what it points to.
   // SAFETY: pointers that are made in `init` and given back in `stop`; the library's calls are safe from any thread.
@@ -47,6 +54,7 @@ public final class HTTPServer: Sendable {
   private final class Context: Sendable {
     let options: HTTPOptions
     let connections = HTTPConnections()
+    let bodies: BodyBudget
     let wantsBody: @Sendable (HTTPRequestHead) -> Bool
     let respond: @Sendable (HTTPExchange) -> Void
     let exchangeCount = Atomic<Int>(0)
@@ -57,6 +65,7 @@ public final class HTTPServer: Sendable {
       _ respond: @escaping @Sendable (HTTPExchange) -> Void
     ) {
       self.options = options
+      bodies = BodyBudget(limit: options.bodiesLimit)
       self.wantsBody = wantsBody
       self.respond = respond
     }
@@ -76,7 +85,7 @@ public final class HTTPServer: Sendable {
   ) throws {
     guard angel_http_available() != 0 else { throw ServerError.libraryMissing }
     let version = String(cString: angel_http_version())
-    isTLS = options.certificate != nil || options.privateKey != nil
+    let isTLS = options.certificate != nil || options.privateKey != nil
     if isTLS {
       guard options.certificate != nil, options.privateKey != nil else { throw ServerError.certificateWithoutKey }
       guard angel_http_has_tls() != 0 else { throw ServerError.libraryWithoutTLS(version: version) }
@@ -93,12 +102,17 @@ public final class HTTPServer: Sendable {
     self.daemon = daemon
     listener = socket.descriptor
     port = socket.port
-    _ = try DedicatedThread {
-      while !context.isStopping.load(ordering: .acquiring) {
-        Self.sweep(context)
-        onSweep()
-        usleep(100_000)
+    do {
+      sweeper = try DedicatedThread {
+        while !context.isStopping.load(ordering: .acquiring) {
+          Self.sweep(context)
+          onSweep()
+          usleep(100_000)
+        }
       }
+    } catch {
+      Self.end(daemon, context, listener: socket.descriptor)
+      throw error
     }
   }
 
@@ -115,6 +129,11 @@ public final class HTTPServer: Sendable {
       usleep(5_000)
     }
     context.isStopping.store(true, ordering: .releasing)
+    sweeper.join()
+    Self.end(daemon, context, listener: listener)
+  }
+
+  private static func end(_ daemon: Daemon, _ context: Context, listener: Int32) {
     angel_http_stop(daemon.pointer)
     close(listener)
     daemon.options.deinitialize(count: 1)
@@ -124,11 +143,11 @@ public final class HTTPServer: Sendable {
   }
 
   private func exchanges() -> [HTTPExchange] {
-    context.connections.exchanges(now: MonotonicTime.now, headSeconds: .infinity)
+    context.connections.exchanges(now: MonotonicClock.seconds(), headSeconds: .infinity)
   }
 
   private static func sweep(_ context: Context) {
-    let now = MonotonicTime.now
+    let now = MonotonicClock.seconds()
     for exchange in context.connections.exchanges(now: now, headSeconds: context.options.headSeconds) {
       exchange.sweep(now: now, bodySeconds: context.options.bodySeconds)
     }
@@ -166,7 +185,7 @@ public final class HTTPServer: Sendable {
         let descriptor = angel_http_socket(connection)
         let made = HTTPConnections.Connection(
           descriptor: descriptor, clientAddress: SocketAddress(descriptor, getpeername)?.host ?? "",
-          now: MonotonicTime.now)
+          now: MonotonicClock.seconds())
         slot.pointee = Unmanaged.passRetained(made).toOpaque()
         server.connections.add(made)
       } else if let kept = slot.pointee {
@@ -184,7 +203,8 @@ public final class HTTPServer: Sendable {
       head.clientAddress = kept.clientAddress
       let exchange = HTTPExchange(
         head, HTTPExchange.Handle(pointer: connection), descriptor: angel_http_socket(connection),
-        bodyLimit: server.options.bodyLimit, keepsBody: server.wantsBody(head), now: MonotonicTime.now)
+        bodyLimit: server.options.bodyLimit, bodies: server.bodies, keepsBody: server.wantsBody(head),
+        now: MonotonicClock.seconds())
       server.exchangeCount.add(1, ordering: .acquiringAndReleasing)
       kept.begin(exchange)
       return Unmanaged.passRetained(Served(server, kept, exchange)).toOpaque()
@@ -202,7 +222,7 @@ public final class HTTPServer: Sendable {
     options.pointee.end = { served, whole in
       guard let served else { return }
       let it = Unmanaged<Served>.fromOpaque(served).takeRetainedValue()
-      it.connection.end(now: MonotonicTime.now)
+      it.connection.end(now: MonotonicClock.seconds())
       it.exchange.end(isWhole: whole != 0)
       it.server.exchangeCount.subtract(1, ordering: .acquiringAndReleasing)
     }
@@ -227,13 +247,6 @@ public final class HTTPServer: Sendable {
     var head = HTTPRequestHead(method: String(cString: method), path: String(cString: path))
     for name in HTTPRequestHead.keptHeaders {
       if let value = angel_http_header(connection, name) { head.headers[name] = String(cString: value) }
-    }
-    withUnsafeMutablePointer(to: &head.arguments) { arguments in
-      angel_http_arguments(connection, arguments) { context, name, value in
-        guard let context, let name, let value else { return }
-        context.assumingMemoryBound(to: [(name: String, value: String)].self).pointee
-          .append((String(cString: name), String(cString: value)))
-      }
     }
     return head
   }

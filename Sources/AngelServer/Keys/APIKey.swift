@@ -77,7 +77,7 @@ extension APIKey {
 
   /// Reads what `json` wrote; what is not known is refused, since it may have meant a restriction.
   init(json: JSONValue) throws(APIError) {
-    guard case .object(let object) = json else { throw .badBody("a key is \(json.kind), not an object") }
+    guard case .object(let object) = json else { throw APIError(status: 400, "a key is \(json.kind), not an object") }
     var ignored: [String] = []
     try FieldKind.check(object, Self.fields, "", &ignored)
     self.init(

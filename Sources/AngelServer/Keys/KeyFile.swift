@@ -15,8 +15,8 @@ public struct KeyFile: Sendable {
     }
     let bytes: [UInt8]
     do {
-      let file = try MappedFile(path: path)
-      bytes = try file.withBytes(0..<file.byteCount) { Array($0) }
+      // Not mapped: whoever cuts the file short while it is read must not end the server.
+      bytes = try FilePath.contents(of: path, limit: 16 << 20)
     } catch {
       throw .keyFile(path: path, reason: "\(error)")
     }
@@ -47,7 +47,6 @@ public struct KeyFile: Sendable {
     } catch {
       throw .keyFile(path: path, reason: "\(error)")
     }
-    chmod(path, 0o600)
   }
 
   /// What tells whether the file has changed.

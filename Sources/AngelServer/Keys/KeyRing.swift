@@ -63,12 +63,18 @@ public final class KeyRing: Sendable {
     }
   }
 
-  /// Calls `body` when the key is revoked, until the function returned is called.
+  /// Calls `body` when the key is revoked or its rights change, until the function returned is called; at once where that
+  /// has happened already.
   func watch(_ key: APIKey, _ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
-    let id = state.withLock { state in
+    let id = state.withLock { state -> UInt64? in
+      guard state.keys[key.digest] == key else { return nil }
       state.nextWatcher += 1
       state.watchers[key.digest, default: [:]][state.nextWatcher] = body
       return state.nextWatcher
+    }
+    guard let id else {
+      body()
+      return {}
     }
     return { [self] in state.withLock { $0.watchers[key.digest]?[id] = nil } }
   }
@@ -76,6 +82,8 @@ public final class KeyRing: Sendable {
   /// Counts a request; throws where the key has used up its requests or tokens.
   func begin(_ key: APIKey, now: Double) throws(APIError) {
     let wait = state.withLock { state -> (String, Double)? in
+      // Its limits of now, which the file may have changed since it was shown.
+      guard let key = state.keys[key.digest] else { return nil }
       var usage = Self.usage(of: key, &state, now)
       defer { state.usage[key.digest] = usage }
       if let wait = usage.tokens?.take(0, now: now) { return ("tokens", wait) }
@@ -92,6 +100,7 @@ public final class KeyRing: Sendable {
   /// Counts tokens that a request took.
   func charge(_ key: APIKey, tokens: Int, now: Double) {
     state.withLock { state in
+      guard let key = state.keys[key.digest] else { return }
       var usage = Self.usage(of: key, &state, now)
       usage.tokens?.charge(tokens, now: now)
       state.usage[key.digest] = usage
@@ -101,6 +110,7 @@ public final class KeyRing: Sendable {
   /// OpenAI's headers about what is left.
   func headers(_ key: APIKey, now: Double) -> [(name: String, value: String)] {
     state.withLock { state in
+      guard let key = state.keys[key.digest] else { return [] }
       var usage = Self.usage(of: key, &state, now)
       var headers: [(name: String, value: String)] = []
       for (what, path) in [("requests", \Usage.requests), ("tokens", \Usage.tokens)] {

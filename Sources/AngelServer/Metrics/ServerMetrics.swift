@@ -46,7 +46,7 @@ final class ServerMetrics: Sendable {
   }
 
   /// A request that ended well.
-  func countEnd(_ model: String, _ usage: ServingUsage, reasons: [FinishReason], answers: Int, longest: Int?) {
+  func countEnd(_ model: String, _ usage: ServingUsage, reasons: [FinishReason], longest: Int?) {
     count(model) { counts in
       for reason in reasons { counts.finished[reason == .interrupted ? "abort" : reason.rawValue, default: 0] += 1 }
       counts.endToEnd.add(usage.seconds)
@@ -55,6 +55,7 @@ final class ServerMetrics: Sendable {
       counts.prefill.add(max(0, usage.secondsToFirstToken - usage.secondsQueued))
       counts.decode.add(max(0, usage.seconds - usage.secondsToFirstToken))
       counts.inference.add(max(0, usage.seconds - usage.secondsQueued))
+      let answers = reasons.count
       let later = usage.completionTokens - answers
       if later > 0 {
         counts.perToken.add((usage.seconds - usage.secondsToFirstToken) * Double(answers) / Double(later))

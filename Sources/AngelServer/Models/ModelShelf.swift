@@ -82,9 +82,9 @@ public final class ModelShelf: Sendable {
     guard let model = model(name) else { return }
     do {
       try makeRoom(for: model)
-      let begin = MonotonicTime.now
+      let begin = MonotonicClock.seconds()
       let loaded = try model.load()
-      log.note("loaded \(name) in \(TextFormat.fixed(MonotonicTime.now - begin, digits: 2)) s")
+      log.note("loaded \(name) in \(TextFormat.fixed(MonotonicClock.seconds() - begin, digits: 2)) s")
       finish(name, .success(loaded))
     } catch {
       log.warning("\(name) cannot be loaded: \(error)")
@@ -141,21 +141,15 @@ public final class ModelShelf: Sendable {
       defer { slots[name]?.loaded = nil }
       return slots[name]?.loaded
     }
-    let flag = DrainFlag()
+    let drained = Mailbox<Bool>()
     switch loaded {
-    case .language(let engine)?: engine.drain { flag.set() }
-    case .encoder(let engine)?: engine.drain { flag.set() }
-    case nil: flag.set()
+    case .language(let engine)?: engine.drain { drained.send(true) }
+    case .encoder(let engine)?: engine.drain { drained.send(true) }
+    case nil: drained.send(true)
     }
-    while !flag.isSet { usleep(1_000) }
+    _ = drained.receive(waits: true)
     // It may have been asked for again meanwhile: those who wait are served by a load of their own.
     state.withLock { $0[name]?.isLeaving = false }
-  }
-
-  private final class DrainFlag: Sendable {
-    private let value = Atomic<Bool>(false)
-    func set() { value.store(true, ordering: .releasing) }
-    var isSet: Bool { value.load(ordering: .acquiring) }
   }
 }
 

@@ -61,11 +61,8 @@ void angel_http_stop(angel_http_daemon *daemon);
 int angel_http_socket(angel_http_connection *connection);
 void *angel_http_slot(angel_http_connection *connection);
 
-// A header of the request, NULL without it; and all of them, or all arguments of the query, one by one. Valid during the
-// exchange, on the daemon's thread.
+// A header of the request, NULL without it. Valid during the exchange, on the daemon's thread.
 const char *angel_http_header(angel_http_connection *connection, const char *name);
-void angel_http_arguments(
-  angel_http_connection *connection, void *context, void (*each)(void *context, const char *name, const char *value));
 
 // Suspends from inside `proceed` or a reader; resumes from anywhere, once for each time it was suspended.
 void angel_http_suspend(angel_http_connection *connection);

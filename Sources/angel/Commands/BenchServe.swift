@@ -13,7 +13,7 @@ enum BenchServe {
   static let burstiness = Option<Double>.number(
     "burstiness", default: 1, in: 0.01...1000, help: "serve: 1: Poisson arrivals; smaller: in bursts; larger: steadier")
   static let concurrency = Option<Int?>.integer(
-    "max-concurrency", in: 1...4096, help: "serve: the most requests under way at once")
+    "max-concurrency", in: 1...1024, help: "serve: the most requests under way at once (default: 1,024)")
   static let dataset = Option<Dataset>.choice(
     "dataset-name", default: .random, help: "serve: fixed lengths, or lengths spread like ShareGPT's")
   static let inputLength = Option<Int>.integer(

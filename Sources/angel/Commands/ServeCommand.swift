@@ -93,7 +93,6 @@ enum ServeCommand: Command {
     options.origins = arguments[cors]
     options.hostNames = arguments[hostName].map { $0.lowercased() }
     options.version = Angel.version
-    options.log = context.log
     let diagnostics = context.diagnostics
     options.requestLog = RequestLog(arguments[log]) { diagnostics.attempt($0) }
     return options
@@ -133,6 +132,7 @@ enum ServeCommand: Command {
   ) throws {
     let address = arguments[host]
     let isTLS = arguments[certificate] != nil
+    let isLocal = HTTPOptions.isLoopback(address)
     let shown = address.contains(":") ? "[\(address)]" : address
     let url = "\(isTLS ? "https" : "http")://\(shown):\(port)"
     let names = shelf.models.map(\.name)
@@ -143,10 +143,10 @@ enum ServeCommand: Command {
     }
     try context.output.line("\(names[0]): \(room(first, arguments))")
     try context.output.line("serving \(names.joined(separator: ", ")) at \(url)/v1")
-    if arguments[keys] == nil, !address.hasPrefix("127."), address != "::1", address != "localhost" {
+    if arguments[keys] == nil, !isLocal {
       context.log.warning("anyone who reaches \(url) can use it: --keys FILE asks for keys (angel keys add)")
     }
-    if !isTLS, arguments[keys] != nil, !address.hasPrefix("127.") {
+    if !isTLS, arguments[keys] != nil, !isLocal {
       context.log.warning("keys are sent in clear: use --tls-certificate, or put a proxy in front")
     }
   }

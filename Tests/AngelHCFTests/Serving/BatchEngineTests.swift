@@ -148,20 +148,27 @@ struct BatchEngineTests {
   @Test("an engine that goes ends what is in hand, and its memory goes back")
   func ending() throws {
     let pool = try PagePool(budget: 64 << 20)
+    func makeEngine() throws -> BatchEngine {
+      try BatchEngine(
+        Checkpoint.open(TinyModel.goldens), on: CPUBackend(pool: pool, threadCount: 1), pool: pool, arithmetic: .fast,
+        options: ServingOptions())
+    }
+    // Let go of by its last owner inside a callback, on its own thread: the next thing it reads is that it is to stop.
+    let owner = Mutex<BatchEngine?>(try makeEngine())
     let log = WaitingLog()
-    do {
-      let backend = try CPUBackend(pool: pool, threadCount: 1)
-      let engine = try BatchEngine(
-        Checkpoint.open(TinyModel.goldens), on: backend, pool: pool, arithmetic: .fast, options: ServingOptions())
-      let gate = WaitingLog.Gate()
-      _ = try engine.submit(request(prompt, 200)) { event in
-        gate.pass()
-        log.add(event)
+    _ = try owner.withLock { engine in
+      try engine?.submit(request(prompt, 200)) { event in
+        let last = owner.withLock { engine in
+          defer { engine = nil }
+          return engine
+        }
+        withExtendedLifetime(last) { log.add(event) }
       }
-      gate.waitForArrival()
-      gate.open()
     }
     #expect(log.wait().failure is Interrupted)
+    while pool.usage.byteCount > 0 { usleep(1_000) }
+    // Let go of by another thread, it has ended when that goes on.
+    do { _ = try makeEngine().contextLength }
     #expect(pool.usage.byteCount == 0)
   }
 

@@ -108,6 +108,27 @@ struct ServingLoopTests {
     #expect(engine.runner.rowsOfSteps == [48, 1, 1, 1, 1, 1])
   }
 
+  @Test("a newcomer whose blocks were counted for another waits, and is not failed")
+  func blocksCountedTwice() throws {
+    var engine = try FakeEngine(blocks: 8, limits: SchedulerLimits(rows: 256, sequences: 4), contextLength: 128)
+    let first = (0..<119).map { Int32($0 * 7 % 32) }
+    // The second displaces the first, whose blocks the third finds in use and so does not count.
+    let asked = [
+      request(first, 3) { $0.priority = 1 }, request((0..<96).map { Int32($0 * 5 % 32) }, 3),
+      request(Array(first.prefix(48)) + [1, 2], 3),
+    ]
+    let logs = asked.map { _ in EventLog() }
+    _ = try engine.submit(asked[0]) { logs[0].add($0) }
+    engine.loop.runStep()
+    for index in 1...2 { _ = try engine.submit(asked[index]) { logs[index].add($0) } }
+    #expect(engine.finish())
+    for (request, log) in zip(asked, logs) {
+      let expected = try FakeEngine.expected(request, contextLength: 128)[0]
+      #expect(log.failure == nil && log.tokens() == expected)
+    }
+    #expect(engine.loop.currentStatistics.preemptions > 0 && engine.loop.blocks.usedCount == 0)
+  }
+
   @Test("several answers run their prompt once, each as if it were alone")
   func severalAnswers() throws {
     var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
