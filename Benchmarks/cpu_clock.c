@@ -1,6 +1,6 @@
 // Preloaded into a rival, this makes its own timers count the CPU time of its process instead of the time of day, so that
-// a speed it reports per second is one per CPU-second. Sleeps and time-outs with deadlines are not affected: the kernel
-// still keeps them by the real clock. Both clocks that programs time with: C++'s high_resolution_clock, which llama-bench
+// a speed it reports per second is one per CPU-second. Sleeps of a length are not affected; a wait until a moment
+// reckoned from these clocks is over at once, since the kernel keeps the real ones, so no rival may rely on one. Both clocks that programs time with: C++'s high_resolution_clock, which llama-bench
 // uses, is the time of day in libstdc++.
 #define _GNU_SOURCE
 #include <sys/syscall.h>

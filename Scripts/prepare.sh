@@ -54,9 +54,13 @@ find_swift() {
 find_missing_packages() {
   missing=
   lacks() { ! dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
-  for package in libpcre2-dev libutf8proc-dev libsodium-dev libyaml-dev zlib1g-dev libzstd-dev libmicrohttpd12; do
+  for package in libpcre2-dev libutf8proc-dev libsodium-dev libyaml-dev zlib1g-dev libzstd-dev; do
     if lacks "$package"; then missing="$missing $package"; fi
   done
+  # Its name got an ending with the move to 64 bits of time.
+  if lacks libmicrohttpd12 && lacks libmicrohttpd12t64; then
+    if apt-cache show libmicrohttpd12t64 >/dev/null 2>&1; then missing="$missing libmicrohttpd12t64"; else missing="$missing libmicrohttpd12"; fi
+  fi
   ls /usr/lib/gcc/*/*/libstdc++.a >/dev/null 2>&1 || missing="$missing g++"
   ls /usr/include/*/bits/libc-header-start.h >/dev/null 2>&1 || missing="$missing libc6-dev"
   command -v git >/dev/null || missing="$missing git"

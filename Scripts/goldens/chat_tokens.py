@@ -10,6 +10,7 @@ import datetime
 import json
 import pathlib
 
+import jinja2
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
@@ -49,7 +50,8 @@ def main():
             try:
                 tokens = tokenizer.apply_chat_template(
                     messages, tools=tools, tokenize=True, return_dict=False, **variables)
-            except Exception:
+            except jinja2.exceptions.TemplateError as error:
+                print(f"left out: {template}, {conversation}: {error}")
                 continue
             cases.append({
                 "template": template, "tokenizer": name, "conversation": conversation, "bos_token": begin or "",

@@ -22,6 +22,36 @@ enum BlockReference {
     .iq4_XS, .tq1_0, .tq2_0,
   ]
 
+  /// Where a block of a file keeps its quants: all but scales and minima.
+  private static func quantBytes(_ dtype: DType) -> [Range<Int>] {
+    switch dtype {
+    case .q4_0, .iq4_NL: [2..<18]
+    case .q4_1: [4..<20]
+    case .q5_0: [2..<22]
+    case .q5_1: [4..<24]
+    case .q8_0: [2..<34]
+    case .q4_K: [16..<144]
+    case .q5_K: [16..<176]
+    case .q6_K: [0..<192]
+    case .q2_K: [16..<80]
+    case .q3_K: [0..<96]
+    case .iq4_XS: [8..<136]
+    case .tq1_0: [0..<52]
+    case .tq2_0: [0..<64]
+    default: []
+    }
+  }
+
+  /// These blocks with every byte of their quants the same.
+  static func filled(_ source: [UInt8], _ dtype: DType, with byte: UInt8) -> [UInt8] {
+    var result = source
+    let blockBytes = dtype.byteCount(of: dtype.blockElements)
+    for start in stride(from: 0, to: source.count, by: blockBytes) {
+      for range in quantBytes(dtype) { for place in range { result[start + place] = byte } }
+    }
+    return result
+  }
+
   /// `count` elements of random content whose scales are small ordinary, or subnormal, half numbers.
   static func randomBytes(_ dtype: DType, count: Int, using random: inout TestRandom) -> [UInt8] {
     var bytes: [UInt8] = []

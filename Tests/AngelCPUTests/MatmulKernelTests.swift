@@ -182,6 +182,34 @@ private func depths(_ dtype: DType) -> [Int] {
     }
   }
 
+  @Test(
+    "The greatest and the least quants with the greatest activations are the same bits on every set",
+    arguments: Reference.weightDTypes.filter(\.isQuantized))
+  func extremes(_ dtype: DType) {
+    let depth = max(256, depths(dtype)[0])
+    var random = TestRandom(state: 5)
+    let ordinary = BlockReference.randomBytes(dtype, count: 20 * depth, using: &random)
+    // Rows whose every quant is 127, or -127, or one and the other in turn, in pairs and by eights.
+    let signs: [(Int) -> Bool] = [
+      { _ in true }, { _ in false }, { $0 % 2 == 0 }, { $0 / 2 % 2 == 0 }, { $0 / 8 % 2 == 0 },
+    ]
+    let values = (signs + signs.prefix(2)).flatMap { isPositive in
+      (0..<depth).map { Float(isPositive($0) ? 1 : -1) }
+    }
+    let input = Activations(depth: depth, values: values)
+    for fill in [UInt8(0), 0xFF] {
+      let source = BlockReference.filled(ordinary, dtype, with: fill)
+      let weight = PackedWeight(dtype, source: source, columns: 20, depth: depth)
+      for rows in [1, 2, 3, 4, 7] {
+        let expected = weight.product(input, bias: nil, Launch(isa: ANGEL_ISA_SCALAR, rows: rows, isInt8: true))
+        for isa in supportedSets {
+          #expect(weight.product(input, bias: nil, Launch(isa: isa, rows: rows, isInt8: true)) == expected, "\(isa)")
+        }
+      }
+      #expect(worstError(weight, input, isInt8: true) < 2e-6)
+    }
+  }
+
   @Test("Odd widths and a missing bias are the same bits on every set", arguments: Reference.weightDTypes)
   func oddShapes(_ dtype: DType) {
     for columns in [1, 15, 17, 49] {

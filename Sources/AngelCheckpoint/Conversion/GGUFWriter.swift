@@ -1,6 +1,7 @@
 import AngelCore
 
-/// Writes a GGUF file piece by piece, or the parts of a split one: it appears whole when `finish` succeeds, or not at all.
+/// Writes a GGUF file piece by piece, or the parts of a split one: it appears when `finish` succeeds, and its parts last to
+/// first, so that what is opened is there only when all are.
 ///
 /// ```swift
 /// var writer = try GGUFWriter(path: path, metadata: metadata, tensors: entries)

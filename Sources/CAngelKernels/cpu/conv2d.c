@@ -2,7 +2,6 @@
 // tap are a product of rows, whose stride is the image's, with panels. Nothing is copied for it but the weights.
 #include "conv2d.h"
 
-#include "arrange.h"
 #include "matmul_engine.h"
 #include "variants.h"
 

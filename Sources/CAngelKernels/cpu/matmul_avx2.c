@@ -1,4 +1,4 @@
-// matmul with AVX2 and FMA: a panel is two registers of eight lanes. Int8 rows are in matmul_avx2_int8.c.
+// matmul with AVX2 and FMA: a panel is two registers of eight lanes. Int8 rows are in matmul_avx2_int8.c and matmul_avx2_stream.c.
 //
 // One core of a Zen 3 VM (multiply-add peak 103 GFLOP/s), CPU time, shared machine, float32 weights, rows x columns x
 // depth, with four rows a tile and now with six: 512x576x576 81, 93 GFLOP/s; 128x768x768 82, 92; 128x768x3072 78, 85.

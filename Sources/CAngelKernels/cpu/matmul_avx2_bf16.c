@@ -1,5 +1,5 @@
 // matmul with AVX2 and FMA: rows of bfloat16 against bfloat16 panels. A few rows are widened in registers, more of them
-// once for all panels, odd elements before even ones: what is left is the float32 tile.
+// once for the panels of a tile, odd elements before even ones: what is left is the float32 tile.
 //
 // One core of a Zen 3 VM (multiply-add peak 103 GFLOP/s), CPU time, shared machine, 512 rows, all widened in registers
 // and now: 576x576 74, 91 GFLOP/s; 1536x576 73, 88.
@@ -10,12 +10,6 @@
 
 #define TARGET ANGEL_TARGET_AVX2
 #define TARGET_INLINE static inline __attribute__((always_inline)) TARGET
-
-enum {
-  FEW_ROWS = 6,     // widened in registers
-  WIDE_ROWS = 132,  // widened at a time, WIDE_PAIRS pairs of each: 99 KiB, in the second cache
-  WIDE_PAIRS = 96,  // of one panel: 12 KiB, in the first
-};
 
 struct pairs {
   __m256 even, odd;
@@ -30,7 +24,7 @@ TARGET_INLINE struct pairs split(__m256i both) {
 TARGET_INLINE void few_rows(const struct angel_bf16_tile *t, int32_t panel, const int rows) {
   const uint8_t *x = t->input, *weight = t->weight + panel * t->panel_bytes;
   float *sums = t->sums + panel * ANGEL_PANEL;
-  __m256 sum[FEW_ROWS][2];
+  __m256 sum[ANGEL_BF16_TILE_ROWS][2];
 #pragma unroll
   for (int r = 0; r < rows; r++) {
 #pragma unroll
@@ -80,32 +74,24 @@ TARGET_INLINE void widen_panel(const uint8_t *panel, int64_t pairs, float *value
   }
 }
 
-// All panels and up to WIDE_ROWS rows from `row` on, pairs `first` ..< `first` + `pairs`.
-TARGET static void many_rows(const struct angel_bf16_tile *t, int32_t row, int64_t first, int64_t pairs) {
-  alignas(64) float rows[WIDE_ROWS * 2 * WIDE_PAIRS];
-  alignas(64) float panel[2 * WIDE_PAIRS * ANGEL_PANEL];
-  const int32_t left = t->rows - row, count = left < WIDE_ROWS ? left : WIDE_ROWS;
-  for (int32_t r = 0; r < count; r++) {
-    widen_row(t->input + (row + r) * t->row_bytes + first * 4, pairs, rows + r * 2 * WIDE_PAIRS);
+// Rows and panels as float32: 99 KiB in the second cache, and a panel of 12 KiB in the first.
+TARGET static void many_rows(const struct angel_bf16_tile *t) {
+  alignas(64) float rows[ANGEL_BF16_ROW_BLOCK * 2 * ANGEL_BF16_PAIRS];
+  alignas(64) float panel[2 * ANGEL_BF16_PAIRS * ANGEL_PANEL];
+  for (int32_t r = 0; r < t->rows; r++) {
+    widen_row(t->input + r * t->row_bytes, t->pairs, rows + r * 2 * ANGEL_BF16_PAIRS);
   }
   for (int32_t p = 0; p < t->panels; p++) {
-    widen_panel(t->weight + p * t->panel_bytes + first * 64, pairs, panel);
+    widen_panel(t->weight + p * t->panel_bytes, t->pairs, panel);
     angel_avx2_dense(ANGEL_F32, &(struct angel_dense_tile){
-      .input = rows, .input_stride = 2 * WIDE_PAIRS, .weight = (const uint8_t *)panel, .depth = 2 * pairs,
-      .sums = t->sums + row * t->sums_stride + p * ANGEL_PANEL, .sums_stride = t->sums_stride, .rows = count,
-      .panels = 1, .is_first = t->is_first && first == 0});
+      .input = rows, .input_stride = 2 * ANGEL_BF16_PAIRS, .weight = (const uint8_t *)panel, .depth = 2 * t->pairs,
+      .sums = t->sums + p * ANGEL_PANEL, .sums_stride = t->sums_stride, .rows = t->rows, .panels = 1,
+      .is_first = t->is_first});
   }
 }
 
 TARGET void angel_avx2_bf16(const struct angel_bf16_tile *t) {
-  if (t->rows > FEW_ROWS) {
-    for (int32_t row = 0; row < t->rows; row += WIDE_ROWS) {
-      for (int64_t first = 0; first < t->pairs; first += WIDE_PAIRS) {
-        many_rows(t, row, first, t->pairs - first < WIDE_PAIRS ? t->pairs - first : WIDE_PAIRS);
-      }
-    }
-    return;
-  }
+  if (t->rows > ANGEL_BF16_TILE_ROWS) return many_rows(t);
   for (int32_t panel = 0; panel < t->panels; panel++) {
     switch (t->rows) {
       case 1: few_rows(t, panel, 1); break;

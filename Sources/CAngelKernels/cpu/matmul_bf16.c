@@ -11,12 +11,7 @@
 #include <immintrin.h>
 #endif
 
-enum {
-  TILE_ROWS = 6,       // of the widest tile
-  TILE_PANELS = 4,
-  STRETCH_PAIRS = 96,  // of four panels: 24 KiB of weights
-  ROW_BLOCK = 132,     // rows that pass by a stretch of weights
-};
+enum { TILE_PANELS = 4 };
 
 typedef void (*bf16_tile)(const struct angel_bf16_tile *tile);
 
@@ -37,12 +32,12 @@ ANGEL_INLINE void finish(
 ANGEL_INLINE void multiply_block(
   const struct angel_matmul_arguments *a, struct angel_range rows, struct angel_range panels, bf16_tile multiply,
   const int is_bf16) {
-  alignas(64) float beside[ROW_BLOCK * TILE_PANELS * ANGEL_PANEL];
+  alignas(64) float beside[ANGEL_BF16_ROW_BLOCK * TILE_PANELS * ANGEL_PANEL];
   const int64_t pairs = (a->depth + 1) / 2, panel_bytes = pairs * ANGEL_PANEL * 4;
   const int64_t row_bytes = angel_bf16_row_bytes(a->depth), column = panels.begin * ANGEL_PANEL;
   const int64_t count = rows.end - rows.begin, padded = (panels.end - panels.begin) * ANGEL_PANEL;
   const int64_t width = a->columns - column < padded ? a->columns - column : padded;
-  const int is_beside = is_bf16 || a->bias != NULL || width < padded, is_streamed = count <= TILE_ROWS;
+  const int is_beside = is_bf16 || a->bias != NULL || width < padded, is_streamed = count <= ANGEL_BF16_TILE_ROWS;
   struct angel_bf16_tile tile = {
     .row_bytes = row_bytes, .panel_bytes = panel_bytes, .sums = is_beside ? beside : a->output + rows.begin * a->columns + column,
     .sums_stride = is_beside ? padded : a->columns, .rows = (int32_t)count,
@@ -52,7 +47,7 @@ ANGEL_INLINE void multiply_block(
     memcpy(sums, a->output + (rows.begin + r) * a->columns + column, (size_t)width * sizeof(float));
     for (int64_t c = width; c < padded; c++) sums[c] = 0;
   }
-  const int64_t stretch = is_streamed ? pairs : STRETCH_PAIRS;
+  const int64_t stretch = is_streamed ? pairs : ANGEL_BF16_PAIRS;
   for (int64_t pair = 0; pair < pairs; pair += stretch) {
     tile.input = (const uint8_t *)a->input + rows.begin * row_bytes + pair * 4;
     tile.weight = (const uint8_t *)a->weight + panels.begin * panel_bytes + pair * ANGEL_PANEL * 4;
@@ -70,7 +65,7 @@ ANGEL_INLINE void multiply_part(
   const void *arguments, int32_t part, int32_t parts, bf16_tile multiply, const int is_bf16) {
   const struct angel_matmul_arguments *a = arguments;
   const int64_t panels = (a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL;
-  if (a->rows <= TILE_ROWS) {
+  if (a->rows <= ANGEL_BF16_TILE_ROWS) {
     const struct angel_range own = angel_part_range(panels, part, parts);
     // One panel at a time reads memory in one stream: 30 GB/s, against 20 with four panels of 576 elements at once.
     for (int64_t panel = own.begin; panel < own.end; panel++) {
@@ -78,9 +73,9 @@ ANGEL_INLINE void multiply_part(
     }
     return;
   }
-  const int64_t block_count = (a->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+  const int64_t block_count = (a->rows + ANGEL_BF16_ROW_BLOCK - 1) / ANGEL_BF16_ROW_BLOCK;
   const int64_t even = (a->rows + block_count - 1) / block_count;
-  const int64_t block = (even + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+  const int64_t block = (even + ANGEL_BF16_TILE_ROWS - 1) / ANGEL_BF16_TILE_ROWS * ANGEL_BF16_TILE_ROWS;
   const struct angel_range own =
     angel_part_range((panels + TILE_PANELS - 1) / TILE_PANELS * block_count, part, parts);
   for (int64_t item = own.begin; item < own.end; item++) {

@@ -114,7 +114,7 @@ private struct MixedText {
     return (0..<count).map { _ in any() }.joined(separator: " ").capitalizedFirst + ", it's \(number()) %.\n"
   }
 
-  /// Zipf's law, roughly: the square of a uniform number prefers the first words.
+  /// Zipf's law, roughly: the cube of a uniform number prefers the first words.
   private mutating func any() -> String {
     let share = Double.random(in: 0..<1, using: &random)
     return words[Int(share * share * share * Double(words.count))]
