@@ -10,10 +10,10 @@ public import AngelTensor
 /// Layers are calibrated a few at a time, first to last, and later ones see what the earlier ones have become. The output head
 /// and the embedding are left to the conversion; experts, whose inputs nothing watches, go to the nearest.
 public struct Quantizer {
-  public var method = RoundingMethod.gptq
+  public var method = RoundingMethod.weighted
   /// One of the formats that values can be rounded to: q4_0, q4_1, q5_0, q5_1, q8_0.
   public var format = DType.q4_0
-  /// GPTQ: what is added to the moments' diagonal, as a share of its mean.
+  /// GPTQ: what is added to each moment of the diagonal, as a share of it.
   public var damping = 0.01
   /// Bytes of moments kept at once; fewer bytes are more passes over the text.
   public var momentBytes = 256 << 20
@@ -76,7 +76,7 @@ public struct Quantizer {
           try report(done, total)
         }
         for group in moments.groups[pass] {
-          guard let inputs = try Inputs(group, factor: method == .gptq ? damping : nil) else { continue }
+          guard let inputs = try Inputs(group, damping: method == .gptq ? damping : nil) else { continue }
           for path in group.paths {
             guard let parameter = byPath[path] else { continue }
             try round(path, parameter, inputs, into: &result)
@@ -123,16 +123,23 @@ public struct Quantizer {
     let moments: Tensor
     /// The mean square of each input, [K].
     let importance: Tensor
-    /// GPTQ's, [K, K].
-    let factor: Tensor?
+    /// GPTQ's, for columns in descending importance.
+    let spreading: (factor: Tensor, order: Tensor)?
 
-    init?(_ group: InputMoments.Group, factor damping: Double?) throws {
+    init?(_ group: InputMoments.Group, damping: Double?) throws {
       guard let sum = group.sum, group.rowCount > 0 else { return nil }
       let width = group.width
-      moments = sum / Double(group.rowCount)
-      let values: [Float] = try moments.read()
-      importance = Tensor((0..<width).map { values[$0 * width + $0] }, on: moments.backend)
-      factor = damping.map { moments.reshaped(1, width, width).inverseFactors(damping: $0).reshaped(width, width) }
+      let mean = sum / Double(group.rowCount)
+      let values: [Float] = try mean.read()
+      let squares = (0..<width).map { values[$0 * width + $0] }
+      importance = Tensor(squares, on: mean.backend)
+      spreading = damping.map { damping in
+        let order = Tensor(
+          (0..<Int32(width)).sorted { (squares[Int($1)], $0) < (squares[Int($0)], $1) }, on: mean.backend)
+        let factors = mean.reshaped(1, width, width).inverseFactors(orders: order.reshaped(1, width), damping: damping)
+        return (factors.reshaped(width, width), order)
+      }
+      moments = mean
     }
   }
 
@@ -145,7 +152,8 @@ public struct Quantizer {
       switch (method, inputs) {
       case (.nearest, _), (_, nil): nearest
       case (.weighted, let inputs?): values.fittedRows(as: format, importance: inputs.importance)
-      case (.gptq, let inputs?): values.fittedRows(as: format, factor: inputs.factor)
+      case (.gptq, let inputs?):
+        values.fittedRows(as: format, importance: inputs.importance, spreading: inputs.spreading)
       }
     let packed = PackedMatrix(packing: chosen)
     result.layers.append(

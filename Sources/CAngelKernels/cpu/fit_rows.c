@@ -103,63 +103,87 @@ ANGEL_INLINE struct scale best_scale(const float *x, const float *c, struct ange
   return grid.has_minimum ? best_from_minimum(x, c, grid) : best_centred(x, c, grid);
 }
 
-// Rounds one block of one row; with a factor, `errors` says what the columns after the block owe for each of its own.
-ANGEL_INLINE void round_block(
-  const struct angel_fit_rows_arguments *a, angel_dtype format, int64_t column, float *x, float *errors, uint8_t *block) {
-  const struct angel_quant_grid grid = angel_quant_grid_of(format);
-  float c[ANGEL_BLOCK];
+// A row on its way: what is left of its values in the order columns are rounded in, and per block of the file its scale.
+struct row {
+  float *values;
+  struct scale *scales;
+  uint8_t *quants;  // in the order of the file
+};
+
+// Rounds 32 columns of one row, and says what each leaves to those that follow.
+ANGEL_INLINE void round_columns(
+  const struct angel_fit_rows_arguments *a, struct angel_quant_grid grid, int64_t first, struct row row, float *errors) {
+  float *x = row.values + first;
   for (int e = 0; e < ANGEL_BLOCK; e++) {
-    const float pivot = a->factor != NULL ? a->factor[(column + e) * a->depth + column + e] : 1;
-    c[e] = a->factor != NULL ? 1 / (pivot * pivot) : a->importance != NULL ? a->importance[column + e] : 1;
+    const int64_t column = a->order[first + e];
+    const struct scale scale = row.scales[column / ANGEL_BLOCK];
+    const float *factor = a->factor + (first + e) * a->depth + first;
+    const float quant = quant_of(x[e], scale.minimum, inverse_of(scale.d), grid);
+    row.quants[column] = (uint8_t)quant;
+    errors[e] = (x[e] - (scale.d * (quant - (float)grid.offset) + scale.minimum)) / factor[e];
+    for (int k = e + 1; k < ANGEL_BLOCK; k++) x[k] -= errors[e] * factor[k];
   }
-  const struct scale scale = best_scale(x, c, grid);
-  const float inverse = inverse_of(scale.d);
-  uint8_t q[ANGEL_BLOCK];
-  for (int e = 0; e < ANGEL_BLOCK; e++) {
-    const float quant = quant_of(x[e], scale.minimum, inverse, grid);
-    q[e] = (uint8_t)quant;
-    if (a->factor == NULL) continue;
-    const float *row = a->factor + (column + e) * a->depth + column;
-    errors[e] = (x[e] - (scale.d * (quant - (float)grid.offset) + scale.minimum)) / row[e];
-    for (int k = e + 1; k < ANGEL_BLOCK; k++) x[k] -= errors[e] * row[k];
-  }
-  angel_store_block(format, q, scale.d, scale.minimum, block);
 }
 
-// What a block's errors take from the columns after it, of a few rows at once.
+// What the errors of 32 columns take from the columns after them, of a few rows at once.
 ANGEL_INLINE void spread(
-  const struct angel_fit_rows_arguments *a, int64_t column, float *x, int rows, float errors[][ANGEL_BLOCK]) {
-  for (int64_t k = column + ANGEL_BLOCK; k < a->depth; k += 16) {
+  const struct angel_fit_rows_arguments *a, int64_t first, const struct row *rows, int count,
+  float errors[][ANGEL_BLOCK]) {
+  for (int64_t k = first + ANGEL_BLOCK; k < a->depth; k += 16) {
     f32x16 values[ROW_GROUP];
-    for (int r = 0; r < rows; r++) values[r] = f32x16_load(x + r * a->depth + k);
+    for (int r = 0; r < count; r++) values[r] = f32x16_load(rows[r].values + k);
     for (int e = 0; e < ANGEL_BLOCK; e++) {
-      const f32x16 row = f32x16_load(a->factor + (column + e) * a->depth + k);
-      for (int r = 0; r < rows; r++) values[r] -= errors[r][e] * row;
+      const f32x16 factor = f32x16_load(a->factor + (first + e) * a->depth + k);
+      for (int r = 0; r < count; r++) values[r] -= errors[r][e] * factor;
     }
-    for (int r = 0; r < rows; r++) f32x16_store(x + r * a->depth + k, values[r]);
+    for (int r = 0; r < count; r++) f32x16_store(rows[r].values + k, values[r]);
+  }
+}
+
+ANGEL_INLINE void round_rows(
+  const struct angel_fit_rows_arguments *a, struct angel_quant_grid grid, const struct row *rows, int count) {
+  for (int64_t first = 0; first < a->depth; first += ANGEL_BLOCK) {
+    float errors[ROW_GROUP][ANGEL_BLOCK];
+    for (int r = 0; r < count; r++) round_columns(a, grid, first, rows[r], errors[r]);
+    if (count == ROW_GROUP) {
+      spread(a, first, rows, ROW_GROUP, errors);
+    } else {
+      for (int r = 0; r < count; r++) spread(a, first, rows + r, 1, errors + r);
+    }
   }
 }
 
 ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, angel_dtype format) {
   const struct angel_fit_rows_arguments *a = arguments;
-  const int64_t block_bytes = angel_quant_grid_of(format).block_bytes, blocks = a->depth / ANGEL_BLOCK;
+  const struct angel_quant_grid grid = angel_quant_grid_of(format);
+  const int64_t blocks = a->depth / ANGEL_BLOCK;
   const struct angel_range own = angel_part_range((a->rows + ROW_GROUP - 1) / ROW_GROUP, part, parts);
   for (int64_t group = own.begin; group < own.end; group++) {
     const int64_t first = group * ROW_GROUP;
-    const int rows = a->rows - first < ROW_GROUP ? (int)(a->rows - first) : ROW_GROUP;
-    float *x = a->scratch + first * a->depth;
-    memcpy(x, a->input + first * a->depth, (size_t)(rows * a->depth) * sizeof *x);
-    for (int64_t b = 0; b < blocks; b++) {
-      float errors[ROW_GROUP][ANGEL_BLOCK] = {0};
-      for (int r = 0; r < rows; r++) {
-        uint8_t *block = (uint8_t *)a->output + ((first + r) * blocks + b) * block_bytes;
-        round_block(a, format, b * ANGEL_BLOCK, x + r * a->depth + b * ANGEL_BLOCK, errors[r], block);
+    const int count = a->rows - first < ROW_GROUP ? (int)(a->rows - first) : ROW_GROUP;
+    struct row rows[ROW_GROUP];
+    for (int r = 0; r < count; r++) {
+      const float *input = a->input + (first + r) * a->depth;
+      float *scratch = a->scratch + (first + r) * (a->depth + 2 * blocks);
+      rows[r] = (struct row){scratch, (struct scale *)(scratch + a->depth), a->quants + (first + r) * a->depth};
+      for (int64_t b = 0; b < blocks; b++) {
+        float c[ANGEL_BLOCK];
+        for (int e = 0; e < ANGEL_BLOCK; e++) c[e] = a->importance != NULL ? a->importance[b * ANGEL_BLOCK + e] : 1;
+        const struct scale scale = best_scale(input + b * ANGEL_BLOCK, c, grid);
+        rows[r].scales[b] = scale;
+        for (int e = 0; e < ANGEL_BLOCK && a->factor == NULL; e++) {
+          const int64_t column = b * ANGEL_BLOCK + e;
+          rows[r].quants[column] = (uint8_t)quant_of(input[column], scale.minimum, inverse_of(scale.d), grid);
+        }
       }
-      if (a->factor == NULL) continue;
-      if (rows == ROW_GROUP) {
-        spread(a, b * ANGEL_BLOCK, x, ROW_GROUP, errors);
-      } else {
-        for (int r = 0; r < rows; r++) spread(a, b * ANGEL_BLOCK, x + r * a->depth, 1, errors + r);
+      for (int64_t k = 0; k < a->depth && a->factor != NULL; k++) rows[r].values[k] = input[a->order[k]];
+    }
+    if (a->factor != NULL) round_rows(a, grid, rows, count);
+    for (int r = 0; r < count; r++) {
+      uint8_t *output = (uint8_t *)a->output + (first + r) * blocks * grid.block_bytes;
+      for (int64_t b = 0; b < blocks; b++) {
+        const struct scale scale = rows[r].scales[b];
+        angel_store_block(format, rows[r].quants + b * ANGEL_BLOCK, scale.d, scale.minimum, output + b * grid.block_bytes);
       }
     }
   }

@@ -38,20 +38,24 @@ ANGEL_INLINE void subtract(double *y, const double *x, double factor, int64_t co
   for (; i < count; i++) y[i] -= factor * x[i];
 }
 
-ANGEL_INLINE void factorize(const float *moments, float *factor, double *r, int64_t depth, double damping) {
+ANGEL_INLINE void factorize(
+  const float *moments, const int32_t *order, float *factor, double *r, int64_t depth, double damping) {
   double trace = 0;
   for (int64_t i = 0; i < depth; i++) trace += (double)moments[i * depth + i];
-  const double shift = trace > 0 ? damping * trace / (double)depth : 1;
+  // What is never given anything still needs a pivot.
+  const double least = trace > 0 ? 1e-9 * trace / (double)depth : 1;
   // Columns from the last to the first: row i of R holds, right of column j, what is already known.
   for (int64_t j = depth - 1; j >= 0; j--) {
     const double *tail = r + j * depth + j + 1;
     const int64_t known = depth - j - 1;
-    const double square = (double)moments[j * depth + j] + shift - dot(tail, tail, known);
-    // Above zero in exact arithmetic: at least the shift.
-    const double pivot = sqrt(square > shift * 1e-6 ? square : shift * 1e-6);
+    const float *row = moments + (int64_t)order[j] * depth;
+    const double moment = (double)row[order[j]], shift = damping * moment + least;
+    const double square = moment + shift - dot(tail, tail, known);
+    // At least the shift in exact arithmetic.
+    const double pivot = sqrt(square > shift ? square : shift);
     r[j * depth + j] = pivot;
     for (int64_t i = 0; i < j; i++) {
-      r[i * depth + j] = ((double)moments[i * depth + j] - dot(r + i * depth + j + 1, tail, known)) / pivot;
+      r[i * depth + j] = ((double)row[order[i]] - dot(r + i * depth + j + 1, tail, known)) / pivot;
     }
   }
   // U R = I, row by row, each in the last row of R, which has a single value.
@@ -73,7 +77,9 @@ ANGEL_INLINE void inverse_factor(const void *arguments, int32_t part, int32_t pa
   const struct angel_range own = angel_part_range(a->count, part, parts);
   const int64_t size = a->depth * a->depth;
   for (int64_t m = own.begin; m < own.end; m++) {
-    factorize(a->moments + m * size, a->factors + m * size, a->scratch + m * size, a->depth, a->damping);
+    factorize(
+      a->moments + m * size, a->orders + m * a->depth, a->factors + m * size, a->scratch + m * size, a->depth,
+      a->damping);
   }
 }
 ANGEL_VARIANTS(inverse_factor, inverse_factor)

@@ -1,5 +1,6 @@
 import AngelCore
 import AngelHCF
+import AngelMemory
 
 /// `angel quantize`: rounds a model's weights to few bits by what its layers see on a text, and says what that costs.
 enum QuantizeCommand: Command {
@@ -31,17 +32,17 @@ enum QuantizeCommand: Command {
     }
   }
 
-  static let method = Option<RoundingMethod>.choice("method", default: .gptq, help: "how values find their places")
+  static let method = Option<RoundingMethod>.choice("method", default: .weighted, help: "how values find their places")
   static let type = Option<BlockType>.choice("type", default: .q4_0, help: "the type of the linear layers")
   static let embedding = Option<BlockType>.choice(
     "embedding", default: .q8_0, help: "the type of the embedding and the output head")
-  static let calibration = Option<String?>.string(
+  static let calibration = Option<String?>.text(
     "calibration", placeholder: "FILE", help: "a text for weighted and gptq to run the model on")
   static let windows = Option<Int>.integer(
     "windows", default: 64, in: 1...1 << 20, help: "windows of the calibration text, evenly spaced")
   static let window = Option<Int?>.integer(
     "context", in: 2...1 << 20, help: "tokens in a window (default: 512, or the model's context where it is shorter)")
-  static let text = Option<String?>.string(
+  static let text = Option<String?>.text(
     "text", placeholder: "FILE", help: "a text to print the perplexity of, before and after")
   static let textWindows = Option<Int>.integer(
     "text-windows", default: 20, in: 1...1 << 20, help: "windows of --text to score")

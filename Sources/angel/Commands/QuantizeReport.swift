@@ -56,7 +56,8 @@ struct QuantizeReport {
     func percent(_ share: Double) -> String { TextFormat.fixed(share * 100, digits: 3) + " %" }
     for layer in rounded.layers.sorted(by: { $0.error > $1.error }).prefix(5) {
       table.append([
-        layer.path + (layer.isCalibrated ? "" : " (not calibrated)"), "\(layer.shape)", percent(layer.error),
+        layer.path + (layer.isCalibrated || method == .nearest ? "" : " (not calibrated)"), "\(layer.shape)",
+        percent(layer.error),
         percent(layer.nearestError),
       ])
     }
