@@ -54,6 +54,8 @@ final class ParquetRows {
   /// The next row as an object; nil after the last.
   func next() throws(ParquetError) -> JSONValue? {
     while leftInGroup == 0 {
+      // Mapped pages of the group that is done with count as memory until they are given back.
+      if group > 0 { file.release(0..<file.byteCount) }
       guard group < metadata.rowGroups.count else { return nil }
       defer { group += 1 }
       // The columns of a group without rows may lie nowhere.
