@@ -80,6 +80,16 @@ import Testing
     #expect(error?.description.contains("does not write turn 2 after the prompt that asks for it") == true)
   }
 
+  @Test("a call that the template passes over is not learnt as silence")
+  func unwrittenCall() throws {
+    let call: JSONValue = ["type": "function", "function": ["name": "f", "arguments": [:]]]
+    let conversation = Conversation(messages: [
+      .init(role: "user", "Q"), .init(role: "assistant", content: .text(""), toolCalls: [call]),
+    ])
+    let error = #expect(throws: DataError.self) { _ = try encode(conversation) }
+    #expect(error?.description.contains("does not write the call of 'f' in turn 2") == true)
+  }
+
   @Test("rows with tool calls are transformers' tokens; calls are learnt, tools and their results are not")
   func toolRows() throws {
     let goldens = try Goldens.json("templates/tool_rows.json")

@@ -67,6 +67,7 @@ public struct ConversationEncoder: Sendable {
         written = ""
       }
       let sample = samples.count - 1
+      try requireCalls(of: messages[index], in: whole.utf8.dropFirst(prompt.utf8.count), index, place)
       guard whole.utf8.starts(with: prompt.utf8) else {
         throw DataError.row(
           place: place,
@@ -82,6 +83,19 @@ public struct ConversationEncoder: Sendable {
       written = whole
     }
     return samples
+  }
+
+  /// A template that knows no tools would have the model learn to say nothing.
+  private func requireCalls(
+    of message: ChatMessage, in answer: Substring.UTF8View, _ index: Int, _ place: String
+  ) throws {
+    for call in message.toolCalls {
+      guard let name = (call["function"] ?? call)["name"]?.string, !answer.contains(name.utf8) else { continue }
+      throw DataError.row(
+        place: place,
+        reason: "the chat template does not write the call of \(quoted(name)) in turn \(index + 1); "
+          + "train a model whose template knows tools, or leave rows with calls out")
+    }
   }
 
   /// The tokens after which a model answers `messages`: what `encode` has before an answer.
