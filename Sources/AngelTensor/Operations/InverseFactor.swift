@@ -1,4 +1,4 @@
-package import AngelCore
+import AngelCore
 import CAngelKernels
 
 extension Tensor {
