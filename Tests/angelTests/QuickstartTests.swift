@@ -42,7 +42,7 @@ import Testing
 
     let again = try program.run(words)
     #expect(again.code == .success, "\(again.errors)")
-    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "angel models merge "] {
+    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "--adapter \(adapter)"] {
       #expect(again.output.contains(part), "\(part) in \(again.output)")
     }
   }
