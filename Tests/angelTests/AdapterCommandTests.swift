@@ -77,6 +77,41 @@ struct AdapterCommandTests {
     #expect(abs(adapted - own) < 1e-4 * own, "\(adapted), \(own)")
   }
 
+  @Test(
+    "adapters trained here serve as they merge: DoRA, rsLoRA, and those beside experts",
+    arguments: [
+      ("llama-tiny", "{rank: 4, dora: true}"), ("llama-tiny/llama-tiny-Q8_0.gguf", "{rank: 4, dora: true}"),
+      ("llama-tiny", "{rank: 4, rslora: true, targets: [o_proj, gate_proj]}"),
+      ("mixtral-tiny", "{rank: 4, targets: [w1, w2, w3, q_proj]}"),
+    ])
+  func trained(_ name: String, _ lora: String) throws {
+    let base = Goldens.path("models/" + name)
+    let text = try folder.write(
+      String(repeating: "to be or not to be, that is the question. ", count: 20).utf8, to: "t.txt")
+    let recipe = try folder.write(
+      """
+      stage: pretrain
+      model: \(base)
+      data: {train: [\(text)]}
+      precision: f32
+      sequence_length: 32
+      optimizer: {learning_rate: 0.05}
+      training: {steps: 3}
+      lora: \(lora)
+      output: {folder: \(folder("run"))}
+      """.utf8, to: "recipe.yaml")
+    let outcome = try program.run(["train", recipe, "--threads", "1"])
+    #expect(outcome.code == .success, "\(outcome.errors)")
+    let adapter = folder("run/adapter")
+    let whole = try merged(base, adapter)
+    let tokens = [5, 17, 42, 99, 3, 50, 60, 64]
+    let (beside, alone) = (
+      try logits([base, "--adapter", adapter], tokens: tokens), try logits([whole], tokens: tokens)
+    )
+    let (error, change) = (difference(beside, alone), try difference(beside, logits([base], tokens: tokens)))
+    #expect(error < 5e-5 && change > 1e-3, "\(name): \(error), \(change)")
+  }
+
   @Test("the plan counts the adapter beside the weights")
   func plan() throws {
     func bytes(_ words: [String]) throws -> Int {

@@ -66,10 +66,11 @@ public final class Trainer {
     optimizerConfiguration = optimizer
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
-    parameters = model.trainedParameters + (distillation?.parameters ?? [])
+    let own = model.trainedParameters
+    guard !own.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    parameters = own + (distillation?.parameters ?? [])
     operationsPerToken = StepArithmetic(model, distillation).operationsPerToken
-    average = try optimizer.ema.map { try WeightAverage($0, of: model.trainedParameters, on: backend) }
-    guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    average = try optimizer.ema.map { try WeightAverage($0, of: own, on: backend) }
   }
 
   /// Takes one step and says what it did. Throws when too many steps in a row had to be left out.
