@@ -22,7 +22,9 @@ public final class LanguageModelSession {
     options: EngineOptions = .init(),
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
-    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: arithmetic, report: report) {
+    let loaded = try LoadedLanguageModel(
+      checkpoint, on: backend, arithmetic: arithmetic, adapter: options.adapter, report: report
+    ) {
       try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
     }
     self.checkpoint = checkpoint

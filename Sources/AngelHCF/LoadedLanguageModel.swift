@@ -10,16 +10,18 @@ public struct LoadedLanguageModel {
   public let checkpoint: Checkpoint
   public let model: any LanguageModel
   public let tokenizer: Tokenizer
-  /// Nil when the files bring none: prompts are then taken as they are.
+  /// The adapter's where it brings one. Nil when no file does: prompts are then taken as they are.
   public let chatTemplate: ChatTemplate?
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 
   /// Loads a checkpoint's model onto `backend`.
   ///
-  /// - Parameter check: called before weights are read.
+  /// - Parameters:
+  ///   - adapter: stands beside the weights; nil: nothing does.
+  ///   - check: called before weights are read.
   public init(
-    _ checkpoint: Checkpoint, on backend: any Backend, arithmetic: Arithmetic,
+    _ checkpoint: Checkpoint, on backend: any Backend, arithmetic: Arithmetic, adapter: PEFTFolder? = nil,
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in },
     check: () throws -> Void = {}
   ) throws {
@@ -29,9 +31,13 @@ public struct LoadedLanguageModel {
     try check()
     self.checkpoint = checkpoint
     tokenizer = try Tokenizer(checkpoint.tokenizer())
-    chatTemplate = try checkpoint.chatTemplate.map { source throws(ChatTemplateError) in try ChatTemplate(source) }
+    chatTemplate = try (adapter?.chatTemplate ?? checkpoint.chatTemplate).map { source throws(ChatTemplateError) in
+      try ChatTemplate(source)
+    }
     endTokens = checkpoint.endTokens(for: tokenizer)
-    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, report: report))
+    try entry.load(
+      &model, checkpoint,
+      LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter, report: report))
     self.model = model
   }
 }

@@ -23,6 +23,8 @@ public struct KindUsage: Equatable, Sendable {
 public struct MemoryUsage: Equatable, Sendable {
   /// One entry for each kind, in the order of `MemoryKind.allCases`.
   public let kinds: [KindUsage]
+  /// The most bytes that regions of all kinds had together.
+  public let peakByteCount: Int
   /// Pages made usable so far: they stay resident, used or not.
   public let touchedPageCount: Int
   /// Touched pages that nobody uses.
@@ -45,7 +47,7 @@ public struct MemoryUsage: Equatable, Sendable {
 }
 
 extension MemoryUsage {
-  /// `{"budget_bytes","resident_bytes","free_bytes","kinds":[{"kind","bytes","peak_bytes","pages","peak_pages",
+  /// `{"budget_bytes","resident_bytes","free_bytes","peak_bytes","kinds":[{"kind","bytes","peak_bytes","pages","peak_pages",
   /// "fragmentation"}…]}`, with the kinds that were ever used.
   public var json: JSONValue {
     let used: [JSONValue] = kinds.filter { $0.peakPageCount > 0 }.map {
@@ -57,7 +59,8 @@ extension MemoryUsage {
     }
     return [
       "budget_bytes": .integer(budget), "resident_bytes": .integer(residentByteCount),
-      "free_bytes": .integer(freePageCount * Page.byteCount), "kinds": .array(used),
+      "free_bytes": .integer(freePageCount * Page.byteCount), "peak_bytes": .integer(peakByteCount),
+      "kinds": .array(used),
     ]
   }
 }

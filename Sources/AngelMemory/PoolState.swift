@@ -2,6 +2,9 @@
 struct PoolState: ~Copyable {
   private var blocks = ArenaBlocks()
   private let counts: UnsafeMutablePointer<KindUsage>
+  /// In regions of all kinds, now and at most.
+  private var byteCount = 0
+  private var peakByteCount = 0
   private static let kindCount = MemoryKind.allCases.count
 
   init() {
@@ -37,6 +40,7 @@ struct PoolState: ~Copyable {
       "a region of \(region.byteCount) bytes of \(region.kind) at offset \(region.offset) is released but not in use")
     blocks.give(region.record)
     counts[Int(region.kind.rawValue)].byteCount -= region.byteCount
+    byteCount -= region.byteCount
     counts[Int(region.kind.rawValue)].regionCount -= 1
   }
 
@@ -63,12 +67,14 @@ struct PoolState: ~Copyable {
     return index
   }
 
-  private mutating func count(_ byteCount: Int, _ kind: MemoryKind) {
+  private mutating func count(_ bytes: Int, _ kind: MemoryKind) {
     let slot = Int(kind.rawValue)
-    counts[slot].byteCount += byteCount
+    counts[slot].byteCount += bytes
     counts[slot].regionCount += 1
     counts[slot].peakByteCount = max(counts[slot].peakByteCount, counts[slot].byteCount)
     counts[slot].peakPageCount = max(counts[slot].peakPageCount, blocks.pageCounts[slot])
+    byteCount += bytes
+    peakByteCount = max(peakByteCount, byteCount)
   }
 
   private func exhausted(_ byteCount: Int, _ kind: MemoryKind, _ arena: HostArena) -> MemoryError {
@@ -90,7 +96,7 @@ struct PoolState: ~Copyable {
     }
     let freePages = blocks.pageCounts[Int(BlockOwner.nobody.rawValue)]
     return MemoryUsage(
-      kinds: kinds, touchedPageCount: arena.usablePageCount, freePageCount: freePages,
+      kinds: kinds, peakByteCount: peakByteCount, touchedPageCount: arena.usablePageCount, freePageCount: freePages,
       largestFreeRunPageCount: blocks.longestFreeRun / ArenaBlocks.unitsPerPage, budget: arena.budget)
   }
 

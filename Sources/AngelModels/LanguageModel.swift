@@ -50,6 +50,8 @@ extension LinearHeadModel {
 
 /// What the engine needs to know of any language model.
 public protocol LanguageModelConfiguration: TextModelConfiguration, Codable, Equatable, Sendable {
+  /// Width of the residual stream.
+  var hiddenSize: Int { get }
   var cacheGeometry: CacheGeometry { get }
   /// How rotary frequencies are stretched.
   var rotaryScaling: RotaryScaling { get }

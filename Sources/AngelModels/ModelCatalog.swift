@@ -88,6 +88,7 @@ public struct LanguageModelEntry: Sendable {
         checkpoint, names: Model.names(for: own.configuration), on: options.backend, arithmetic: options.arithmetic,
         report: options.report)
       try loader.load(into: &own)
+      try options.adapter?.attach(to: &own, for: .serving, on: options.backend)
       model = own
     }
     translate = { try Self.translated(Model.self, $0, $1) }
@@ -130,14 +131,18 @@ public struct TextEncoderEntry: Sendable {
 public struct LoadingOptions: Sendable {
   public var backend: any Backend
   public var arithmetic: Arithmetic
+  /// Stands beside the weights of a language model, which stay as they are held; nil: nothing does.
+  public var adapter: PEFTFolder?
   /// Called with the bytes read so far and in all.
   public var report: @Sendable (Int, Int) -> Void
 
   public init(
-    backend: any Backend, arithmetic: Arithmetic = .fast, report: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
+    backend: any Backend, arithmetic: Arithmetic = .fast, adapter: PEFTFolder? = nil,
+    report: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) {
     self.backend = backend
     self.arithmetic = arithmetic
+    self.adapter = adapter
     self.report = report
   }
 }
@@ -149,6 +154,8 @@ public enum ModelError: DescribedError, Equatable {
   case encodes(String, path: String)
   case doesNotEncode(String, path: String, known: [String])
   case invalid(field: String, value: String, rule: String, path: String)
+  /// An adapter that cannot be used, or not with this model.
+  case adapter(path: String, reason: String)
 
   public var description: String {
     switch self {
@@ -160,6 +167,7 @@ public enum ModelError: DescribedError, Equatable {
     case .doesNotEncode(let name, let path, let known):
       "'\(path)' holds a model of architecture '\(name)', which makes no vectors of texts; encoders: "
         + known.joined(separator: ", ")
+    case .adapter(let path, let reason): "adapter '\(path)': \(reason)"
     case .invalid(let field, let value, let rule, let path): "'\(path)': \(field) is \(value), but \(rule)"
     }
   }

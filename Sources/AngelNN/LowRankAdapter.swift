@@ -15,6 +15,8 @@ public struct LowRankAdapter: Module {
   public var magnitude: Parameter?
   /// Σ W² over each row of the layer's weight, [outputs] float32; nil without DoRA.
   var rowSquares: Tensor?
+  /// What each output is multiplied by, where the adapter is a constant with a magnitude.
+  private var constantScales: Tensor?
   /// Usually alpha / rank.
   public let scale: Float
 
@@ -53,6 +55,7 @@ public struct LowRankAdapter: Module {
   ///
   /// - Parameter product: x Wᵀ for x [R, inputs].
   func outputScales(_ product: (Tensor) -> Tensor) -> Tensor? {
+    if let constantScales { return constantScales }
     guard let magnitude, let rowSquares else { return nil }
     let (a, b, s) = (Self.dense(down), Self.dense(up), Double(scale))
     let across = product(a).detached.cast(to: .float32).permuted(1, 0)  // W Aᵀ [outputs, rank]
@@ -61,6 +64,19 @@ public struct LowRankAdapter: Module {
     let change = (b * (across * (2 * s) + inner * (s * s))).sum(over: 1).reshaped(-1)
     let squares = rowSquares + change
     return magnitude.vector / sqrt(maximum(squares, squares.constant(1e-30)))
+  }
+
+  /// This adapter beside `weight` as a constant, for serving: matrices packed in float32, a magnitude turned into what
+  /// each output is multiplied by.
+  public func frozen(beside weight: Parameter) -> LowRankAdapter {
+    var result = self
+    result.down = down.constant(.f32)
+    result.up = up.constant(.f32)
+    guard let magnitude else { return result }
+    let lengths = Self.rowLengths(weight.denseValues + weightChange())
+    result.constantScales = (magnitude.vector.detached / lengths.reshaped(-1)).copied(to: .weights)
+    (result.magnitude, result.rowSquares) = (nil, nil)
+    return result
   }
 
   /// What the layer's weight has to gain for the adapter to be left out: scale · B A, [outputs, inputs].
@@ -74,15 +90,18 @@ public struct LowRankAdapter: Module {
   public func merged(into weight: Tensor) -> Tensor {
     let sum = weight + weightChange()
     guard let magnitude else { return sum }
-    // As in training: a row of zeros has no direction to keep.
-    let squares = sum.squared().sum(over: 1)
-    let lengths = sqrt(maximum(squares, squares.constant(1e-30)))
-    return sum * (magnitude.vector.detached.reshaped(-1, 1) / lengths)
+    return sum * (magnitude.vector.detached.reshaped(-1, 1) / Self.rowLengths(sum))
+  }
+
+  /// The lengths of a matrix's rows, [outputs, 1]. As in training: a row of zeros has no direction to keep.
+  private static func rowLengths(_ matrix: Tensor) -> Tensor {
+    let squares = matrix.squared().sum(over: 1)
+    return sqrt(maximum(squares, squares.constant(1e-30)))
   }
 
   /// A parameter's values, trained or not, as a constant.
   private static func dense(_ parameter: Parameter) -> Tensor {
-    (parameter.trainedValues?.values ?? parameter.matrix.0.dequantized()).detached
+    parameter.denseValues.detached
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

@@ -1,5 +1,5 @@
 public import AngelCore
-import AngelTensor
+package import AngelTensor
 
 extension Parameter {
   /// Holds the loaded values in float32, so that gradients are taken by them; does nothing when it already does.
@@ -11,6 +11,9 @@ extension Parameter {
     case .matrix(let matrix, _): value = .trained(matrix.dequantized().copied(to: .weights))
     }
   }
+
+  /// A matrix's values in float32, trained or constant.
+  package var denseValues: Tensor { trainedValues?.values ?? matrix.0.dequantized() }
 
   /// A parameter that holds the values of now as constants; matrices are packed for products in `arithmetic`.
   func constant(_ arithmetic: Arithmetic) -> Parameter {

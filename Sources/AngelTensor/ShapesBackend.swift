@@ -9,9 +9,9 @@ public final class ShapesBackend: Backend {
     var current: [MemoryKind: Int] = [:]
     var peak: [MemoryKind: Int] = [:]
     var launches: [String: Int] = [:]
-    /// Of all kinds but weights together.
-    var currentBesideWeights = 0
-    var peakBesideWeights = 0
+    /// Of all kinds together.
+    var currentByteCount = 0
+    var peakByteCount = 0
     /// Allocations of each size: held now, the most at once, and how often the host wrote one. Only while a step is
     /// recorded.
     var sizes: [AllocationSize: (held: Int, most: Int, written: Int)]?
@@ -24,7 +24,11 @@ public final class ShapesBackend: Backend {
     let kind: MemoryKind
   }
 
-  public init() {}
+  private let readsZeros: Bool
+
+  /// - Parameter readsZeros: whether what is read is zero, so that code which looks at numbers can be planned too, rather
+  ///   than refused.
+  public init(readsZeros: Bool = false) { self.readsZeros = readsZeros }
 
   public var device: Device { .shapes }
 
@@ -34,8 +38,8 @@ public final class ShapesBackend: Backend {
   /// The bytes of each kind that are held now.
   public var currentBytes: [MemoryKind: Int] { state.withLock { $0.current } }
 
-  /// The most bytes of all kinds but weights that were held together.
-  public var peakBytesBesideWeights: Int { state.withLock { $0.peakBesideWeights } }
+  /// The most bytes of all kinds that were held together.
+  public var peakByteCount: Int { state.withLock { $0.peakByteCount } }
 
   /// The bytes of each kind that all recorded steps keep: of each size of allocation, the most that were held at once.
   public var recordedBytes: [MemoryKind: Int] { state.withLock { $0.recordedBytes } }
@@ -44,7 +48,7 @@ public final class ShapesBackend: Backend {
   public func resetPeak() {
     state.withLock {
       $0.peak = $0.current
-      $0.peakBesideWeights = $0.currentBesideWeights
+      $0.peakByteCount = $0.currentByteCount
     }
   }
 
@@ -61,9 +65,8 @@ public final class ShapesBackend: Backend {
         size.most = max(size.most, size.held)
         $0.sizes?[sameSize] = size
       }
-      guard kind != .weights else { return }
-      $0.currentBesideWeights += byteCount
-      $0.peakBesideWeights = max($0.peakBesideWeights, $0.currentBesideWeights)
+      $0.currentByteCount += byteCount
+      $0.peakByteCount = max($0.peakByteCount, $0.currentByteCount)
     }
     return .nowhere(byteCount: byteCount, kind: kind)
   }
@@ -72,7 +75,7 @@ public final class ShapesBackend: Backend {
     state.withLock {
       $0.current[allocation.kind, default: 0] -= allocation.byteCount
       $0.sizes?[AllocationSize(byteCount: allocation.byteCount, kind: allocation.kind)]?.held -= 1
-      if allocation.kind != .weights { $0.currentBesideWeights -= allocation.byteCount }
+      $0.currentByteCount -= allocation.byteCount
     }
   }
 
@@ -85,7 +88,8 @@ public final class ShapesBackend: Backend {
   public func read(_ allocation: Allocation, at offset: Int, into bytes: UnsafeMutableRawBufferPointer)
     throws(BackendError)
   {
-    throw .noArithmetic(.shapes)
+    guard readsZeros else { throw .noArithmetic(.shapes) }
+    bytes.initializeMemory(as: UInt8.self, repeating: 0)
   }
 
   public func kernel(_ family: angel_family, _ dtypes: KernelDTypes) -> Kernel? {

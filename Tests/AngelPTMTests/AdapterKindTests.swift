@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
+import AngelModels
 import AngelTesting
 import Testing
 
@@ -21,11 +22,11 @@ import Testing
 
   @Test("scales: alpha by rank, by its root for rsLoRA")
   func scales() {
-    var configuration = LoRAConfiguration()
-    (configuration.rank, configuration.alpha) = (16, 32)
-    #expect(configuration.scale == 2)
-    configuration.rslora = true
-    #expect(configuration.scale == 8)
+    var shape = AdapterShape()
+    (shape.rank, shape.alpha) = (16, 32)
+    #expect(shape.scale == 2)
+    shape.rslora = true
+    #expect(shape.scale == 8)
   }
 
   @Test(
@@ -37,7 +38,7 @@ import Testing
     let (first, last) = (tuned.validations[0], try #require(tuned.validations.last))
     #expect(last < 0.98 * first, "from \(first) to \(last)")
     let adapter = tuning.run.folder("tuned/adapter")
-    let configuration = try PEFTFolder.configuration(at: adapter)
+    let configuration = try PEFTFolder(path: adapter).shape
     #expect(configuration.dora == kind.contains("lora.dora=true"))
     #expect(configuration.rslora == kind.contains("lora.rslora=true"))
     let names = try SafetensorsFile(path: adapter + "/adapter_model.safetensors").header.tensors.map(\.name)

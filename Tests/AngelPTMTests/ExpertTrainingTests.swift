@@ -95,7 +95,8 @@ import Testing
         == "experts is given, but the model has none: leave the group out")
     #expect(
       try message("mixtral-tiny", ["lora={targets: [experts.1.w1]}"]).contains(
-        "lora.targets names 1 of the 4 experts in 'blocks.0.feedForward.experts..gate': name all experts of a layer"))
+        "lora.targets: 1 of the 4 experts in 'blocks.0.feedForward.experts..gate' are named: name all experts of a layer"
+      ))
     // GPT-2's releases hold this layer transposed, of which adapter files cannot speak.
     #expect(
       try message("gpt2-tiny", ["lora={targets: [c_fc]}"]).contains(

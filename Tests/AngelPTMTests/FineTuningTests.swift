@@ -2,6 +2,7 @@ import AngelCPU
 import AngelCheckpoint
 import AngelCore
 import AngelMemory
+import AngelModels
 import AngelTesting
 import Testing
 
@@ -124,6 +125,39 @@ import Testing
     let whole = try tune(
       try recipe(rows, ["model=\(merged)", "training.steps=1", "output.folder=\(run.folder("whole"))"]))
     #expect(abs(whole.validations[0] - last) < 1e-5 * last)
+  }
+
+  @Test("a model without a chat template is given one, by name or file, which is written beside the result")
+  func chatTemplate() throws {
+    let bare = run.folder("bare")
+    let path = try #require(
+      try {
+        let made = TinyRun(run.folder)
+        try made.execute(
+          try made.recipe(["tokenizer=byte", "architecture.context=128", "training.steps=1", "output.folder=\(bare)"]))
+        return made.finishedPath
+      }())
+    let rows = [Self.layouts[0].1]
+    let changes = ["model=\(path)", "training.steps=2"]
+    let refused = #expect(throws: (any Error).self) { try tune(try recipe(rows, changes)) }
+    #expect("\(refused.map { "\($0)" } ?? "")".contains("no chat template"))
+    let unknown = #expect(throws: PTMError.self) { try tune(try recipe(rows, changes + ["chat_template=chatmi"])) }
+    #expect(unknown?.description == "chat_template is 'chatmi', which is neither chatml, gemma nor a file")
+
+    let template = try run.folder.write(Self.template.utf8, to: "t.jinja")
+    let tuned = try tune(try recipe(rows, changes + ["chat_template=\(template)"]))
+    #expect(tuned.samples.first == "<user>hi<|endoftext|><assistant>…")
+    #expect(try Checkpoint.open(try #require(tuned.finishedPath)).chatTemplate == Self.template)
+
+    let adapted = try tune(
+      try recipe(rows, changes + ["chat_template=chatml", "lora.rank=2", "output.folder=\(run.folder("adapted"))"]))
+    #expect(adapted.samples.first == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n…")
+    let adapter = try #require(adapted.finishedPath)
+    #expect(try PEFTFolder(path: adapter).chatTemplate?.hasPrefix("{% for message in messages %}<|im_start|>") == true)
+    let merged = run.folder("merged-template")
+    _ = try AdapterMerging(Checkpoint.open(path), adapter: adapter).write(
+      to: merged, as: .float32, on: try CPUBackend(threadCount: 1))
+    #expect(try Checkpoint.open(merged).chatTemplate == PEFTFolder(path: adapter).chatTemplate)
   }
 
   @Test("a target that names no layer is named")

@@ -27,10 +27,7 @@ import Testing
 
     func check(_ adapted: some LanguageModel) throws {
       var adapted = adapted
-      let names = type(of: adapted).names(for: adapted.configuration)
-      _ = try Adapters.attach(
-        try PEFTFolder.configuration(at: folder), to: &adapted, names: names, seed: 0, on: backend)
-      try PEFTFolder.load(into: adapted, names: names, from: folder)
+      try PEFTFolder(path: folder).attach(to: &adapted, for: .training, on: backend)
       for merges in [false, true] {
         if merges { Adapters.merge(into: &adapted) }
         let hidden = adapted(
@@ -50,12 +47,28 @@ import Testing
     arguments: [
       ("{\"peft_type\":\"LOHA\"}", "peft_type must be LORA"),
       ("{\"peft_type\":\"LORA\",\"use_qalora\":true}", "use_qalora is true, which is not supported"),
-      ("{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":1,\"target_modules\":[\"q_proj\"]}", "r, lora_alpha and"),
+      ("{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":1,\"target_modules\":[\"q_proj\"]}", "r (1 to 4096) and"),
     ])
   func refusals(_ text: String, _ reason: String) throws {
     let folder = try TemporaryFolder()
     try folder.write(text.utf8, to: "adapter_config.json")
-    let error = #expect(throws: PTMError.self) { try PEFTFolder.configuration(at: folder.path) }
+    try folder.link(Goldens.path("adapters/llama-tiny/adapter_model.safetensors"), as: "adapter_model.safetensors")
+    let error = #expect(throws: ModelError.self) { try PEFTFolder(path: folder.path) }
     #expect(error?.description.contains(reason) == true)
+  }
+
+  @Test("layers are those whose tensors are there: target_modules may be a pattern")
+  func pattern() throws {
+    let golden = Goldens.path("adapters/llama-tiny")
+    let folder = try TemporaryFolder()
+    guard
+      case .object(var object) = try JSONValue(
+        parsing: String(decoding: try TemporaryFolder.read(golden + "/adapter_config.json"), as: UTF8.self))
+    else { return }
+    let listed = try PEFTFolder(path: golden).shape.targets
+    object["target_modules"] = ".*_proj"
+    try folder.write(JSONValue.object(object).encoded().utf8, to: "adapter_config.json")
+    try folder.link(golden + "/adapter_model.safetensors", as: "adapter_model.safetensors")
+    #expect(try Set(PEFTFolder(path: folder.path).shape.targets) == Set(listed))
   }
 }

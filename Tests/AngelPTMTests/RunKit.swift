@@ -15,6 +15,8 @@ final class TinyRun {
   private(set) var tasks: [String: [Double]] = [:]
   private(set) var finishedPath: String?
   private(set) var plan: RunPlan?
+  /// Of the pool, at the end.
+  private(set) var usage: MemoryUsage?
   private(set) var statistics: TrainingData.Statistics?
 
   static let text = (0..<40).map { "line \($0): to be or not to be, that is question number \($0 * 7 % 13)\n" }.joined()
@@ -55,10 +57,12 @@ final class TinyRun {
     openModel: @escaping (String) throws -> Checkpoint = { try Checkpoint.open($0) }
   ) throws {
     let interruption = Interruption()
+    let pool = try PagePool(budget: 1 << 30)
+    defer { usage = pool.usage }
     let run = try TrainingRun(
       recipe,
       TrainingRun.Surroundings(
-        backend: try CPUBackend(pool: PagePool(budget: 1 << 30), threadCount: threads), progress: .silent,
+        backend: try CPUBackend(pool: pool, threadCount: threads), progress: .silent,
         interruption: interruption, openModel: openModel,
         sample: { _, encoding, prompt, _ in
           try encoding.tokenizer.decode(prompt, skippingSpecialTokens: false) + "…"

@@ -34,15 +34,14 @@ import Testing
     let answers = try #require(tuned["answers"]?.array)
     #expect(answers.count == 2 && answers.allSatisfy { $0["before"]?.string != nil && $0["after"]?.string != nil })
 
-    let merge = try #require(try result.json["next"]?.array?.first?.string).split(separator: " ").map(String.init)
-    #expect(merge.starts(with: ["angel", "models", "merge"]))
-    let merged = try program.run(Array(merge.dropFirst().dropLast()) + [folder("merged")])
-    #expect(merged.code == .success, "\(merged.errors)")
-    #expect(FilePath.kind(folder("merged/model.safetensors")) != nil)
+    let chat = try #require(try result.json["next"]?.array?.first?.string).split(separator: " ").map(String.init)
+    #expect(chat.starts(with: ["angel", "chat"]) && chat.suffix(2) == ["--adapter", adapter])
+    let spoken = try program.run(Array(chat.dropFirst()) + ["--max-tokens", "2", "--json"], input: "hello\n")
+    #expect(try spoken.code == .success && spoken.json["text"]?.string != nil, "\(spoken.errors)")
 
     let again = try program.run(words)
     #expect(again.code == .success, "\(again.errors)")
-    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "angel models merge "] {
+    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "--adapter \(adapter)"] {
       #expect(again.output.contains(part), "\(part) in \(again.output)")
     }
   }

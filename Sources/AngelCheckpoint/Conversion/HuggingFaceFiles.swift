@@ -5,6 +5,8 @@ public import AngelText
 public enum HuggingFaceFiles {
   /// The file that says how texts begin and end.
   public static let generationName = "generation_config.json"
+  /// The file that holds a chat template alone.
+  public static let chatTemplateName = "chat_template.jinja"
 
   /// `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` by name.
   public static func tokenizer(

@@ -22,10 +22,13 @@ public struct ModelFolderWriter: ~Copyable {
   }
 
   /// Writes a JSON document; folders in `name` are made.
-  public func write(_ json: JSONValue, as name: String) throws {
+  public func write(_ json: JSONValue, as name: String) throws { try write(json.indented(), as: name) }
+
+  /// Writes a text; folders in `name` are made.
+  public func write(_ text: String, as name: String) throws {
     let target = FilePath.join(temporaryPath, name)
     try FileOperations.makeFolder(FilePath.split(target).folder)
-    try FileOperations.write(json.indented(), to: target)
+    try FileOperations.write(text, to: target)
   }
 
   /// Copies a file, reporting the bytes of each piece; folders in `name` are made.

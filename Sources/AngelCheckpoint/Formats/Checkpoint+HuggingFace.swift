@@ -73,7 +73,7 @@ extension Checkpoint {
   // MARK: Chat template, license
 
   private static func chatTemplate(in folder: String) throws(CheckpointError) -> String? {
-    let path = FilePath.join(folder, "chat_template.jinja")
+    let path = FilePath.join(folder, HuggingFaceFiles.chatTemplateName)
     if FilePath.kind(path) != nil {
       return String(decoding: try JSONFile.bytes(path, limit: JSONFile.configurationLimit), as: UTF8.self)
     }

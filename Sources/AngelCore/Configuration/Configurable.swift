@@ -70,7 +70,7 @@ public struct ConfigurationField<Root>: Sendable {
   public let summary: String
   /// The values accepted, in words.
   public let expects: String
-  /// The fields of a nested configuration, for help pages: key and summary.
+  /// The fields of a nested configuration and of those nested in it, for help pages: key and summary.
   public let nested: [(name: String, summary: String, expects: String)]
   let read: @Sendable (RecipeNode, _ path: String, inout Root, _ problems: inout [String]) -> Void
   let json: @Sendable (Root) -> JSONValue
@@ -153,6 +153,9 @@ public struct ConfigurationField<Root>: Sendable {
   static func nested<Value: Configurable>(
     _ type: Value.Type
   ) -> [(name: String, summary: String, expects: String)] {
-    Value.fields.map { ($0.name, $0.summary, $0.expects) }
+    Value.fields.flatMap { field in
+      [(field.name, field.summary, field.expects)]
+        + field.nested.map { ("\(field.name).\($0.name)", $0.summary, $0.expects) }
+    }
   }
 }

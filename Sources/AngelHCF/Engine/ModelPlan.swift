@@ -71,7 +71,8 @@ public struct ModelPlan: Sendable {
       let entry = try ModelCatalog.languageModel(for: checkpoint)
       var model = try entry.outline(checkpoint)
       contextLength = try options.contextLength(for: model.configuration)
-      try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
+      try entry.load(
+        &model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: options.adapter))
       self.model = model
     }
   }

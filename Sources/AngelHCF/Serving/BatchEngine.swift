@@ -41,7 +41,9 @@ public final class BatchEngine: ServingEngine {
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
     var options = options
-    let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: arithmetic, report: report) {
+    let loaded = try LoadedLanguageModel(
+      checkpoint, on: backend, arithmetic: arithmetic, adapter: options.engine.adapter, report: report
+    ) {
       let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: pool.budget)
       try plan.check(budget: pool.budget)
       options.cacheTokens = plan.cacheTokens

@@ -7,14 +7,12 @@ public import AngelTensor
 /// A model and an adapter that are to become one model.
 public struct AdapterMerging {
   private let checkpoint: Checkpoint
-  private let adapter: String
-  private let configuration: LoRAConfiguration
+  private let adapter: PEFTFolder
 
   /// - Parameter adapter: a PEFT folder.
   public init(_ checkpoint: Checkpoint, adapter: String) throws {
     self.checkpoint = checkpoint
-    self.adapter = adapter
-    configuration = try PEFTFolder.configuration(at: adapter)
+    self.adapter = try PEFTFolder(path: adapter)
   }
 
   /// Writes the merged model as a folder of safetensors; sums are taken in float32 and rounded once.
@@ -31,11 +29,9 @@ public struct AdapterMerging {
     _ model: Model, _ target: String, _ dtype: DType, on backend: any Backend
   ) throws -> Int {
     var model = model
-    let names = Model.names(for: model.configuration)
-    let layers = try Adapters.attach(configuration, to: &model, names: names, seed: 0, on: backend)
-    try PEFTFolder.load(into: model, names: names, from: adapter)
+    let layers = try adapter.attach(to: &model, for: .training, on: backend)
     Adapters.merge(into: &model)
-    try ModelFolder(.checkpoint(checkpoint), dtype: dtype).write(model, to: target)
-    return layers.count
+    try ModelFolder(.checkpoint(checkpoint), dtype: dtype, chatTemplate: adapter.chatTemplate).write(model, to: target)
+    return layers
   }
 }

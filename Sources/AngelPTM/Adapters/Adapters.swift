@@ -16,15 +16,18 @@ public enum Adapters {
     let targets = try targets(configuration, in: model, names: names).map(\.path)
     model.visitLinearLayers { path, linear in
       guard let place = targets.firstIndex(of: path) else { return }
-      let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.rank)
+      let (outputs, inputs, rank) = (linear.weight.shape[0], linear.weight.shape[1], configuration.shape.rank)
       var adapter = LowRankAdapter(
-        inputs, outputs, rank: rank, scale: configuration.scale, tokenShare: linear.weight.tokenShare)
+        inputs, outputs, rank: rank, scale: configuration.shape.scale, tokenShare: linear.weight.tokenShare)
       // The range of Kaiming's uniform with a = √5, as the reference begins: ±1 / √inputs.
-      adapter.down.value = .trained(uniform([rank, inputs], seed: seed, stream: UInt64(place), on: backend))
+      adapter.down.value = .trained(
+        .uniform(
+          [rank, inputs], limit: 1 / Float(inputs).squareRoot(), seed: seed, stream: UInt64(place) &+ 1 << 32,
+          on: backend))
       adapter.up.value = .trained(
         Tensor(
           [Float](repeating: 0, count: outputs * rank), shape: [outputs, rank], on: backend, kind: .weights))
-      if configuration.dora { adapter.addMagnitude(of: linear.weight.denseValues) }
+      if configuration.shape.dora { adapter.addMagnitude(of: linear.weight.denseValues) }
       linear.adapter = adapter
     }
     return targets
@@ -32,7 +35,7 @@ public enum Adapters {
 
   /// Holds every linear layer of `model` whose values are dense constants in a block format; layers whose rows are no whole
   /// blocks stay.
-  static func quantize(_ model: inout some Module, to format: LoRAConfiguration.Format) {
+  public static func quantize(_ model: inout some Module, to format: LoRAConfiguration.Format) {
     model.visitLinearLayers { _, linear in
       guard linear.weight.role == .matrix, case .matrix(let matrix, let arithmetic) = linear.weight.value,
         !matrix.dtype.isQuantized, matrix.depth % format.dtype.blockElements == 0
@@ -43,29 +46,26 @@ public enum Adapters {
 
   /// The paths and shapes of the layers that a configuration names; throws when a target names none.
   static func targets(
-    _ configuration: LoRAConfiguration, in model: some LanguageModel, names: NameTable
+    _ configuration: LoRAConfiguration, in model: some LanguageModel, names table: NameTable
   ) throws -> [(path: String, shape: Shape)] {
     var adapted: [(path: String, shape: Shape)] = []
-    var unused = Set(configuration.targets)
-    var expert: String?
+    let names = configuration.shape.targets
+    var unused = Set(names)
     var copy = model
     copy.visitLinearLayers { path, linear in
-      guard let target = target(of: path, in: configuration.targets, names) else { return }
+      guard let target = target(of: path, in: names, table) else { return }
       unused.remove(target)
       adapted.append((path, linear.weight.shape))
-      if linear.weight.tokenShare < 1 { expert = expert ?? path }
-    }
-    // The product of a layer's experts takes A and B of each, but no lengths of rows.
-    if configuration.dora, let expert {
-      throw PTMError.recipe("lora.dora cannot stand beside experts such as \(expert): leave them out of lora.targets")
     }
     // Found before the training, not when its result is to be written.
-    if let nameless = adapted.first(where: { PEFTFolder.name(of: $0.path, names) == nil }) {
+    if let nameless = adapted.first(where: { PEFTFolder.name(of: $0.path, table) == nil }) {
       throw PTMError.recipe(
         "lora.targets names \(nameless.path), which releases store transposed or joined with others: adapter files cannot "
           + "name it; choose other layers or train without lora")
     }
-    try refusePartsOfExperts(adapted.map(\.path), in: copy)
+    if let problem = AdapterPlacement.problem(adapted.map(\.path), dora: configuration.shape.dora, in: model) {
+      throw PTMError.recipe("lora.targets: \(problem)")
+    }
     guard let first = unused.sorted().first else { return adapted }
     throw PTMError.recipe("lora.targets names \(quoted(first)), but no linear layer of the model is called so")
   }
@@ -79,23 +79,6 @@ public enum Adapters {
     }
   }
 
-  /// The experts of a layer are one product: adapters stand beside all of them or none.
-  private static func refusePartsOfExperts(_ paths: [String], in model: some LanguageModel) throws {
-    func family(_ path: String) -> String? {
-      guard let range = path.firstRange(of: ".experts.") else { return nil }
-      return path[..<range.upperBound] + String(path[range.upperBound...].drop { $0 != "." })
-    }
-    var counts: [String: Int] = [:]
-    var copy = model
-    copy.visitLinearLayers { path, _ in if let family = family(path) { counts[family, default: 0] += 1 } }
-    let adapted = Dictionary(grouping: paths.compactMap(family)) { $0 }
-    for (family, own) in adapted.sorted(by: { $0.key < $1.key }) where own.count != counts[family] {
-      throw PTMError.recipe(
-        "lora.targets names \(own.count) of the \(counts[family] ?? 0) experts in \(quoted(family)): "
-          + "name all experts of a layer or none")
-    }
-  }
-
   /// The target that names the layer at `path`.
   private static func target(of path: String, in targets: [String], _ names: NameTable) -> String? {
     let name = names.tensor(forParameter: path + ".weight", in: .huggingFace)?.name ?? ""
@@ -104,16 +87,15 @@ public enum Adapters {
       layer == target || layer.hasSuffix("." + target) || path == target || path.hasSuffix("." + target)
     }
   }
+}
 
-  private static func uniform(_ shape: Shape, seed: UInt64, stream: UInt64, on backend: any Backend) -> Tensor {
-    let generator = PhiloxGenerator(seed: seed, stream: stream &+ 1 << 32)
-    let limit = 1 / Float(shape[1]).squareRoot()
+extension Tensor {
+  /// Values between -limit and limit, a function of seed, stream and place.
+  static func uniform(
+    _ shape: Shape, limit: Float, seed: UInt64, stream: UInt64, on backend: any Backend
+  ) -> Tensor {
+    let generator = PhiloxGenerator(seed: seed, stream: stream)
     let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
     return Tensor(values, shape: shape, on: backend, kind: .weights)
   }
-}
-
-extension Parameter {
-  /// A matrix's values in float32, trained or constant.
-  fileprivate var denseValues: Tensor { trainedValues?.values ?? matrix.0.dequantized() }
 }

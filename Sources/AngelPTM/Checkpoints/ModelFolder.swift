@@ -17,11 +17,15 @@ public struct ModelFolder {
 
   private let origin: Origin
   private let dtype: DType
+  private let chatTemplate: String?
 
-  /// - Parameter dtype: of matrices: float32, float16 or bfloat16. Vectors have the same.
-  public init(_ origin: Origin, dtype: DType = .float32) {
+  /// - Parameters:
+  ///   - dtype: of matrices: float32, float16 or bfloat16. Vectors have the same.
+  ///   - chatTemplate: stands in for that of `origin`; nil: that one stays.
+  public init(_ origin: Origin, dtype: DType = .float32, chatTemplate: String? = nil) {
     self.origin = origin
     self.dtype = dtype
+    self.chatTemplate = chatTemplate
   }
 
   /// Writes `model` to the folder at `path`, whole or not at all.
@@ -38,6 +42,7 @@ public struct ModelFolder {
     if case .checkpoint(let checkpoint) = origin, checkpoint.layout == .huggingFace {
       try writer.copySmallFiles(of: checkpoint)
     }
+    if let chatTemplate { try writer.write(chatTemplate, as: HuggingFaceFiles.chatTemplateName) }
     let stored = try Self.stored(model)
     let sources = stored.map { TensorSource(name: $0.key, dtype: dtype, shape: $0.value.shape, pieces: []) }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 5_000_000_000) { source, write in

@@ -30,7 +30,11 @@ public struct Doctor {
 
   /// The first rows as they are learnt: cut to the sequence length, each token with its weight.
   public func examples(_ count: Int = 2) -> [TokenSample] {
-    rows.samples.prefix(count).map { $0.first(recipe.sequenceLength + 1) }
+    rows.samples.prefix(count).map { sample in
+      var shown = sample
+      shown.truncate(to: recipe.sequenceLength + 1)
+      return shown
+    }
   }
 
   /// Carries every check out and reports each finding as it is made.
@@ -66,7 +70,7 @@ public struct Doctor {
 
   /// What the run would take: the largest batch there can be, by shapes alone.
   private func plan() throws -> RunPlan {
-    let shapes = ShapesBackend()
+    let shapes = ShapesBackend(readsZeros: true)
     let limit = LargestBatches(rowLimit: recipe.batchSize * recipe.sequenceLength)
     return try RunPlan(
       recipe, preparation.makeModel(on: shapes), limit, preparation.makeDistillation(on: shapes), on: shapes)

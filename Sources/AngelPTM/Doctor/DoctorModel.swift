@@ -32,10 +32,11 @@ final class DoctorModel {
     var schedule = TrainingSchedule()
     schedule.steps = 4
     schedule.recompute = recipe.training.recompute
+    schedule.updateInBackward = recipe.training.updateInBackward
     var rate = LearningRateSchedule()
     rate.shape = .constant
     let made = try preparation.makeTrainer(
-      FixedSource(batch: TokenBatch(samples)), learningRate: rate, schedule: schedule, on: backend)
+      RepeatedBatch(batch: TokenBatch(samples)), learningRate: rate, schedule: schedule, on: backend)
     trainer = made
     return made
   }
@@ -95,15 +96,6 @@ final class DoctorModel {
     defer { trainer = nil }
     return try model.mergeLogits(of: Array(samples[0].tokens.prefix(24)), on: backend)
   }
-}
-
-/// The same batch at every step.
-private struct FixedSource: BatchSource {
-  let batch: TokenBatch
-
-  var rowLimit: Int { batch.rowCount }
-  var batchesPerEpoch: Int { 1 }
-  func batch(_ index: Int) throws -> TokenBatch { batch }
 }
 
 extension LanguageModel {

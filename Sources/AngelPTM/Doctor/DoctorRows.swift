@@ -86,7 +86,8 @@ struct DoctorRows {
     }
     // One long text has rows enough.
     while few.count < count, let text = samples.first, samples.count == 1, text.count > (few.count + 2) * length {
-      few.append(text.first((few.count + 2) * length).last(max(8, length - 17 * few.count)))
+      let end = (few.count + 2) * length
+      few.append(text.part((end - max(8, length - 17 * few.count))..<end))
     }
     return few
   }
@@ -95,10 +96,8 @@ struct DoctorRows {
 extension TokenSample {
   /// The last `count` tokens with their weights.
   func last(_ count: Int) -> TokenSample { part(max(0, self.count - count)..<self.count) }
-  /// The first `count` tokens with their weights.
-  func first(_ count: Int) -> TokenSample { part(0..<min(count, self.count)) }
 
-  private func part(_ range: Range<Int>) -> TokenSample {
+  fileprivate func part(_ range: Range<Int>) -> TokenSample {
     var part = TokenSample()
     for place in range { part.append([tokens[place]], weight: weights[place]) }
     return part

@@ -66,21 +66,6 @@ public struct OptimizerConfiguration: Configurable, Hashable {
   /// The momentum in use.
   var usedMomentum: Double { momentum ?? (rule == .muon ? 0.95 : 0.9) }
 
-  /// Bytes of what is remembered of a parameter, the average of the weights included.
-  func stateBytes(of parameter: Parameter, path: String) -> Int {
-    let (shape, count) = (parameter.shape, parameter.shape.elementCount)
-    let own =
-      switch rule {
-      case .adamw: 8 * count
-      case .adamw8: shape.rank > 1 ? 2 * BlockState.byteCount(of: count) : 8 * count
-      case .muon: Muon.takes(parameter, path: path) ? 4 * count : 8 * count
-      case .lion: 4 * count
-      case .adafactor: 4 * (shape[-1] + (shape.rank > 1 ? shape[0] : 0))
-      case .sgd: usedMomentum > 0 ? 4 * count : 0
-      }
-    return own + (ema == nil ? 0 : 4 * count)
-  }
-
   /// Decay pulls matrices toward zero; norms and biases are no matrices and have nothing to gain by it.
   func decay(of parameter: Parameter) -> Float { parameter.shape.rank > 1 ? Float(weightDecay) : 0 }
 }

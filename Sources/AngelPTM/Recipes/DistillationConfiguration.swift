@@ -10,6 +10,8 @@ public struct DistillationConfiguration: Configurable, Hashable {
   public var temperature = 1.0
   /// Whether rows are plain texts, as in stage pretrain, rather than conversations.
   public var texts = false
+  /// What is learnt of the teacher's layers; nothing: only what it says.
+  public var hidden: HiddenStateConfiguration?
 
   public init() {}
 
@@ -18,7 +20,10 @@ public struct DistillationConfiguration: Configurable, Hashable {
     .value("weight", \.weight, in: 0...1, "the share of the loss that the teacher gives; the rest is the data's"),
     .value("temperature", \.temperature, in: 0.01...100, "divides both models' logits before they are compared"),
     .value("texts", \.texts, "rows are plain texts, as in stage pretrain, not conversations"),
+    .group("hidden", \.hidden, "what is learnt of the teacher's layers; null: only what it says"),
   ]
 
-  public func problems() -> [String] { teacher.isEmpty ? ["distill.teacher is missing: name a model"] : [] }
+  public func problems() -> [String] {
+    (teacher.isEmpty ? ["distill.teacher is missing: name a model"] : []) + (hidden?.problems() ?? [])
+  }
 }

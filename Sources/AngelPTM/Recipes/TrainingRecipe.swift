@@ -1,4 +1,5 @@
 public import AngelCore
+import AngelNN
 
 /// Everything a run is told: the recipe's groups, each with its defaults.
 public struct TrainingRecipe: Configurable, Hashable {
@@ -18,6 +19,8 @@ public struct TrainingRecipe: Configurable, Hashable {
 
     /// What training computes in (`Module.compute`).
     public var dtype: DType { self == .bf16 ? .bfloat16 : .float32 }
+    /// What constants are computed in: teachers, and the model while it is validated.
+    var arithmetic: Arithmetic { self == .bf16 ? .bf16 : .f32 }
   }
 
   public var stage = Stage.sft
@@ -32,6 +35,8 @@ public struct TrainingRecipe: Configurable, Hashable {
   public var size: String?
   /// The tokenizer of a new model: that of a model, `byte`, `character`, or one to learn.
   public var tokenizer: WordOrGroup<TokenizerConfiguration>?
+  /// A chat template by name, or its file: for a model that brings none, or in place of its own.
+  public var chatTemplate: String?
   public var data = DataConfiguration()
   /// Tokens read by the longest sequence.
   public var sequenceLength = 512
@@ -60,6 +65,7 @@ public struct TrainingRecipe: Configurable, Hashable {
     .value("depth", \.depth, in: 1...128, "of a new model: layers, from which all that is not said follows"),
     .value("size", \.size, "the same by a number of parameters, such as 124m"),
     .value("tokenizer", \.tokenizer, "of a new model: a model's name, byte, character, or one to learn"),
+    .value("chat_template", \.chatTemplate, "chatml, gemma or a file: what writes turns; null: the model's own"),
     .group("data", \.data, "what is learnt from"),
     .value("sequence_length", \.sequenceLength, in: 1...1_048_576, "tokens read by the longest sequence"),
     .value("batch_size", \.batchSize, in: 1...65_536, "sequences of that length in a batch"),
@@ -94,6 +100,17 @@ public struct TrainingRecipe: Configurable, Hashable {
     if stage == .distill, distill == nil { problems.append("stage distill needs a distill.teacher") }
     if stage != .distill, distill != nil { problems.append("distill is given, but the stage is \(stage.rawValue)") }
     problems += distill?.problems() ?? []
+    if training.updateInBackward, optimizer.clip != nil {
+      problems.append(
+        "training.update_in_backward changes parameters before the norm of all gradients is known: set optimizer.clip=null"
+      )
+    }
+    if training.updateInBackward, training.accumulation > 1 {
+      problems.append(
+        "training.update_in_backward changes parameters before the gradients of \(training.accumulation) batches are summed: "
+          + "set training.accumulation=1, or leave it out")
+    }
+    if chatTemplate != nil, rowsAreTexts { problems.append("chat_template is given, but the rows are texts") }
     if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }
     problems += architecture?.problems() ?? []
     if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
@@ -103,6 +120,11 @@ public struct TrainingRecipe: Configurable, Hashable {
 
   /// Whether rows are texts of which the next token is learnt, rather than conversations.
   public var rowsAreTexts: Bool { stage == .pretrain || (stage == .distill && distill?.texts == true) }
+
+  /// Whether the run validates or samples.
+  var validates: Bool {
+    !data.validation.isEmpty || data.validationRatio > 0 || !output.samples.isEmpty
+  }
 
   /// What a continued run must not change: everything but how long it goes and what it writes.
   public var continuationDigestText: String {

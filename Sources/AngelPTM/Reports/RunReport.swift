@@ -18,7 +18,7 @@ struct RunReport {
     var page = HTMLPage(title: folder, subtitle: subtitle(steps))
     page.cards(cards(steps))
     page.heading("Curves")
-    page.pictures([loss], isWide: true)
+    page.pictures([CurvePlot.loss(lines, title: "loss by step").svg], isWide: true)
     page.pictures([
       plot("learning rate", "learning_rate", "#6cc5b0"), plot("norm of the gradients", "gradient_norm", "#efb118"),
       plot("tokens per second", "tokens_per_second", "#a463f2"),
@@ -68,25 +68,8 @@ struct RunReport {
     ]
   }
 
-  private func points(_ key: String) -> [(x: Double, y: Double)] {
-    lines.compactMap { line in
-      guard let x = line["step"]?.double, let y = line[key]?.double else { return nil }
-      return (x, y)
-    }
-  }
-
-  private var loss: String {
-    CurvePlot(
-      title: "loss by step",
-      series: [
-        .init(name: "training", color: "#4269d0", points: points("loss")),
-        .init(name: "validation", color: "#ff725c", points: points("validation_loss"), hasDots: true),
-      ]
-    ).svg
-  }
-
   private func plot(_ title: String, _ key: String, _ color: String) -> String {
-    CurvePlot(title: title, series: [.init(name: "", color: color, points: points(key))]).svg
+    CurvePlot(title: title, series: [.init(name: "", color: color, points: CurvePlot.points(key, in: lines))]).svg
   }
 
   private func updates(_ page: inout HTMLPage) {

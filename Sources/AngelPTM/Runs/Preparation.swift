@@ -13,45 +13,64 @@ struct Preparation {
   let names: NameTable
   /// Rows of the model's embedding.
   let vocabularySize: Int
+  /// Of the model's layers.
+  private let sizes: HiddenSizes
+  /// The recipe's own chat template, which is written beside the result; nil where the model's stands.
+  let chatTemplate: String?
   /// How adapters are shaped; nil where the whole model is trained.
   let lora: LoRAConfiguration?
   private let recipe: TrainingRecipe
+  /// The adapters that training goes on from; nil where it begins with new ones.
+  private let adapter: PEFTFolder?
   private let openModel: (String) throws -> Checkpoint
   /// Nil for a new model.
-  let checkpoint: Checkpoint?
+  private let checkpoint: Checkpoint?
 
   init(_ recipe: TrainingRecipe, _ surroundings: TrainingRun.Surroundings) throws {
     let openModel = surroundings.openModel
     self.recipe = recipe
     self.openModel = openModel
-    lora = try recipe.lora.map { given in
-      guard var found = try given.from.map({ try PEFTFolder.configuration(at: $0) }) else { return given }
-      (found.plusRatio, found.quantize) = (given.plusRatio, given.quantize)
-      return found
-    }
+    adapter = try recipe.lora?.from.map { try PEFTFolder(path: $0) }
+    var lora = recipe.lora
+    if let adapter { lora?.shape = adapter.shape }
+    self.lora = lora
+    chatTemplate = try recipe.chatTemplate.map { try NamedTemplates.source(of: $0) }
     let outline: any LanguageModel
     if let name = recipe.model {
       let checkpoint = try openModel(name)
       self.checkpoint = checkpoint
       outline = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
       origin = .checkpoint(checkpoint)
-      encoding = try Self.encoding(of: checkpoint)
+      encoding = try Self.encoding(of: checkpoint, chatTemplate)
     } else {
       checkpoint = nil
       let (description, template) = try NewTokenizer(recipe, surroundings).make()
       let tokenizer = try Tokenizer(description)
       outline = try Self.outline(of: recipe, tokenizer)
       origin = .tokenizer(description)
-      encoding = TrainingData.Encoding(tokenizer: tokenizer, template: template, endTokens: [])
+      encoding = TrainingData.Encoding(
+        tokenizer: tokenizer, template: try chatTemplate.map { try ChatTemplate($0) } ?? template, endTokens: [])
     }
     names = outline.nameTable
     guard recipe.experts == nil || outline.hasExperts else {
       throw PTMError.recipe("experts is given, but the model has none: leave the group out")
     }
     vocabularySize = outline.vocabularySize
+    sizes = outline.hiddenSizes
     guard recipe.sequenceLength <= outline.contextLength else {
       throw PTMError.recipe(
         "sequence_length is \(recipe.sequenceLength), but the model was made for \(outline.contextLength) tokens")
+    }
+  }
+
+  /// Files and folders that values come from, each with its role.
+  var sources: [(role: String, path: String)] {
+    get throws {
+      var sources: [(role: String, path: String)] = []
+      if let checkpoint { sources.append(("model before", checkpoint.path)) }
+      if let adapter { sources.append(("adapter before", adapter.path)) }
+      if let teacher = recipe.distill?.teacher { sources.append(("teacher", try openModel(teacher).path)) }
+      return sources
     }
   }
 
@@ -98,14 +117,17 @@ struct Preparation {
     }
     let entry = try ModelCatalog.languageModel(for: checkpoint)
     var teacher = try entry.outline(checkpoint)
-    let arithmetic: Arithmetic = recipe.precision == .bf16 ? .bf16 : .f32
-    try entry.load(&teacher, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic))
-    guard teacher.vocabularySize == vocabularySize else {
+    try entry.load(
+      &teacher, checkpoint, LoadingOptions(backend: backend, arithmetic: recipe.precision.arithmetic))
+    guard configuration.weight == 0 || teacher.vocabularySize == vocabularySize else {
       throw PTMError.recipe(
         "the teacher '\(configuration.teacher)' scores \(teacher.vocabularySize) tokens, the model \(vocabularySize): "
           + "they cannot be compared")
     }
-    return Distillation(teacher: teacher, configuration: configuration)
+    let hidden = try configuration.hidden.map {
+      try HiddenStateMatching($0, sizes, teacher.hiddenSizes, seed: UInt64(recipe.seed), on: backend)
+    }
+    return Distillation(teacher: teacher, configuration: configuration, hidden: hidden)
   }
 
   private func adapted(
@@ -113,9 +135,12 @@ struct Preparation {
   ) throws -> any LanguageModel {
     var model = model
     if let format = lora.quantize { Adapters.quantize(&model, to: format) }
-    _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
+    if let adapter {
+      try adapter.attach(to: &model, for: .training, on: backend)
+    } else {
+      _ = try Adapters.attach(lora, to: &model, names: names, seed: UInt64(recipe.seed), on: backend)
+    }
     model.compute(in: recipe.precision.dtype)
-    if let folder = lora.from { try PEFTFolder.load(into: model, names: names, from: folder) }
     return model
   }
 
@@ -130,10 +155,10 @@ struct Preparation {
       vocabularySize: tokenizer.vocabularySize, sequenceLength: recipe.sequenceLength)
   }
 
-  private static func encoding(of checkpoint: Checkpoint) throws -> TrainingData.Encoding {
+  private static func encoding(of checkpoint: Checkpoint, _ chatTemplate: String?) throws -> TrainingData.Encoding {
     let tokenizer = try Tokenizer(checkpoint.tokenizer())
     return TrainingData.Encoding(
-      tokenizer: tokenizer, template: try checkpoint.chatTemplate.map { try ChatTemplate($0) },
+      tokenizer: tokenizer, template: try (chatTemplate ?? checkpoint.chatTemplate).map { try ChatTemplate($0) },
       endTokens: checkpoint.endTokens(for: tokenizer))
   }
 }
@@ -143,4 +168,7 @@ extension LanguageModel {
   fileprivate var contextLength: Int { configuration.contextLength }
   fileprivate var hasExperts: Bool { parameterShapes().contains { $0.parameter.tokenShare < 1 } }
   fileprivate var vocabularySize: Int { configuration.vocabularySize }
+  fileprivate var hiddenSizes: HiddenSizes {
+    HiddenSizes(layerCount: configuration.cacheGeometry.layerCount, width: configuration.hiddenSize)
+  }
 }

@@ -8,31 +8,29 @@ enum RunHashes {
   /// Files above this many bytes are named without a digest.
   private static let limit = 1 << 30
 
-  static func of(_ recipe: TrainingRecipe, model: Checkpoint?, recipeFile: String, results: [String]) throws -> [Entry]
-  {
-    var entries = try [entry("recipe", recipeFile)].compactMap { $0 }
-    for path in recipe.data.train { entries += try [entry("training data", path)].compactMap { $0 } }
-    for path in recipe.data.validation { entries += try [entry("validation data", path)].compactMap { $0 } }
-    if let model { entries += try files("model before", model.path) }
-    for result in results { entries += try files("result", result) }
-    return entries
+  /// - Parameters:
+  ///   - models: what the run began from, each with its role.
+  ///   - recipeFile: the whole recipe, as the run has written it.
+  static func of(
+    _ recipe: TrainingRecipe, models: [(role: String, path: String)], recipeFile: String, results: [String],
+    interruption: Interruption
+  ) throws -> [Entry] {
+    var files = [("recipe", recipeFile)]
+    files += recipe.data.train.map { ("training data", $0) }
+    files += recipe.data.validation.map { ("validation data", $0) }
+    for (role, path) in models + results.map({ ("result", $0) }) {
+      guard FilePath.kind(path) == .folder else {
+        files.append((role, path))
+        continue
+      }
+      files += try FilePath.names(in: path).sorted().map { (role, FilePath.join(path, $0)) }
+    }
+    return try files.compactMap { try entry($0, $1, interruption) }
   }
 
-  /// A file, or those of a folder.
-  private static func files(_ role: String, _ path: String) throws -> [Entry] {
-    guard FilePath.kind(path) == .folder else { return try [entry(role, path)].compactMap { $0 } }
-    return try FilePath.names(in: path).sorted().compactMap { try entry(role, FilePath.join(path, $0)) }
-  }
-
-  private static func entry(_ role: String, _ path: String) throws -> Entry? {
+  private static func entry(_ role: String, _ path: String, _ interruption: Interruption) throws -> Entry? {
     guard let (kind, bytes) = FilePath.status(path), kind == .file else { return nil }
     guard bytes <= limit else { return (role, path, bytes, "not taken") }
-    let file = try MappedFile(path: path)
-    let digest = withExtendedLifetime(file) {
-      var hash = SHA256()
-      hash.update(file.unsafeBytes)
-      return hash.hexadecimal()
-    }
-    return (role, path, bytes, digest)
+    return (role, path, bytes, try SHA256.hexadecimal(ofFile: path, interruption: interruption))
   }
 }

@@ -1,8 +1,8 @@
 public import AngelCore
-import AngelData
-import AngelModels
+public import AngelData
+public import AngelModels
 import AngelNN
-import AngelTensor
+public import AngelTensor
 
 /// What a run will take, before it begins: parameters, tokens, memory by kind, arithmetic.
 public struct RunPlan: Sendable, Hashable {
@@ -20,56 +20,59 @@ public struct RunPlan: Sendable, Hashable {
   public struct Memory: Sendable, Hashable {
     public var frozenWeights = 0
     public var trainedWeights = 0
+    /// Of all parameters; where they are changed in the backward pass, of the largest.
     public var gradients = 0
     public var optimizerStates = 0
-    /// What a step keeps beside its gradients when it keeps most, scratch included.
+    /// What a step or a validation keeps beside all that when it keeps most, scratch included.
     public var activations = 0
 
     public var total: Int { frozenWeights + trainedWeights + gradients + optimizerStates + activations }
   }
 
-  /// Plans by one step of `model`, whose parameters must lie on `backend`: shapes are followed, nothing is computed, so
-  /// the peak is exact.
-  init(
-    _ recipe: TrainingRecipe, _ model: some LanguageModel, _ source: any BatchSource,
-    _ distillation: Distillation? = nil, on backend: ShapesBackend
+  /// Plans by a step and a validation of `model`, whose parameters must lie on `backend`, which reads zeros: the run's own
+  /// code is followed, nothing is computed, so the peak is exact.
+  public init(
+    _ recipe: TrainingRecipe, _ model: any LanguageModel, _ source: any BatchSource, on backend: ShapesBackend
   ) throws {
-    let trained = model.trainedParameters.reduce(0) { $0 + $1.parameter.shape.elementCount }
-    guard trained > 0 else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    try self.init(recipe, model, source, nil, on: backend)
+  }
+
+  init(
+    _ recipe: TrainingRecipe, _ model: any LanguageModel, _ source: any BatchSource, _ distillation: Distillation?,
+    on backend: ShapesBackend
+  ) throws {
     parameterCount = model.parameterCount
-    trainedParameterCount = trained
     steps = recipe.training.stepCount(batchesPerEpoch: source.batchesPerEpoch)
     rowsPerBatch = source.rowLimit
     rowsPerStep = rowsPerBatch * recipe.training.accumulation
-    gigaflopsPerStep = StepArithmetic(model, distillation).operationsPerToken * Double(rowsPerStep) / 1e9
-    memory.trainedWeights = 4 * trained
-    memory.gradients = 4 * trained
-    memory.optimizerStates = model.trainedParameters.reduce(0) {
-      $0 + recipe.optimizer.stateBytes(of: $1.parameter, path: $1.path)
-    }
-    memory.activations =
-      try Self.stepBytes(recipe, model, distillation, rows: rowsPerBatch, on: backend) - memory.gradients
+    let rows = RepeatedBatch.zeros(rows: rowsPerBatch, length: recipe.sequenceLength)
+    var schedule = recipe.training
+    // The second batch and all that follow find the sum of those before.
+    schedule.accumulation = min(2, schedule.accumulation)
+    let trainer = try Trainer(
+      model, source: rows, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: schedule,
+      experts: recipe.experts, upRatio: 1, distillation: distillation, on: backend)
+    let sizes = trainer.parameters.map(\.parameter.shape.elementCount)
+    trainedParameterCount = sizes.reduce(0, +)
+    gigaflopsPerStep = trainer.operationsPerToken * Double(rowsPerStep) / 1e9
+    for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
+    backend.resetPeak()
+    _ = try trainer.takeStep()
+    if recipe.validates { try Self.validate(model, rows, recipe.precision, on: backend) }
+    memory.trainedWeights = 4 * trainedParameterCount
     // The step has made the transposes that frozen matrices keep.
-    memory.frozenWeights = max(0, (backend.currentBytes[.weights] ?? 0) - 4 * trained)
+    memory.frozenWeights = max(0, backend.currentBytes[.weights, default: 0] - memory.trainedWeights)
+    memory.optimizerStates = backend.currentBytes[.optimizerStates, default: 0]
+    memory.gradients = 4 * (schedule.updateInBackward ? sizes.max() ?? 0 : trainedParameterCount)
+    memory.activations = max(0, backend.peakByteCount - memory.total)
   }
 
-  /// The most bytes beside weights that forward and backward passes of one batch hold, gradients included.
-  private static func stepBytes(
-    _ recipe: TrainingRecipe, _ model: some LanguageModel, _ distillation: Distillation?, rows: Int,
+  private static func validate(
+    _ model: some LanguageModel, _ rows: RepeatedBatch, _ precision: TrainingRecipe.Precision,
     on backend: ShapesBackend
-  ) throws -> Int {
-    var batch = TokenBatch()
-    for start in stride(from: 0, to: rows, by: recipe.sequenceLength) {
-      batch.append(TokenSample([Int32](repeating: 0, count: min(recipe.sequenceLength, rows - start) + 1)))
-    }
-    backend.resetPeak()
-    let recomputes = recipe.training.recompute
-    let routers = RouterRegularizer(balance: recipe.experts?.balance ?? 0, z: recipe.experts?.z ?? 0)
-    let loss =
-      distillation?.loss(of: batch, model, weight: 1, recomputesLayers: recomputes, routers: routers, on: backend)
-      ?? model.loss(of: batch, weight: 1, recomputesLayers: recomputes, routers: routers, on: backend)
-    let gradients = try loss.backward()
-    return withExtendedLifetime(gradients) { backend.peakBytesBesideWeights }
+  ) throws {
+    let constant = model.detached(arithmetic: precision.arithmetic)
+    _ = constant.loss(of: rows.batch, weight: 1, recomputesLayers: false, on: backend)
   }
 
   /// Seconds of the whole run when a step reaches `share` of `peak`, 10^9 operations a second.

@@ -65,19 +65,7 @@ final class RunWriter {
 
   /// Draws the curves of everything written so far.
   func plot() throws {
-    let lines = try MetricsFile.lines(metrics.path)
-    func points(_ key: String) -> [(x: Double, y: Double)] {
-      lines.compactMap { line in
-        guard let x = line["step"]?.double, let y = line[key]?.double else { return nil }
-        return (x, y)
-      }
-    }
-    let plot = CurvePlot(
-      title: "\(folder.path): loss by step",
-      series: [
-        .init(name: "training", color: "#4269d0", points: points("loss")),
-        .init(name: "validation", color: "#ff725c", points: points("validation_loss"), hasDots: true),
-      ])
+    let plot = CurvePlot.loss(try MetricsFile.lines(metrics.path), title: "\(folder.path): loss by step")
     let file = try AtomicFile(path: folder.curves)
     try file.write(plot.svg.utf8)
     try file.commit()

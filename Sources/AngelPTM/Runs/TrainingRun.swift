@@ -61,7 +61,7 @@ public final class TrainingRun {
     preparation = try Preparation(recipe, surroundings)
     data = try TrainingData(
       recipe, preparation.encoding, progress: surroundings.progress, interruption: surroundings.interruption)
-    let shapes = ShapesBackend()
+    let shapes = ShapesBackend(readsZeros: true)
     plan = try RunPlan(
       recipe, preparation.makeModel(on: shapes), data.train, preparation.makeDistillation(on: shapes), on: shapes)
   }
@@ -160,7 +160,7 @@ public final class TrainingRun {
     let samples = surroundings.sample == nil ? [] : recipe.output.samples
     defer { try? writer.write(page) }
     guard !data.validations.isEmpty || !samples.isEmpty else { return try writer.plot() }
-    let model = trainer.model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
+    let model = trainer.model.detached(arithmetic: recipe.precision.arithmetic)
     if !data.validations.isEmpty {
       let (loss, tasks) = try losses(model)
       try writer.write(step: trainer.step, validationLoss: loss, tasks: tasks)
@@ -208,7 +208,8 @@ public final class TrainingRun {
     }
     var page = page
     page.hashes = try RunHashes.of(
-      recipe, model: preparation.checkpoint, recipeFile: folder.recipe, results: [path, path + "-average"])
+      recipe, models: try preparation.sources, recipeFile: folder.recipe, results: [path, path + "-average"],
+      interruption: surroundings.interruption)
     try writer.write(page)
     try surroundings.report(.finished(path: path))
   }
@@ -216,8 +217,11 @@ public final class TrainingRun {
   private func write(_ trainer: Trainer, to path: String) throws {
     if let lora = preparation.lora {
       return try PEFTFolder.write(
-        trainer.model, lora, names: preparation.names, base: recipe.model ?? "", to: path)
+        trainer.model, lora.shape, names: preparation.names, base: recipe.model ?? "",
+        chatTemplate: preparation.chatTemplate, to: path)
     }
-    try ModelFolder(preparation.origin, dtype: recipe.output.type.dtype).write(trainer.model, to: path)
+    try ModelFolder(
+      preparation.origin, dtype: recipe.output.type.dtype, chatTemplate: preparation.chatTemplate
+    ).write(trainer.model, to: path)
   }
 }

@@ -8,9 +8,15 @@ struct Distillation {
   /// Its parameters are constants.
   let teacher: any LanguageModel
   let configuration: DistillationConfiguration
+  /// How the layers of both are compared; nil where only what the teacher says is learnt.
+  let hidden: HiddenStateMatching?
+
+  /// What is learnt beside the model.
+  var parameters: [(path: String, parameter: Parameter)] { hidden?.parameters ?? [] }
 
   /// The loss of a batch: the data's own by 1 - weight, and by weight the divergence from the teacher, KL(teacher ‖
-  /// model) at the temperature, times its square so that gradients keep their size (arXiv:1503.02531, §2).
+  /// model) at the temperature, times its square so that gradients keep their size (arXiv:1503.02531, §2). What layers
+  /// differ in is added to it.
   ///
   /// Rows count as their targets do; all is divided by `weight`.
   func loss(
@@ -19,19 +25,26 @@ struct Distillation {
   ) -> Tensor {
     let lengths = zip(batch.bounds, batch.bounds.dropFirst()).map { $1 - $0 }
     var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
+    let outputs = hidden?.outputs
     let tokens = Tensor(batch.inputs, on: backend)
+    if let outputs { context.watch = { outputs.teacher.add($1) } }
     let taught = teacher.hidden(tokens, context).detached
+    if let outputs { context.watch = { outputs.own.add($1) } }
     context.recomputesLayers = recomputesLayers
     context.routers = routers
-    let hidden = model(tokens, context)
-    let divergence = divergence(hidden, taught, batch, model, weight: weight, on: backend)
-    guard configuration.weight < 1 else { return divergence }
-    let share = Float((1 - configuration.weight) / weight)
-    let own = model.crossEntropy(
-      of: hidden,
-      PredictionTargets(
-        tokens: Tensor(batch.targets, on: backend), weights: Tensor(batch.weights.map { $0 * share }, on: backend)))
-    return divergence + own.reshaped(1)
+    let last = model(tokens, context)
+    let weights = Tensor(batch.weights.map { $0 * Float(1 / weight) }, on: backend)
+    var parts: [Tensor] = []
+    if configuration.weight > 0 {
+      parts.append(divergence(last, taught, batch, model, weight: weight, on: backend))
+    }
+    if configuration.weight < 1 {
+      let targets = PredictionTargets(
+        tokens: Tensor(batch.targets, on: backend), weights: weights * (1 - configuration.weight))
+      parts.append(model.crossEntropy(of: last, targets).reshaped(1))
+    }
+    if let hidden, let outputs { parts.append(hidden.loss(outputs.own, outputs.teacher, weights: weights)) }
+    return parts.dropFirst().reduce(parts[0]) { $0 + $1 }
   }
 
   /// The divergence, a chunk of rows at a time: the logits of neither model exist whole, and those of a chunk are made

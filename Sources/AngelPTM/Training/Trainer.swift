@@ -23,12 +23,12 @@ public final class Trainer {
   /// Nil where the recipe keeps none.
   let average: WeightAverage?
   let backend: any Backend
-  private let optimizerConfiguration: OptimizerConfiguration
+  let optimizerConfiguration: OptimizerConfiguration
   private let learningRate: LearningRateSchedule
-  private let upRatio: Double
+  let upRatio: Double
   private let distillation: Distillation?
-  private let operationsPerToken: Double
-  private let experts: ExpertConfiguration
+  let operationsPerToken: Double
+  let experts: ExpertConfiguration
   private var skippedInARow = 0
 
   /// The gradient of one parameter.
@@ -66,10 +66,11 @@ public final class Trainer {
     optimizerConfiguration = optimizer
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
-    parameters = model.trainedParameters
+    let own = model.trainedParameters
+    guard !own.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    parameters = own + (distillation?.parameters ?? [])
     operationsPerToken = StepArithmetic(model, distillation).operationsPerToken
-    average = try optimizer.ema.map { try WeightAverage($0, of: model.trainedParameters, on: backend) }
-    guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
+    average = try optimizer.ema.map { try WeightAverage($0, of: own, on: backend) }
   }
 
   /// Takes one step and says what it did. Throws when too many steps in a row had to be left out.
@@ -81,21 +82,20 @@ public final class Trainer {
     guard weight > 0 else {
       throw PTMError.recipe("step \(step + 1): no token of its batch is trained; look at the rows' answers and weights")
     }
-    let (loss, gradients, load) = try gradients(of: batches, weight: weight)
-    let norm = try GradientNorm.of(gradients.map(\.gradient))
     let rate = optimizerConfiguration.learningRate * learningRate.ratio(at: step, of: stepCount)
-    let isFinite = loss.isFinite && norm.isFinite
-    let ratios = try isFinite ? update(gradients, norm: norm, rate: rate) : nil
-    let culprit = try isFinite ? nil : firstNotFinite(in: batches, gradients)
+    let outcome =
+      schedule.updateInBackward
+      ? try updateInBackward(of: batches[0], weight: weight, rate: rate)
+      : try updateAfterBackward(of: batches, weight: weight, rate: rate)
     try backend.synchronize()
     step += 1
     let tokens = batches.reduce(0) { $0 + $1.rowCount }
     let elapsed = (clock.now - begin) / .seconds(1)
     return StepRecord(
-      step: step, loss: loss, gradientNorm: norm, learningRate: rate, tokens: tokens,
+      step: step, loss: outcome.loss, gradientNorm: outcome.norm, learningRate: rate, tokens: tokens,
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
-      gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: !isFinite,
-      culprit: culprit, updateRatios: ratios, experts: load)
+      gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: outcome.culprit != nil,
+      culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load)
   }
 
   /// Counts a step that was left out; throws when there were too many in a row.
@@ -121,45 +121,24 @@ public final class Trainer {
     var total = 0.0
     var loads: [[RouterRegularizer.Load]] = []
     let rowCount = Double(batches.reduce(0) { $0 + $1.rowCount })
-    var sums: [ObjectIdentifier: Tensor] = [:]
+    var sums = Gradients()
     for batch in batches {
       let routers = RouterRegularizer(
         balance: experts.balance, z: experts.z, share: Double(batch.rowCount) / rowCount)
-      let loss =
-        distillation?.loss(
-          of: batch, model, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
-        ?? model.loss(
-          of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
-      let gradients = try loss.backward()
+      let loss = loss(of: batch, weight: weight, routers)
+      try loss.backward(addingTo: &sums)
       loads.append(try routers.loads())
       total += Double(try loss.detached.read(as: Float.self)[0])
-      for (_, parameter) in parameters {
-        guard let gradient = gradients[parameter] else { continue }
-        let key = ObjectIdentifier(parameter)
-        sums[key] = sums.removeValue(forKey: key).map { $0 + gradient } ?? gradient
-      }
     }
-    let named = parameters.compactMap { path, parameter in
-      sums[ObjectIdentifier(parameter)].map { (path, parameter, $0) }
-    }
+    let named = parameters.compactMap { path, parameter in sums[parameter].map { (path, parameter, $0) } }
     return (total, named, ExpertRecord(loads))
   }
 
-  /// Changes every parameter; at every `watch_every`-th step measures by how much.
-  private func update(_ gradients: [NamedGradient], norm: Double, rate: Double) throws -> UpdateRatios? {
-    let limit = optimizerConfiguration.clip ?? .infinity
-    let scale = norm > limit ? limit / (norm + 1e-6) : 1
-    var ratios = schedule.watchEvery.flatMap { step % $0 == 0 ? UpdateRatios() : nil }
-    for (path, parameter, gradient) in gradients {
-      let ownRate = path.hasSuffix(".adapter.up") ? rate * upRatio : rate
-      func change() throws {
-        try optimizer.update(
-          parameter, path: path, gradient: gradient, gradientScale: Float(scale), learningRate: Float(ownRate),
-          step: step + 1 - skippedSteps)
-      }
-      if ratios == nil { try change() } else { try ratios?.measure(parameter, path: path, change) }
-    }
-    average?.follow(step: step - skippedSteps)
-    return ratios
+  /// The loss of a batch, divided by `weight`, with its graph.
+  func loss(of batch: TokenBatch, weight: Double, _ routers: RouterRegularizer) -> Tensor {
+    distillation?.loss(
+      of: batch, model, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
+      ?? model.loss(
+        of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
   }
 }

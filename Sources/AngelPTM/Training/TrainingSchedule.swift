@@ -14,6 +14,9 @@ public struct TrainingSchedule: Configurable, Hashable {
   public var watchEvery: Int? = 10
   /// Whether layers are computed again in the backward pass rather than kept.
   public var recompute = false
+  /// Whether a parameter is changed as soon as its gradient is known, inside the backward pass, so that gradients never
+  /// exist together (arXiv:2306.09782). Nothing can then be asked of all gradients first, as clipping does.
+  public var updateInBackward = false
 
   public init() {}
 
@@ -24,6 +27,9 @@ public struct TrainingSchedule: Configurable, Hashable {
     .value("skip_limit", \.skipLimit, in: 1...1000, "steps in a row that may be skipped before the run stops"),
     .value("watch_every", \.watchEvery, in: 1...1_000_000, "steps between measures of update by weight; null: never"),
     .value("recompute", \.recompute, "compute layers again in the backward pass, to save memory"),
+    .value(
+      "update_in_backward", \.updateInBackward,
+      "change each parameter inside the backward pass, so that gradients never exist together"),
   ]
 
   /// Steps of the whole run.

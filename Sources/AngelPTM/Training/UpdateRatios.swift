@@ -18,6 +18,13 @@ public struct UpdateRatios: Sendable, Hashable {
   /// In the order of the model.
   public private(set) var groups: [Group] = []
 
+  /// - Parameter paths: of the parameters that will be measured, in the order of the model.
+  init(of paths: [String]) {
+    for name in paths.map(Self.group) where !groups.contains(where: { $0.name == name }) {
+      groups.append(Group(name: name))
+    }
+  }
+
   /// Of all parameters together.
   public var overall: Double {
     let change = groups.reduce(0) { $0 + $1.changeSquares }
@@ -31,8 +38,7 @@ public struct UpdateRatios: Sendable, Hashable {
     guard let before, let after = parameter.trainedValues?.values else { return }
     let (moved, size) = (try GradientNorm.of([after - before]), try GradientNorm.of([before]))
     let name = Self.group(of: path)
-    let place = groups.firstIndex { $0.name == name } ?? groups.count
-    if place == groups.count { groups.append(Group(name: name)) }
+    guard let place = groups.firstIndex(where: { $0.name == name }) else { return }
     groups[place].changeSquares += moved * moved
     groups[place].weightSquares += size * size
   }

@@ -19,7 +19,7 @@ struct BenchBatch {
   func measure(_ batch: Int) throws -> BenchInference.Row {
     let length = Self.promptLength + Self.answerLength
     var options = ServingOptions()
-    options.engine = SessionOptions.engine(arguments, context, contextLength: length)
+    options.engine = try SessionOptions.engine(arguments, context, contextLength: length)
     options.sequenceLimit = batch
     // No repetition may find its prompts in the cache.
     options.sharesPrefixes = false

@@ -43,6 +43,6 @@ enum BenchShape: String, CaseIterable {
     display.finish()
     return try InferenceEngine(
       model, on: backend, pool: backend.pool,
-      options: SessionOptions.engine(arguments, context, contextLength: BenchInference.contextLength(arguments)))
+      options: try SessionOptions.engine(arguments, context, contextLength: BenchInference.contextLength(arguments)))
   }
 }

@@ -1,4 +1,5 @@
 import AngelCPU
+import AngelCheckpoint
 import AngelCore
 import AngelData
 import AngelModels
@@ -48,12 +49,24 @@ enum BenchTraining {
   static let optimizer = Option<OptimizerConfiguration.Rule>.choice(
     "optimizer", default: .adamw, help: "training: the rule by which parameters change")
   static let recompute = Option.flag("recompute", help: "training: compute layers again in the backward pass")
+  static let quantized = Option<LoRAConfiguration.Format?>.custom(
+    "quantized", placeholder: LoRAConfiguration.Format.allCases.map(\.rawValue).joined(separator: "|"),
+    expects: LoRAConfiguration.Format.allCases.map(\.rawValue).joined(separator: ", "),
+    help: "training: with --lora, the blocks that frozen layers are held in (QLoRA)"
+  ) { LoRAConfiguration.Format(rawValue: $0) }
+  static let updateInBackward = Option.flag(
+    "update-in-backward", help: "training: change parameters inside the backward pass, without clipping")
   static let options = [
     model.declaration, sequence.declaration, sequences.declaration, steps.declaration, lora.declaration,
-    optimizer.declaration, recompute.declaration,
+    optimizer.declaration, recompute.declaration, quantized.declaration, updateInBackward.declaration,
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
+    guard arguments[quantized] == nil || arguments[lora] else {
+      throw UsageError(
+        "--quantized holds frozen layers in blocks, which --lora leaves beside adapters", command: "bench")
+    }
+    let before = BenchCommand.peakBytes()
     let backend = try context.makeBackend(arguments)
     let kind = arguments[model]
     let source = RandomTokens(
@@ -66,8 +79,18 @@ enum BenchTraining {
     // Measuring updates costs a pass over the weights.
     recipe.training.watchEvery = nil
     recipe.optimizer.rule = arguments[optimizer]
-    if arguments[lora] { recipe.lora = LoRAConfiguration() }
-    let trainer = try trainer(kind, source, recipe, on: backend)
+    recipe.training.updateInBackward = arguments[updateInBackward]
+    if arguments[updateInBackward] { recipe.optimizer.clip = nil }
+    recipe.sequenceLength = source.length
+    if arguments[lora] {
+      recipe.lora = LoRAConfiguration()
+      recipe.lora?.quantize = arguments[quantized]
+    }
+    let shapes = ShapesBackend(readsZeros: true)
+    let plan = try RunPlan(recipe, makeModel(kind.make(), recipe, on: shapes), source, on: shapes)
+    let trainer = try Trainer(
+      makeModel(kind.make(), recipe, on: backend), source: source, optimizer: recipe.optimizer,
+      learningRate: recipe.learningRate, schedule: recipe.training, on: backend)
     let gemm = ProductProbe(recipe.precision, on: backend)
     var rows: [Row] = []
     for _ in 0...arguments[steps] {
@@ -80,7 +103,18 @@ enum BenchTraining {
         Row(
           record: record, cpuSeconds: cpuSeconds, pageFaults: pageFaults, gemmGigaflops: try gemm.measure()))
     }
-    try show(kind, rows, source, recipe, backend, context)
+    let memory = Memory(
+      planned: plan.memory.total, used: backend.pool.usage.peakByteCount,
+      touched: backend.pool.usage.residentByteCount, process: BenchCommand.peakBytes() - before)
+    try show(kind, rows, source, recipe, memory, backend, context)
+  }
+
+  /// The run's memory at its peak, in bytes: as planned, in tensors, in the pool's pages, and what the process grew by.
+  private struct Memory {
+    let planned: Int
+    let used: Int
+    let touched: Int
+    let process: Int
   }
 
   /// One step and the product timed after it.
@@ -91,33 +125,28 @@ enum BenchTraining {
     let gemmGigaflops: Double
   }
 
-  private static func trainer(
-    _ kind: Model, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
-  ) throws -> Trainer {
-    try trainer(kind.make(), source, recipe, on: backend)
-  }
-
-  private static func trainer(
-    _ model: some LanguageModel, _ source: RandomTokens, _ recipe: TrainingRecipe, on backend: CPUBackend
-  ) throws -> Trainer {
+  /// The model with random weights, trained ones or frozen ones beside adapters.
+  private static func makeModel(
+    _ model: some LanguageModel, _ recipe: TrainingRecipe, on backend: any Backend
+  ) throws -> any LanguageModel {
     var model = model
     model.compute(in: recipe.precision.dtype)
-    InitialValues.fill(
-      model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
-    if let lora = recipe.lora {
-      model = model.detached(arithmetic: recipe.precision == .bf16 ? .bf16 : .f32)
-      _ = try Adapters.attach(
-        lora, to: &model, names: type(of: model).names(for: model.configuration), seed: 0, on: backend)
-      model.compute(in: recipe.precision.dtype)
+    guard let lora = recipe.lora else {
+      InitialValues.fill(
+        model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
+      return model
     }
-    return try Trainer(
-      model, source: source, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: recipe.training,
-      on: backend)
+    try ParameterFiller(dtype: recipe.precision.dtype, on: backend, arithmetic: .f32).fill(&model)
+    if let format = lora.quantize { Adapters.quantize(&model, to: format) }
+    _ = try Adapters.attach(
+      lora, to: &model, names: type(of: model).names(for: model.configuration), seed: 0, on: backend)
+    model.compute(in: recipe.precision.dtype)
+    return model
   }
 
   private static func show(
-    _ kind: Model, _ rows: [Row], _ source: RandomTokens, _ recipe: TrainingRecipe, _ backend: CPUBackend,
-    _ context: CommandContext
+    _ kind: Model, _ rows: [Row], _ source: RandomTokens, _ recipe: TrainingRecipe, _ memory: Memory,
+    _ backend: CPUBackend, _ context: CommandContext
   ) throws {
     let counted = rows.dropFirst()
     let seconds = counted.map(\.record.seconds).median
@@ -129,25 +158,41 @@ enum BenchTraining {
       return try context.print([
         "model": .string(kind.rawValue), "batch": .integer(source.batchSize), "sequence": .integer(source.length),
         "precision": .string(recipe.precision.rawValue), "lora": .bool(recipe.lora != nil),
+        "quantized": recipe.lora?.quantize.map { .string($0.rawValue) } ?? .null,
+        "recompute": .bool(recipe.training.recompute), "update_in_backward": .bool(recipe.training.updateInBackward),
         "optimizer": .string(recipe.optimizer.rule.rawValue), "threads": .integer(backend.threadCount),
         "instruction_set": .string(backend.instructionSet), "tokens_per_second": .number(tokens / seconds),
         "tokens_per_cpu_second": .number(tokens / cpu), "seconds_per_step": .number(seconds),
         "gflops": .number(gigaflops),
         "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
         "page_faults": .array(rows.map { .integer($0.pageFaults) }),
-        "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "loss": .array(rows.map { .number($0.record.loss) }),
+        "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "planned_bytes": .integer(memory.planned),
+        "tensor_peak_bytes": .integer(memory.used), "pool_bytes": .integer(memory.touched),
+        "process_growth_bytes": .integer(memory.process), "loss": .array(rows.map { .number($0.record.loss) }),
       ])
     }
-    let rule = recipe.optimizer.rule.rawValue
     let line =
-      "\(kind.rawValue) \(recipe.precision.rawValue)\(recipe.lora == nil ? "" : " LoRA") \(rule) "
+      "\(kind.rawValue) \(recipe.precision.rawValue) \(words(recipe)) "
       + "\(source.batchSize)x\(source.length): "
       + "\(TextFormat.fixed(tokens / seconds, digits: 0)) tokens/s, "
       + "\(TextFormat.fixed(tokens / cpu, digits: 0)) per CPU-s, \(TextFormat.fixed(gigaflops, digits: 0)) GFLOP/s, "
       + "\(TextFormat.fixed(100 * gigaflops / gemm, digits: 0)) % of the product timed between the steps "
-      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes())), "
+      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes())) (planned \(TextFormat.bytes(memory.planned)), the process grew by "
+      + "\(TextFormat.bytes(memory.process))), "
       + "kernels for \(backend.instructionSet)"
     try context.output.line(line)
+  }
+}
+
+extension BenchTraining {
+  /// How the steps are made: `LoRA q4_0 adamw recompute`.
+  private static func words(_ recipe: TrainingRecipe) -> String {
+    var words = recipe.lora == nil ? [] : ["LoRA"]
+    if let format = recipe.lora?.quantize { words.append(format.rawValue) }
+    words.append(recipe.optimizer.rule.rawValue)
+    if recipe.training.recompute { words.append("recompute") }
+    if recipe.training.updateInBackward { words.append("update in backward") }
+    return words.joined(separator: " ")
   }
 }
 

@@ -18,7 +18,10 @@ enum ChatCommand: Command {
   static let positionals = [Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file")]
   static let system = Option<String?>.text("system", placeholder: "TEXT", help: "the system message")
   static let options = [system.declaration] + SamplingOptions.all + SessionOptions.all
-  static let examples = ["chat smollm2", "chat smollm2 --system \"Answer in one sentence.\" --temperature 0.7"]
+  static let examples = [
+    "chat smollm2", "chat smollm2 --adapter runs/lora/adapter",
+    "chat smollm2 --system \"Answer in one sentence.\" --temperature 0.7",
+  ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)

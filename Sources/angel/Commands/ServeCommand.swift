@@ -16,7 +16,7 @@ enum ServeCommand: Command {
     /openapi.json describes them. Answers never depend on what else is served at the time.
 
     The first MODEL is loaded at once, the others when they are first asked for; where memory does not allow all of them, the
-    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings.
+    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings. --adapter stands beside a single MODEL.
 
     Ctrl-C or SIGTERM ends the server once the requests in hand have been answered; a second one, or --drain, cuts it short.
     Keys come from a file that `angel keys` writes; changes to it take effect at once. The log has a line for each request,
@@ -56,7 +56,7 @@ enum ServeCommand: Command {
       cacheTokens.declaration, queue.declaration, bodyLimit.declaration,
     ] + SessionOptions.all
   static let examples = [
-    "serve smollm2", "serve smollm2 minilm --port 8080 --log json",
+    "serve smollm2", "serve smollm2 --adapter runs/lora/adapter", "serve smollm2 minilm --port 8080 --log json",
     "serve smollm2 --host 0.0.0.0 --keys keys.json --tls-certificate cert.pem --tls-key key.pem",
   ]
 

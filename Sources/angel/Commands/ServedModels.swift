@@ -17,6 +17,10 @@ struct ServedModels {
   init(_ arguments: Arguments, budget: Int, _ context: CommandContext) throws {
     var all: [ServedModel] = []
     let sharesMemory = arguments.positionals.count > 1
+    if arguments.has(SessionOptions.adapter), sharesMemory {
+      throw UsageError("--adapter stands beside one MODEL, but several are named", command: ServeCommand.name)
+    }
+    let options = try Self.options(arguments, context)
     for text in arguments.positionals {
       let found = try context.store.resolve(text)
       guard !all.contains(where: { $0.name == found.name }) else {
@@ -24,7 +28,7 @@ struct ServedModels {
       }
       let loader = Loader(
         path: found.path, name: found.name, sharesMemory: sharesMemory, arithmetic: context.arithmetic,
-        options: Self.options(arguments, context), backend: context.backendSettings(arguments),
+        options: options, backend: context.backendSettings(arguments),
         budget: budget, progress: context.progress)
       all.append(
         ServedModel(
@@ -34,9 +38,9 @@ struct ServedModels {
     self.all = all
   }
 
-  private static func options(_ arguments: Arguments, _ context: CommandContext) -> ServingOptions {
+  private static func options(_ arguments: Arguments, _ context: CommandContext) throws -> ServingOptions {
     var options = ServingOptions()
-    options.engine = SessionOptions.engine(arguments, context)
+    options.engine = try SessionOptions.engine(arguments, context)
     options.sequenceLimit = arguments[ServeCommand.concurrency]
     options.cacheTokens = arguments[ServeCommand.cacheTokens]
     options.queuedTokenLimit = arguments[ServeCommand.queue]
@@ -60,6 +64,10 @@ struct ServedModels {
     /// The plan's bytes, in whole pages of each kind; the cache is what the whole budget would have room for.
     func byteCount() throws -> Int {
       let checkpoint = try Checkpoint.open(path)
+      if isEncoder(checkpoint), let adapter = options.engine.adapter {
+        throw ModelError.adapter(
+          path: adapter.path, reason: "'\(name)' is an encoder: adapters stand beside language models")
+      }
       // Packed weights, and activations of its longest step.
       if isEncoder(checkpoint) { return checkpoint.card.byteCount * 2 + 256 << 20 }
       let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: budget)

@@ -3,6 +3,7 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelMemory
+import AngelModels
 import AngelNN
 import AngelText
 
@@ -35,13 +36,20 @@ enum SessionOptions {
       (Page.byteCount...HostArena.largestBudget).contains($0) ? $0 : nil
     }
   }
+  static let adapter = Option<String?>.text(
+    "adapter", placeholder: "FOLDER", help: "an adapter to put beside the weights: a folder of `angel train` or PEFT")
   /// The options of commands that set the context length themselves.
   static let withoutContext = [cache.declaration, memory.declaration]
-  static let all = [context.declaration] + withoutContext
+  /// The options of commands that run a model as it is.
+  static let withoutAdapter = [context.declaration] + withoutContext
+  static let all = [adapter.declaration] + withoutAdapter
 
   /// What the engine is set up with; `contextLength` where the command sets it.
-  static func engine(_ arguments: Arguments, _ context: CommandContext, contextLength: Int? = nil) -> EngineOptions {
+  static func engine(
+    _ arguments: Arguments, _ context: CommandContext, contextLength: Int? = nil
+  ) throws -> EngineOptions {
     var options = EngineOptions()
+    options.adapter = try arguments[adapter].map { try PEFTFolder(path: $0) }
     options.contextLength = contextLength ?? arguments[Self.context]
     options.cacheDType = arguments[cache]?.dtype ?? context.arithmetic.cacheDType
     return options
