@@ -56,3 +56,8 @@ struct SequenceBlocks {
     return blocks
   }
 }
+
+extension SequenceBlocks {
+  /// Sorts sequences so that those with a common beginning come one after the other.
+  static func < (a: Self, b: Self) -> Bool { a.wide.lexicographicallyPrecedes(b.wide) }
+}

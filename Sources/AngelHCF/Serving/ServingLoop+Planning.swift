@@ -115,13 +115,14 @@ extension ServingLoop {
       sequence.grantedCount, settings.limits.blocks(count, pending: max(1, count - sequence.cachedCount)))
   }
 
-  /// The parts of a step, as planned; without those of sequences that have just failed.
+  /// The parts of a step, as planned; without those of sequences that have just failed. Those whose beginnings lie in the same
+  /// blocks are neighbours: attention reads what they have in common once.
   func makeParts(_ runs: [SchedulerPlan.Run]) -> [Part] {
+    let chosen = runs.compactMap { run in running.first { $0.id == run.id }.map { (sequence: $0, count: run.count) } }
     var (parts, row): ([Part], Int) = ([], 0)
-    for run in runs {
-      guard let sequence = running.first(where: { $0.id == run.id }) else { continue }
-      parts.append(Part(sequence: sequence, count: run.count, row: row))
-      row += run.count
+    for (sequence, count) in chosen.sorted(by: { $0.sequence.blocks < $1.sequence.blocks }) {
+      parts.append(Part(sequence: sequence, count: count, row: row))
+      row += count
     }
     return parts
   }

@@ -97,6 +97,34 @@ struct ServingLoopTests {
     #expect(statistics.cancelled == cancelled)
   }
 
+  @Test("windowed layers hold what their windows see and no more, in prompts and answers")
+  func localBlocks() throws {
+    let limits = SchedulerLimits(rows: 32, sequences: 2)
+    var engine = try FakeEngine(blocks: 80, limits: limits, contextLength: 400, windows: [0, 40, 40])
+    let log = EventLog()
+    let asked = request((0..<300).map { Int32($0 * 5 % 32) }, 50)
+    _ = try engine.submit(asked) { log.add($0) }
+    var most = (wide: 0, local: 0)
+    while !engine.loop.isIdle {
+      engine.loop.runStep()
+      for sequence in engine.loop.running {
+        let blocks = sequence.blocks
+        #expect(blocks.heldCount <= sequence.grantedCount && sequence.blocks.count == (sequence.cachedCount + 15) / 16)
+        // After a step, what the next token sees.
+        #expect(blocks.local.count <= 2 * ((40 + 15) / 16 + 1))
+        most = (max(most.wide, blocks.wide.count), max(most.local, blocks.local.count))
+      }
+      try engine.loop.blocks.checkInvariants(users: engine.users)
+    }
+    #expect(most.wide == 22 && most.local == 8)
+    #expect(log.tokens() == (try FakeEngine.expected(asked, contextLength: 400, windows: [0, 40, 40])[0]))
+    // 22 stretches of three blocks would not have fitted beside each other twice; what is cached can be gone on from.
+    let again = EventLog()
+    _ = try engine.submit(asked) { again.add($0) }
+    #expect(engine.finish())
+    #expect(again.tokens() == log.tokens() && (again.usage?.cachedTokens ?? 0) >= 256)
+  }
+
   @Test("a prompt that is wholly cached runs its last token alone")
   func wholePromptCached() throws {
     var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
