@@ -84,6 +84,7 @@ public final class TrainingRun {
     let trainer = try preparation.makeTrainer(
       data.train, learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
     try begin(trainer, folder)
+    try data.removeStaleTokens()
     let writer = try RunWriter(folder, step: trainer.step)
     var isLast = trainer.step >= trainer.stepCount
     do {
@@ -124,7 +125,7 @@ public final class TrainingRun {
 
   private func isDue(_ step: Int, _ interval: Int?) -> Bool { interval.map { step % $0 == 0 } ?? false }
 
-  private var digest: String { SHA256.hexadecimal(of: Array(recipe.continuationDigestText.utf8)) }
+  private var digest: String { SHA256.hexadecimal(of: Array((recipe.continuationDigestText + data.digest).utf8)) }
 
   private func refuseToOverwrite(_ resumes: Bool) throws {
     let folder = recipe.output.folder
@@ -138,7 +139,8 @@ public final class TrainingRun {
     let latest = try TrainingCheckpoint.latest(in: folder.checkpoints)
     if let latest, latest.recipeDigest != digest {
       throw PTMError.checkpoint(
-        path: latest.path, reason: "it is of another recipe; only training and output settings may change on --resume")
+        path: latest.path,
+        reason: "it is of another recipe or of other data; only training and output settings may change on --resume")
     }
     if let latest { try latest.restore(trainer) }
     let file = try AtomicFile(path: folder.recipe)

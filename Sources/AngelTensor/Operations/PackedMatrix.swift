@@ -46,14 +46,11 @@ public struct PackedMatrix: Sendable {
     self.columns = columns
     self.depth = depth
     self.storage = Storage(byteCount: byteCount, kind: .weights, on: backend)
-    guard let kernel = backend.kernel(ANGEL_FAMILY_pack, KernelDTypes(dtype)) else {
-      preconditionFailure("pack: no kernel on \(backend.device) for \(dtype.name)")
-    }
     func launch(_ order: UnsafePointer<Int32>?) {
       let arguments = angel_pack_arguments(
         source: rows.baseAddress, target: storage.allocation.address, row_order: order, columns: Int64(columns),
         depth: Int64(depth))
-      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * rows.count)) }
+      backend.launch(ANGEL_FAMILY_pack, KernelDTypes(dtype), arguments, Work(bytes: 2 * rows.count))
     }
     if let rowOrder { rowOrder.withUnsafeBufferPointer { launch($0.baseAddress) } } else { launch(nil) }
   }
@@ -68,22 +65,18 @@ public struct PackedMatrix: Sendable {
   }
 
   /// The values of a [columns, depth] tensor rounded to a dense dtype (f32, f16 or bf16).
-  package init(_ values: Tensor, as dtype: DType) {
-    let rows = values.detached.cast(to: dtype)
+  package init(_ values: Tensor, as dtype: DType) { self.init(packing: values.detached.cast(to: dtype)) }
+
+  /// A [columns, depth] tensor of any dtype that has a packed form.
+  package init(packing rows: Tensor) {
     let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
     self = withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: dtype, columns: rows.shape[0], depth: rows.shape[1], on: rows.backend)
+      PackedMatrix(rows: bytes, dtype: rows.dtype, columns: rows.shape[0], depth: rows.shape[1], on: rows.backend)
     }
   }
 
   /// The same matrix rounded to a block format (one of `EncodeRows.targets`), whose blocks must divide `depth`.
-  package func encoded(as dtype: DType) -> PackedMatrix {
-    let rows = dequantized().encodedRows(as: dtype)
-    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
-    return withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
-    }
-  }
+  package func encoded(as dtype: DType) -> PackedMatrix { PackedMatrix(packing: dequantized().encodedRows(as: dtype)) }
 
   /// The panels as bytes.
   var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }
