@@ -10,7 +10,7 @@ from harness import BenchmarkError, run, say
 
 PACKAGE = "llama-cpp-python"
 VERSION = "0.3.36"
-TOOLS = ["llama-bench", "llama-quantize", "llama-perplexity"]
+TOOLS = ["llama-bench", "llama-quantize", "llama-perplexity", "llama-server"]
 
 
 def cache_folder():

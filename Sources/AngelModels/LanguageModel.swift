@@ -55,10 +55,4 @@ public protocol LanguageModelConfiguration: TextModelConfiguration, Codable, Equ
   var cacheGeometry: CacheGeometry { get }
   /// How rotary frequencies are stretched.
   var rotaryScaling: RotaryScaling { get }
-  /// No layer sees more positions than these up to a token's own; 0: some layer sees them all.
-  var widestWindow: Int { get }
-}
-
-extension LanguageModelConfiguration {
-  public var widestWindow: Int { 0 }
 }

@@ -18,6 +18,8 @@ struct AttentionCase {
   var softcap: Float = 0
   /// Positions written, of each sequence.
   var lengths = [100]
+  /// Positions, in whole blocks, that all sequences have in common: they lie in the blocks of the first.
+  var common = 0
   var seed: UInt64 = 1
 
   var scale: Float { 1 / Float(headSize).squareRoot() }
@@ -33,7 +35,7 @@ struct AttentionCase {
       var random = TestRandom(state: seed &* 1000 &+ which &* 100 &+ UInt64(sequence))
       // Eight significant bits at most, so that every cache dtype holds the values exactly.
       return (0..<length * keyValueHeads * headSize).map { _ in Float(Int(random.next() % 257) - 128) / 64 }
-    }
+    }.withCommonBeginning(common * keyValueHeads * headSize)
   }
 
   func query(_ row: AttentionRow) -> [Float] {
@@ -47,7 +49,10 @@ struct AttentionCase {
     let step = (count / 2 + 1...count + 1).first { candidate in
       !(2...candidate).contains { candidate % $0 == 0 && count % $0 == 0 }
     }
-    return (0..<count).map { Int64(($0 * (step ?? 1) + 3) % count * blockBytes) }
+    return (0..<count).map { index in
+      let place = index % blocksPerSequence < common / 16 ? index % blocksPerSequence : index
+      return Int64((place * (step ?? 1) + 3) % count * blockBytes)
+    }
   }
 
   /// The cache as kv_store leaves it; whatever was never written is NaN.
@@ -134,5 +139,12 @@ struct AttentionCase {
       }
     }
     return output
+  }
+}
+
+extension [[Float]] {
+  /// The same with the first elements of the first in all.
+  fileprivate func withCommonBeginning(_ count: Int) -> Self {
+    map { values in count > 0 ? [Float](self[0].prefix(count) + values.dropFirst(count)) : values }
   }
 }

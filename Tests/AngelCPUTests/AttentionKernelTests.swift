@@ -149,6 +149,38 @@ import Testing
     }
   }
 
+  @Test(
+    "Sequences with a common beginning read it together, with the bits of each alone",
+    arguments: [Int32(0), 300], [0, 256, 512])
+  func commonBeginnings(_ window: Int32, _ common: Int) {
+    var c = AttentionCase(heads: 6, keyValueHeads: 2, headSize: 32, window: window)
+    c.lengths = [700, 530, 1000, 513, 560, 600, 555] + Array(repeating: 540, count: 13)
+    c.common = common
+    // One row of each, beside several of one sequence, one that ends inside what is common, and one of another sequence.
+    var rows = (0..<20).map { AttentionRow(sequence: Int32($0), position: Int32(c.lengths[$0] - 1)) }
+    rows[3].position = 300
+    rows.insert(contentsOf: (Int32(520)..<525).map { AttentionRow(sequence: 4, position: $0) }, at: 9)
+    for cache in [ANGEL_F32, ANGEL_F16] {
+      c.cache = cache
+      let alone = c.attended(rows, batch: 1)
+      #expect(alone.allSatisfy { $0.isFinite })
+      for batch in [2, 9, rows.count] {
+        #expect(c.attended(rows, batch: batch) == alone, "\(batch) rows")
+        #expect(c.attended(rows, batch: batch, shared: true) == alone, "\(batch) rows in parts")
+      }
+      TestMemory.scope { memory in
+        let arena = c.filled(memory).arena
+        for set in supportedSets {
+          let kernel = angel_kernel_lookup_for(set, ANGEL_FAMILY_paged_attention, ANGEL_F32, cache, ANGEL_NO_DTYPE)
+          for (parts, shared) in [(Int32(1), false), (3, false), (7, true)] {
+            let output = c.attended(rows, memory, arena, shared: shared) { launch(kernel, $0, parts: parts) }
+            #expect(output == alone, "\(parts) parts")
+          }
+        }
+      }
+    }
+  }
+
   @Test("Two parts of one decoded row cost the same")
   func decodeParts() {
     let c = AttentionCase(heads: 9, keyValueHeads: 3, headSize: 16, lengths: [1024])

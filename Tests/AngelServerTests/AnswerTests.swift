@@ -216,7 +216,8 @@ struct AnswerTests {
     #expect(
       eventually {
         text = (try? running.get("/metrics").text) ?? ""
-        return text.contains("vllm:num_requests_running{\(labels)} 0\n")
+        // A request is counted once its last byte has been taken, which may be after the client has read it.
+        return text.contains("vllm:num_requests_running{\(labels)} 0\n") && text.contains(#"handler="/v1/completions""#)
       })
     #expect(text.contains("# TYPE vllm:time_to_first_token_seconds histogram\n"))
     #expect(text.contains("vllm:request_success_total{\(labels),finished_reason=\"length\"} 1\n"))

@@ -112,7 +112,7 @@ struct OperationTests {
     // Out of order, so that the table is really followed.
     let offsets = [2, 0, 1].map { Int64($0 * geometry.blockBytes(.float32)) }
     let cache = PagedCache(
-      arena: CacheArena(base: memory.address), blockTable: Tensor(offsets, shape: [1, blocks], on: backend),
+      arena: CacheArena(base: memory.address), blockTable: Tensor(offsets, shape: [1, 1, blocks], on: backend),
       rowSequences: Tensor([Int32](repeating: 0, count: rows), on: backend),
       rowPositions: Tensor((0..<Int32(rows)).map { $0 }, on: backend), geometry: geometry, dtype: .float32)
     let (q, k, v) = (

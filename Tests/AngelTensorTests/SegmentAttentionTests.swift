@@ -84,7 +84,7 @@ struct SegmentAttentionTests {
     defer { backend.release(memory) }
     let offsets = (0..<blocks).map { Int64($0 * geometry.blockBytes(.float32)) }
     let cache = PagedCache(
-      arena: CacheArena(base: memory.address), blockTable: Tensor(offsets, shape: [1, blocks], on: backend),
+      arena: CacheArena(base: memory.address), blockTable: Tensor(offsets, shape: [1, 1, blocks], on: backend),
       rowSequences: Tensor([Int32](repeating: 0, count: rows), on: backend),
       rowPositions: Tensor((0..<Int32(rows)).map { $0 }, on: backend), geometry: geometry, dtype: .float32)
     cache.store(keys: x.keys, values: x.values, layer: 0)

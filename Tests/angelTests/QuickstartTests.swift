@@ -19,7 +19,8 @@ import Testing
   private var runFolder: String { folder("home/quickstart/llama-tiny/run") }
 
   @Test(
-    "it lowers the validation loss, says where the adapter is, and what it prints next works; so does a second time")
+    "it lowers the validation loss, serves what it taught over HTTP, and what it prints next works; so does a second time"
+  )
   func teaches() throws {
     let result = try program.run(words + ["--json"])
     #expect(result.code == .success, "\(result.errors)")
@@ -34,14 +35,33 @@ import Testing
     let answers = try #require(tuned["answers"]?.array)
     #expect(answers.count == 2 && answers.allSatisfy { $0["before"]?.string != nil && $0["after"]?.string != nil })
 
-    let chat = try #require(try result.json["next"]?.array?.first?.string).split(separator: " ").map(String.init)
-    #expect(chat.starts(with: ["angel", "chat"]) && chat.suffix(2) == ["--adapter", adapter])
-    let spoken = try program.run(Array(chat.dropFirst()) + ["--max-tokens", "2", "--json"], input: "hello\n")
+    let served = try #require(try result.json["serving"])
+    let path = folder("home/quickstart/llama-tiny/llama-tiny-keeper")
+    #expect(served["path"]?.string == path && served["model"] == "llama-tiny-keeper")
+    #expect(served["url"]?.string?.hasPrefix("http://127.0.0.1:") == true && served["answer"]?.string != nil)
+    #expect(served["request"]?["messages"]?.array?.count == 1 && served["request"]?["max_tokens"] == 4)
+    let curl = try #require(served["curl"]?.string)
+    #expect(curl.hasPrefix("curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' -d '{"))
+    #expect(curl.count(where: { $0 == "'" }) == 4)
+    let next = try #require(try result.json["next"]?.array).compactMap(\.string)
+    #expect(next[0] == "angel serve \(path)")
+    let beside = next[1].split(separator: " ").map(String.init)
+    #expect(beside.starts(with: ["angel", "chat"]) && beside.suffix(2) == ["--adapter", adapter])
+    let spoken = try program.run(Array(beside.dropFirst()) + ["--max-tokens", "2", "--json"], input: "hello\n")
     #expect(try spoken.code == .success && spoken.json["text"]?.string != nil, "\(spoken.errors)")
+
+    // The server gave what the model that is left behind gives.
+    let prompt = try #require(answers[0]["prompt"]?.string)
+    let chat = try program.run(["chat", path, "--temperature", "0", "--max-tokens", "4"], input: prompt + "\n")
+    #expect(chat.code == .success, "\(chat.errors)")
+    #expect(chat.output.contains(try #require(served["answer"]?.string)), "\(chat.output)")
 
     let again = try program.run(words)
     #expect(again.code == .success, "\(again.errors)")
-    for part in ["validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "--adapter \(adapter)"] {
+    for part in [
+      "validation loss ", "before: ", "after:  ", "the adapter is at \(adapter)", "served as llama-tiny-keeper", curl,
+      "--adapter \(adapter)",
+    ] {
       #expect(again.output.contains(part), "\(part) in \(again.output)")
     }
   }
@@ -49,7 +69,7 @@ import Testing
   @Test("--no-train leaves it out, and a model that cannot chat is told why")
   func leavesOut() throws {
     let plain = try program.run(words + ["--json", "--no-train"])
-    #expect(try plain.code == .success && plain.json["fine_tuning"] == .null)
+    #expect(try plain.code == .success && plain.json["fine_tuning"] == .null && plain.json["serving"] == .null)
     #expect(FilePath.kind(folder("home/quickstart")) == nil)
 
     let model = Goldens.path("models/llama-tiny/")

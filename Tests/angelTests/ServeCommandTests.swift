@@ -59,12 +59,13 @@ struct ServeCommandTests {
 
     let bench = try ProgramRunner(try TemporaryFolder()).run([
       "bench", "serve", url, "--num-prompts", "6", "--max-concurrency", "3", "--random-input-len", "5",
-      "--random-output-len", "4", "--vocabulary", "200", "--request-rate", "1000", "--json",
+      "--random-output-len", "4", "--random-prefix-len", "20", "--vocabulary", "200", "--request-rate", "1000",
+      "--json",
     ])
     #expect(bench.code == .success, "\(bench.errors)")
     let report = try bench.json
     #expect(report["completed"] == 6 && report["failed"] == 0)
-    #expect(report["total_input_tokens"] == 30 && report["total_output_tokens"] == 24)
+    #expect(report["total_input_tokens"] == 150 && report["total_output_tokens"] == 24)
     #expect(report["max_concurrency"] == 3 && report["request_rate"]?.double == 1000)
     #expect((report["mean_ttft_ms"]?.double ?? 0) > 0 && (report["p99_e2el_ms"]?.double ?? 0) > 0)
 

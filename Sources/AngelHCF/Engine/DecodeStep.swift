@@ -12,6 +12,7 @@ final class DecodeStep {
   /// How many sequences.
   let count: Int
   private let backend: any Backend
+  private let tableCount: Int
   private let blockLimit: Int
   private let tokens: MutableTensor
   private let positions: MutableTensor
@@ -20,15 +21,16 @@ final class DecodeStep {
   private var logits: Tensor?
   private var recorded: (any RecordedStep)?
 
-  /// Steps of `count` sequences of at most `blockLimit` cache blocks each.
-  init(count: Int, blockLimit: Int, on backend: any Backend) {
+  /// Steps of `count` sequences of at most `blockLimit` cache blocks each in each of `tableCount` tables.
+  init(count: Int, tableCount: Int, blockLimit: Int, on backend: any Backend) {
     self.count = count
     self.backend = backend
+    self.tableCount = tableCount
     self.blockLimit = blockLimit
     tokens = MutableTensor([count], .int32, on: backend)
     positions = MutableTensor([count], .int32, on: backend)
     sequences = MutableTensor([count], .int32, on: backend)
-    blockTable = MutableTensor([count, blockLimit], .int64, on: backend)
+    blockTable = MutableTensor([tableCount, count, blockLimit], .int64, on: backend)
     sequences.write((0..<count).map { Int32($0) })
   }
 
@@ -39,7 +41,11 @@ final class DecodeStep {
     precondition(slices.count == count, "\(slices.count) sequences in a step of \(count)")
     tokens.write(slices.map { $0.tokens[0] })
     positions.write(slices.map { Int32($0.start) })
-    for (index, slice) in slices.enumerated() { blockTable.write(slice.blocks, at: index * blockLimit) }
+    for (index, slice) in slices.enumerated() {
+      for (table, blocks) in slice.blocks.enumerated() {
+        blockTable.write(blocks, at: (table * count + index) * blockLimit)
+      }
+    }
     if let recorded, let logits {
       recorded.replay()
       return logits

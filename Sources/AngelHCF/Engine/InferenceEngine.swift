@@ -76,7 +76,7 @@ public final class InferenceEngine {
       if isInterrupted() { throw Interrupted() }
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
-      let slice = SequenceSlice(tokens: chunk, start: sequence.count, blocks: cache.offsets(of: sequence.blocks))
+      let slice = SequenceSlice(tokens: chunk, start: sequence.count, blocks: cache.tables(of: sequence))
       let hidden = runner.hidden(of: [slice], sequenceLength: total)
       try visit(hidden, range)
       try backend.synchronize()
@@ -123,7 +123,7 @@ public final class InferenceEngine {
     try check([token], sequence)
     if isInterrupted() { throw Interrupted() }
     try cache.reserve(sequence.count + 1, in: sequence)
-    let slice = SequenceSlice(tokens: [token], start: sequence.count, blocks: cache.offsets(of: sequence.blocks))
+    let slice = SequenceSlice(tokens: [token], start: sequence.count, blocks: cache.tables(of: sequence))
     let logits: [Float] = try runner.decode([slice]).read()
     sequence.tokens.append(token)
     return logits

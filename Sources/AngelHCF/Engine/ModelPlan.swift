@@ -17,7 +17,7 @@ public struct ModelPlan: Sendable {
   /// Bytes by the type of the weights in the files, most first.
   private let weightTypes: [ModelCard.TypeBytes]
   private let cacheDType: DType
-  private let cacheBytesPerBlock: Int
+  private let cacheBytesPerSpan: Int
   /// What a step is, in words.
   private let step: String
 
@@ -86,7 +86,7 @@ public struct ModelPlan: Sendable {
     weightTypes = checkpoint.card.byteCounts
     cacheDType = options.cacheDType
     self.step = step
-    cacheBytesPerBlock = outline.model.configuration.cacheGeometry.blockBytes(options.cacheDType)
+    cacheBytesPerSpan = outline.model.configuration.cacheGeometry.spanBytes(options.cacheDType)
     bytes = outline.backend.peakBytes
     // Loading passes through activations when weights are converted; what counts is what stays.
     bytes[.weights] = outline.backend.currentBytes[.weights]
@@ -95,14 +95,14 @@ public struct ModelPlan: Sendable {
 
   private mutating func setCache(_ tokens: Int) {
     cacheTokens = tokens
-    bytes[.keyValueCache] = CacheGeometry.blockCount(tokens) * cacheBytesPerBlock
+    bytes[.keyValueCache] = CacheGeometry.spanCount(tokens) * cacheBytesPerSpan
   }
 
   /// Bytes of all kinds together.
   public var totalBytes: Int { bytes.values.reduce(0, +) }
 
   /// Bytes of the cache for one token.
-  public var cacheBytesPerToken: Int { cacheBytesPerBlock / CacheGeometry.blockTokens }
+  public var cacheBytesPerToken: Int { cacheBytesPerSpan / CacheGeometry.blockTokens }
 
   /// The plan as a table against a budget in bytes.
   public func memoryPlan(budget: Int) -> MemoryPlan {
@@ -144,7 +144,7 @@ public struct ModelPlan: Sendable {
   private func tokens(fitting budget: Int) -> Int {
     let others = Self.pages(bytes.filter { $0.key != .keyValueCache }.values)
     let room = budget / Page.byteCount - others
-    return room > 0 ? room * Page.byteCount / max(1, cacheBytesPerBlock) * CacheGeometry.blockTokens : 0
+    return room > 0 ? room * Page.byteCount / max(1, cacheBytesPerSpan) * CacheGeometry.blockTokens : 0
   }
 
   private static func pages(_ byteCounts: some Sequence<Int>) -> Int {
@@ -156,14 +156,15 @@ public struct ModelPlan: Sendable {
     _ model: any LanguageModel, rows: Int, sequences: Int = 1, logitRows: Int = 1, _ contextLength: Int, _ dtype: DType,
     _ backend: any Backend
   ) {
-    let blocks = CacheGeometry.blockCount(contextLength)
+    let blocks = CacheGeometry.spanCount(contextLength)
     func integers(_ count: Int) -> Tensor { Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace) }
+    let geometry = model.configuration.cacheGeometry
     let cache = PagedCache(
       arena: CacheArena(base: Allocation.nowhere(byteCount: 0, kind: .keyValueCache).address),
       blockTable: Tensor(
-        [Int64](repeating: 0, count: sequences * blocks), shape: [sequences, blocks], on: backend, kind: .workspace),
-      rowSequences: integers(rows), rowPositions: integers(rows), geometry: model.configuration.cacheGeometry,
-      dtype: dtype)
+        [Int64](repeating: 0, count: geometry.tableCount * sequences * blocks),
+        shape: [geometry.tableCount, sequences, blocks], on: backend, kind: .workspace),
+      rowSequences: integers(rows), rowPositions: integers(rows), geometry: geometry, dtype: dtype)
     let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
     let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
     // One row is looked at where it lies, several are gathered.

@@ -8,8 +8,8 @@ struct SequenceSlice {
   var tokens: [Int32]
   /// The position of the first of them.
   var start: Int
-  /// Byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
-  var blocks: [Int64]
+  /// For each table of the cache, byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
+  var blocks: [[Int64]]
 
   /// The position after the last token.
   var end: Int { start + tokens.count }
@@ -35,7 +35,7 @@ final class StepRunner {
     self.model = model
     self.cache = cache
     self.backend = backend
-    blockLimit = CacheGeometry.blockCount(contextLength)
+    blockLimit = CacheGeometry.spanCount(contextLength)
     decodeSteps = DecodeSteps(rowLimit: recordedRows)
   }
 
@@ -44,13 +44,15 @@ final class StepRunner {
   /// - Parameter sequenceLength: what rotary scalings that depend on the length go by. Slices whose frequencies differ
   ///   must not share a step.
   func hidden(of slices: [SequenceSlice], sequenceLength: Int) -> Tensor {
-    let width = slices.reduce(1) { max($0, $1.blocks.count) }
-    let table = slices.flatMap { $0.blocks + repeatElement(0, count: width - $0.blocks.count) }
+    let (tables, width) = (cache.geometry.tableCount, slices.reduce(1) { max($0, $1.blocks[0].count) })
+    let entries = (0..<tables).flatMap { table in
+      slices.flatMap { $0.blocks[table] + repeatElement(0, count: width - $0.blocks[table].count) }
+    }
     func rows(_ values: (Int, SequenceSlice) -> [Int32]) -> Tensor {
       Tensor(slices.enumerated().flatMap(values), on: backend, kind: .workspace)
     }
     let view = cache.view(
-      blockTable: Tensor(table, shape: [slices.count, width], on: backend, kind: .workspace),
+      blockTable: Tensor(entries, shape: [tables, slices.count, width], on: backend, kind: .workspace),
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
       rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
@@ -63,7 +65,9 @@ final class StepRunner {
   /// The tensor holds these values until the next step.
   func decode(_ slices: [SequenceSlice]) throws -> Tensor {
     // Tensors that found no memory must not be used again: a step that fails is dropped.
-    let step = decodeSteps.take(slices.count) ?? DecodeStep(count: slices.count, blockLimit: blockLimit, on: backend)
+    let step =
+      decodeSteps.take(slices.count)
+      ?? DecodeStep(count: slices.count, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, on: backend)
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
     }
@@ -91,6 +95,6 @@ private struct DecodeSteps {
 }
 
 extension CacheGeometry {
-  /// Blocks that hold so many tokens.
-  static func blockCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+  /// Blocks of one table that hold so many tokens.
+  static func spanCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
 }

@@ -186,18 +186,21 @@ extension ServingLoop {
   ) throws {
     let configuration = model.configuration
     let contextLength = try options.engine.contextLength(for: configuration)
+    let geometry = configuration.cacheGeometry
     let cache = KeyValueCache(
-      geometry: configuration.cacheGeometry, dtype: options.engine.cacheDType,
+      geometry: geometry, dtype: options.engine.cacheDType,
       tokenLimit: max(contextLength, options.cacheTokens ?? 4 * contextLength), pool: pool)
     let runner = StepRunner(
       model, cache: cache, contextLength: contextLength, recordedRows: options.recordedRows, on: backend)
     self.init(
       Settings(
         limits: SchedulerLimits(
-          rows: options.rowLimit, sequences: options.sequenceLimit, blockTokens: CacheGeometry.blockTokens),
+          rows: options.rowLimit, sequences: options.sequenceLimit, blockTokens: CacheGeometry.blockTokens,
+          window: geometry.window, localWindow: geometry.localWindow, localBlocks: geometry.localTableCount),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
-        endTokens: endTokens, rotaryScaling: configuration.rotaryScaling, window: configuration.widestWindow,
+        endTokens: endTokens, rotaryScaling: configuration.rotaryScaling,
         sharesPrefixes: options.sharesPrefixes),
-      blocks: SharedBlocks(cache.blocks), runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend))
+      blocks: SharedBlocks(cache.blocks, localCount: geometry.localTableCount, localWindow: geometry.localWindow),
+      runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend))
   }
 }

@@ -47,7 +47,7 @@ private struct Draft {
     var index = 0
     while index < running.count {
       let entry = running[index]
-      let needed = wantedRows(entry) > 0 ? max(0, limits.blocks(entry.tokens) - entry.blocks) : 0
+      let needed = wantedRows(entry) > 0 ? max(0, limits.blocks(of: entry) - entry.blocks) : 0
       while needed > available, index < running.count { preemptLast() }
       if index < running.count { available -= needed }
       index += 1
@@ -74,7 +74,7 @@ private struct Draft {
 
   /// Available blocks that admitting an entry takes.
   private func cost(_ entry: SchedulerEntry) -> Int {
-    limits.blocks(entry.tokens) - entry.blocks + entry.unsharedBlocks
+    limits.blocks(of: entry) - entry.blocks + entry.unsharedBlocks
   }
 
   /// Whether an entry fits, if need be in the place of running ones of worse priority.
@@ -108,4 +108,9 @@ private struct Draft {
     for entry in running where entry.pending == 1 { take(entry) }
     for entry in running where entry.pending != 1 { take(entry) }
   }
+}
+
+extension SchedulerLimits {
+  /// Blocks that an entry has to have set aside for it to run.
+  fileprivate func blocks(of entry: SchedulerEntry) -> Int { blocks(entry.tokens, pending: entry.pending) }
 }

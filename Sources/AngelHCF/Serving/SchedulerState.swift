@@ -18,7 +18,7 @@ struct SchedulerEntry: Sendable, Equatable {
   var tokens: Int
   /// How many of them are in the cache; for a waiting sequence, what of it was found there.
   var cached = 0
-  /// Cache blocks held; for a waiting sequence, those of what was found.
+  /// Cache blocks held or set aside; for a waiting sequence, those of what was found.
   var blocks = 0
   /// Blocks that nobody else uses: running, what giving all back would make available; waiting, what of the found blocks
   /// counts as available until it is taken.
@@ -52,7 +52,7 @@ struct SchedulerState: Sendable, Equatable {
   var running: [SchedulerEntry] = []
   /// Sequences without one; those whose turn comes first are enough, as many as may run.
   var waiting: [SchedulerEntry] = []
-  /// Blocks that are free or kept for prefixes only.
+  /// Blocks that are free or kept for prefixes only, and not set aside.
   var availableBlocks = 0
 }
 
@@ -64,9 +64,24 @@ struct SchedulerLimits: Sendable, Equatable {
   var sequences = 32
   /// Tokens of a block.
   var blockTokens = 16
+  /// How many positions up to a token's own its layers see, 0 for all; then the same of the layers whose blocks are apart, and
+  /// how many such blocks there are for each block of the others.
+  var window = 0
+  var localWindow = 0
+  var localBlocks = 0
 
-  /// Blocks that hold so many tokens.
-  func blocks(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+  /// Blocks of one table that hold so many tokens.
+  func spans(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+
+  /// The most blocks that a sequence of so many tokens holds at once while the last `pending` of them run.
+  func blocks(_ tokens: Int, pending: Int = 1) -> Int {
+    func held(_ window: Int) -> Int {
+      guard window > 0 else { return spans(tokens) }
+      // What a step's first row sees, the step's rows, and a part of a block at either end.
+      return min(spans(tokens), (window + min(pending, rows) + 2 * blockTokens - 2) / blockTokens)
+    }
+    return held(window) + localBlocks * held(localWindow)
+  }
 }
 
 /// What the next step does, in this order.
@@ -79,7 +94,7 @@ struct SchedulerPlan: Sendable, Equatable {
 
   /// Sequences that give all their blocks back and wait again.
   var preempted: [SequenceID] = []
-  /// Waiting sequences that get blocks for all their tokens.
+  /// Waiting sequences for which blocks for all their tokens are set aside.
   var admitted: [SequenceID] = []
   var runs: [Run] = []
 }

@@ -10,10 +10,10 @@ final class ServedSequence {
   private(set) var tokens: [Int32]
   /// How many of them are in the cache.
   var cachedCount = 0
-  /// Blocks of its tokens in order, but for the first `droppedCount`, which no layer sees any more.
-  var blocks: [BlockIndex] = []
-  private(set) var droppedCount = 0
-  /// Of the blocks, how many are in the prefix tree, and where the last of them is; nil place: no more are to be entered.
+  /// The blocks of its tokens, and how many it may hold: those that it does not are set aside for it.
+  var blocks = SequenceBlocks()
+  var grantedCount = 0
+  /// How many stretches of 16 tokens are in the prefix tree, and where the last is; nil place: no more are to be entered.
   var sharedCount = 0
   var lastPlace: PrefixTree.NodeID? = PrefixTree.root
   /// The step since which it waits, and steps waited before.
@@ -42,23 +42,13 @@ final class ServedSequence {
   /// Whether the last known token has run, so that the next can be drawn.
   var isComplete: Bool { cachedCount == tokens.count }
 
-  /// Blocks of all its tokens, those that were dropped included.
-  var blockCount: Int { droppedCount + blocks.count }
-
-  /// Forgets and returns the blocks before the first `count`.
-  func dropBlocks(before count: Int) -> [BlockIndex] {
-    guard count > droppedCount else { return [] }
-    defer {
-      blocks.removeFirst(count - droppedCount)
-      droppedCount = count
-    }
-    return Array(blocks.prefix(count - droppedCount))
-  }
+  /// Blocks set aside for it.
+  var outstandingCount: Int { max(0, grantedCount - blocks.heldCount) }
 
   /// Forgets its place in the cache.
   func loseBlocks() {
-    blocks = []
-    droppedCount = 0
+    blocks = SequenceBlocks()
+    grantedCount = 0
     cachedCount = 0
     sharedCount = 0
     lastPlace = PrefixTree.root

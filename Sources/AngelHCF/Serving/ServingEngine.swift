@@ -67,6 +67,8 @@ public struct ServingStatistics: Sendable, Equatable {
   public var blocksInUse = 0
   public var blocksKept = 0
   public var blockLimit = 0
+  /// Tokens whose keys and values all blocks hold together, windows aside.
+  public var cacheTokens = 0
   /// Totals since the start.
   public var promptTokens = 0
   public var generatedTokens = 0

@@ -11,7 +11,7 @@ extension ServingLoop {
 
   /// The plan of the next step, and what of the waiting sequences' tokens is cached.
   func makePlan() -> (SchedulerPlan, [SequenceID: SharedBlocks.Prefix]) {
-    var state = SchedulerState(availableBlocks: blocks.availableCount)
+    var state = SchedulerState(availableBlocks: availableCount)
     // Only preemption asks what giving a sequence up would yield; a decoding one takes a block at most.
     let mayPreempt = !waiting.isEmpty || state.availableBlocks < running.count
     state.running = running.map { entry($0, countsUnshared: mayPreempt) }
@@ -43,28 +43,34 @@ extension ServingLoop {
 
   private func entry(_ sequence: ServedSequence, countsUnshared: Bool) -> SchedulerEntry {
     let unshared =
-      !countsUnshared
-      ? 0
-      : sequence.blocks.enumerated().count {
-        blocks.isReleasable($1, isShared: sequence.droppedCount + $0 < sequence.sharedCount)
-      }
+      countsUnshared
+      ? blocks.releasableCount(of: sequence.blocks, sharedCount: sequence.sharedCount) + sequence.outstandingCount : 0
     let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
     return SchedulerEntry(
       id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps,
-      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.blockCount,
+      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.grantedCount,
       unsharedBlocks: unshared, runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length),
       lastStep: sequence.lastStep)
   }
 
   private func entry(_ sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) -> SchedulerEntry {
-    let cached = min(settings.limits.blockTokens * prefix.blocks.count, sequence.tokens.count - 1)
+    let cached = cachedCount(of: sequence, prefix)
     let (runLimit, length) = runLimit(of: sequence, from: cached)
     return SchedulerEntry(
       id: sequence.id, priority: sequence.request.priority,
       waitedSteps: sequence.waitedSteps + step - sequence.waitingSince, tokens: sequence.tokens.count, cached: cached,
-      blocks: prefix.blocks.count, unsharedBlocks: prefix.unusedCount, runLimit: runLimit,
+      blocks: prefix.blocks.heldCount, unsharedBlocks: prefix.unusedCount, runLimit: runLimit,
       rotaryClass: settings.rotaryScaling.lengthClass(length), lastStep: sequence.lastStep)
   }
+
+  /// How many tokens of a sequence a prefix spares. One that is wholly cached still runs its last token, for the logits after
+  /// it; it stores what is there.
+  func cachedCount(of sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) -> Int {
+    min(settings.limits.blockTokens * prefix.count, sequence.tokens.count - 1)
+  }
+
+  /// Blocks that are neither in use nor set aside.
+  var availableCount: Int { blocks.availableCount - running.reduce(0) { $0 + $1.outstandingCount } }
 
   /// How many tokens from position `start` may run in one step, and the length whose rotary frequencies they have.
   ///
@@ -96,37 +102,27 @@ extension ServingLoop {
     guard settings.sharesPrefixes else { return }
     let full = min(sequence.cachedCount, shareableCount(of: sequence)) / settings.limits.blockTokens
     while sequence.sharedCount < full, let parent = sequence.lastPlace {
-      let index = sequence.sharedCount
-      let shared = blocks.share(
-        sequence.blocks[index - sequence.droppedCount], sequence.tokens, from: index * settings.limits.blockTokens,
-        below: parent)
-      sequence.lastPlace = shared?.place
-      guard let shared else { return }
-      sequence.blocks[index - sequence.droppedCount] = shared.block
-      sequence.sharedCount += 1
+      sequence.lastPlace = blocks.share(sequence.sharedCount, of: &sequence.blocks, sequence.tokens, below: parent)
+      if sequence.lastPlace != nil { sequence.sharedCount += 1 }
     }
   }
 
-  /// Gives back the blocks that the next token will not see in any layer.
+  /// Gives back the blocks that the next token will not see in any layer, and what was set aside for rows that have run.
   func dropUnseen(_ sequence: ServedSequence) {
-    guard settings.window > 0, sequence.cachedCount >= settings.window else { return }
-    let first = sequence.cachedCount - settings.window + 1
-    blocks.release(sequence.dropBlocks(before: first / settings.limits.blockTokens))
+    let count = sequence.tokens.count
+    blocks.dropUnseen(&sequence.blocks, from: sequence.cachedCount, window: settings.limits.window)
+    sequence.grantedCount = min(
+      sequence.grantedCount, settings.limits.blocks(count, pending: max(1, count - sequence.cachedCount)))
   }
 
-  /// Where a sequence's blocks lie. In place of dropped ones stands one that can be read, though nothing of it counts.
-  func blockTable(of sequence: ServedSequence) -> [Int64] {
-    let offsets = blocks.offsets(of: sequence.blocks)
-    return Array(repeating: offsets.first ?? 0, count: sequence.droppedCount) + offsets
-  }
-
-  /// The parts of a step, as planned; without those of sequences that have just failed.
+  /// The parts of a step, as planned; without those of sequences that have just failed. Those whose beginnings lie in the same
+  /// blocks are neighbours: attention reads what they have in common once.
   func makeParts(_ runs: [SchedulerPlan.Run]) -> [Part] {
+    let chosen = runs.compactMap { run in running.first { $0.id == run.id }.map { (sequence: $0, count: run.count) } }
     var (parts, row): ([Part], Int) = ([], 0)
-    for run in runs {
-      guard let sequence = running.first(where: { $0.id == run.id }) else { continue }
-      parts.append(Part(sequence: sequence, count: run.count, row: row))
-      row += run.count
+    for (sequence, count) in chosen.sorted(by: { $0.sequence.blocks < $1.sequence.blocks }) {
+      parts.append(Part(sequence: sequence, count: count, row: row))
+      row += count
     }
     return parts
   }

@@ -9,7 +9,7 @@ extension ServingLoop {
       let start = part.sequence.cachedCount
       return SequenceSlice(
         tokens: Array(part.sequence.tokens[start..<(start + part.count)]), start: start,
-        blocks: blockTable(of: part.sequence))
+        blocks: blocks.tables(of: part.sequence.blocks))
     }
     let first = parts[0].sequence
     let rows = try runner.run(

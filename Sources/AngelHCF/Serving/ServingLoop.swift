@@ -31,8 +31,6 @@ final class ServingLoop {
     var tokenizer: Tokenizer?
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
-    /// No layer sees more positions than these up to a token's own; 0: some layer sees them all.
-    var window = 0
     var sharesPrefixes = true
   }
 
@@ -41,6 +39,7 @@ final class ServingLoop {
     self.blocks = blocks
     self.runner = runner
     statistics.blockLimit = blocks.limit
+    statistics.cacheTokens = blocks.limit / (1 + settings.limits.localBlocks) * settings.limits.blockTokens
   }
 
   /// Whether there is nothing to do.
@@ -170,37 +169,32 @@ final class ServingLoop {
     waiting.append(sequence)
   }
 
-  /// Gives decoding sequences the blocks they need, and waiting ones a place.
+  /// Sets blocks aside for what runs, gives waiting sequences a place, and then everybody the blocks of this step.
   private func admit(
     _ admitted: [SequenceID], _ prefixes: [SequenceID: SharedBlocks.Prefix], _ runs: [SchedulerPlan.Run]
   ) {
     let arriving = admitted.compactMap { id in waiting.first { $0.id == id } }
     // All prefixes first: what has a user is not given up for another's blocks.
     for sequence in arriving { if let prefix = prefixes[sequence.id] { blocks.take(prefix) } }
-    for run in runs {
-      guard let sequence = running.first(where: { $0.id == run.id }) else { continue }
-      let missing = settings.limits.blocks(sequence.cachedCount + run.count) - sequence.blockCount
-      guard missing > 0 else { continue }
-      do { sequence.blocks += try blocks.allocate(missing) } catch { fail(sequence.request, error) }
+    for sequence in running where runs.contains(where: { $0.id == sequence.id }) {
+      let (tokens, pending) = (sequence.tokens.count, sequence.tokens.count - sequence.cachedCount)
+      sequence.grantedCount = max(sequence.grantedCount, settings.limits.blocks(tokens, pending: pending))
     }
     for sequence in arriving { place(sequence, prefixes[sequence.id] ?? SharedBlocks.Prefix()) }
+    for run in runs { extend(run) }
   }
 
   private func place(_ sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) {
     // Another answer to it may have failed in this very step.
     guard !sequence.request.hasEnded else { return blocks.release(prefix.blocks) }
-    do {
-      let missing = settings.limits.blocks(sequence.tokens.count) - prefix.blocks.count
-      sequence.blocks = prefix.blocks + (try blocks.allocate(missing))
-    } catch {
-      blocks.release(prefix.blocks)
-      // Blocks that several hold may have been counted twice: then it waits on. Where nobody holds any, it will never fit.
-      if blocks.usedCount == 0 { fail(sequence.request, error) }
-      return
-    }
-    // A prompt that is wholly cached still runs its last token, for the logits after it; it stores what is there.
-    sequence.cachedCount = min(settings.limits.blockTokens * prefix.blocks.count, sequence.tokens.count - 1)
-    sequence.sharedCount = prefix.blocks.count
+    let cached = cachedCount(of: sequence, prefix)
+    let granted = settings.limits.blocks(sequence.tokens.count, pending: sequence.tokens.count - cached)
+    // Blocks that several hold may have been counted twice: then it waits on.
+    guard granted - prefix.blocks.heldCount <= availableCount else { return blocks.release(prefix.blocks) }
+    sequence.blocks = prefix.blocks
+    sequence.grantedCount = granted
+    sequence.cachedCount = cached
+    sequence.sharedCount = prefix.count
     sequence.lastPlace = prefix.places.last ?? PrefixTree.root
     sequence.waitedSteps += step - sequence.waitingSince
     waiting.removeAll { $0 === sequence }
@@ -212,5 +206,16 @@ final class ServingLoop {
     guard !sequence.request.hasBegun else { return }
     onBegin(sequence.request)
     sequence.request.noteBegin(cachedTokens: sequence.cachedCount)
+  }
+
+  /// Gives a sequence the blocks of what runs of it.
+  private func extend(_ run: SchedulerPlan.Run) {
+    guard let sequence = running.first(where: { $0.id == run.id }) else { return }
+    let missing = settings.limits.spans(sequence.cachedCount + run.count) - sequence.blocks.count
+    guard missing > 0 else { return }
+    do { try blocks.extend(&sequence.blocks, by: missing) } catch {
+      // The pool's pages may run out before its limit: then it waits for others to end, if there are any.
+      if running.count > 1 { preempt(run.id) } else { fail(sequence.request, error) }
+    }
   }
 }

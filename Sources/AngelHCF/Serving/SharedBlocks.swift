@@ -4,9 +4,17 @@ import AngelMemory
 /// prefix tree, which keeps blocks after their last user until their place is needed.
 final class SharedBlocks {
   private let pool: BlockPool
-  private var tree = PrefixTree()
+  private var tree: PrefixTree
+  /// Blocks of windowed layers beside each block of the others, and how far back they are seen.
+  private let localCount: Int
+  private let localWindow: Int
 
-  init(_ pool: BlockPool) { self.pool = pool }
+  init(_ pool: BlockPool, localCount: Int = 0, localWindow: Int = 0) {
+    self.pool = pool
+    self.localCount = localCount
+    self.localWindow = localWindow
+    tree = PrefixTree(localCount: localCount)
+  }
 
   /// Blocks that may be in use at once.
   var limit: Int { pool.limit }
@@ -20,34 +28,67 @@ final class SharedBlocks {
   /// What is cached of a text.
   struct Prefix {
     fileprivate(set) var places: [PrefixTree.NodeID] = []
-    fileprivate(set) var blocks: [BlockIndex] = []
+    fileprivate(set) var blocks = SequenceBlocks()
     /// How many of the blocks nobody uses: they count as available until the prefix is taken.
     fileprivate(set) var unusedCount = 0
+    /// Stretches of 16 tokens that are there.
+    var count: Int { places.count }
   }
 
-  /// The longest cached beginning of the first `count` of `tokens`, in whole blocks.
+  /// The longest cached beginning of the first `count` of `tokens`, in whole blocks, that a sequence can go on from.
   func prefix(of tokens: [Int32], count: Int) -> Prefix {
+    let path = tree.path(of: tokens, count: count)
+    let usable = usableCount(of: path)
+    let firstLocal = localCount > 0 ? firstLocal(after: usable) : usable
     var prefix = Prefix()
-    for place in tree.path(of: tokens, count: count) {
+    for (index, place) in path.prefix(usable).enumerated() {
       guard let block = tree.block(at: place) else { break }
       prefix.places.append(place)
-      prefix.blocks.append(block)
+      let locals = index < firstLocal ? [] : tree.locals(at: place)
+      prefix.blocks.append(block, locals)
       if pool.referenceCount(of: block) == 1 { prefix.unusedCount += 1 }
+      if let local = locals.first, pool.referenceCount(of: local) == 1 { prefix.unusedCount += localCount }
     }
     return prefix
   }
 
+  /// How much of a path has the local blocks that the token after it sees.
+  private func usableCount(of path: [PrefixTree.NodeID]) -> Int {
+    guard localCount > 0 else { return path.count }
+    var (usable, present) = (0, 0)
+    for (index, place) in path.enumerated() {
+      present = tree.locals(at: place).isEmpty ? 0 : present + 1
+      if index + 1 - firstLocal(after: index + 1) <= present { usable = index + 1 }
+    }
+    return usable
+  }
+
+  /// The first stretch whose local blocks are seen by the last token of `count` stretches, or any after it.
+  private func firstLocal(after count: Int) -> Int { max(0, 16 * count - localWindow) / 16 }
+
   /// Adds a user to the blocks of a prefix, which must have been looked up since blocks were last allocated.
   func take(_ prefix: Prefix) {
-    for (place, block) in zip(prefix.places, prefix.blocks) {
+    for (place, block) in zip(prefix.places, prefix.blocks.wide) {
       pool.retain(block)
       tree.markUsed(place)
     }
+    for block in prefix.blocks.local { pool.retain(block) }
+    for place in prefix.places.dropFirst(prefix.blocks.droppedLocals) where localCount > 0 {
+      tree.markLocalsUsed(place)
+    }
   }
 
-  /// New blocks with one user, in place of kept ones where none are free. None at all, and an error, where there are too
-  /// few.
-  func allocate(_ count: Int) throws(MemoryError) -> [BlockIndex] {
+  /// New blocks with one user for so many stretches of 16 tokens, in place of kept ones where none are free. None at all, and
+  /// an error, where there are too few.
+  func extend(_ blocks: inout SequenceBlocks, by count: Int) throws(MemoryError) {
+    let new = try allocate(count * (1 + localCount))
+    for index in 0..<count {
+      let first = index * (1 + localCount)
+      blocks.append(new[first], new[(first + 1)..<(first + 1 + localCount)])
+    }
+  }
+
+  private func allocate(_ count: Int) throws(MemoryError) -> [BlockIndex] {
     while pool.freeCount < count, removeOldest() {}
     while true {
       do { return try pool.allocate(count: count) } catch {
@@ -63,45 +104,103 @@ final class SharedBlocks {
     return true
   }
 
-  /// Takes a user from the blocks of a sequence, given in the order of its tokens.
-  func release(_ blocks: [BlockIndex]) {
+  /// Takes a user from all blocks of a sequence.
+  func release(_ blocks: SequenceBlocks) {
     // Ends first, so that they are given up before what they hang on.
-    for block in blocks.reversed() {
-      pool.release(block)
-      guard pool.referenceCount(of: block) == 1, let place = tree.place(of: block) else { continue }
-      tree.markUnused(place)
+    for index in (min(blocks.dropped, blocks.droppedLocals)..<blocks.count).reversed() {
+      if index >= blocks.droppedLocals { release(locals: blocks.locals(of: index)) }
+      if index >= blocks.dropped { release(wide: blocks.wide[index - blocks.dropped]) }
     }
   }
 
-  /// Whether giving a block back would make it available: its only user is the asker. `isShared`: it is in the tree.
-  func isReleasable(_ block: BlockIndex, isShared: Bool) -> Bool {
-    pool.referenceCount(of: block) == (isShared ? 2 : 1)
+  /// Takes a user from the blocks that the token at `position`, and any after it, does not see.
+  func dropUnseen(_ blocks: inout SequenceBlocks, from position: Int, window: Int) {
+    func first(_ window: Int) -> Int { window > 0 ? max(0, position - window + 1) / 16 : 0 }
+    for block in blocks.dropWide(before: first(window)).reversed() { release(wide: block) }
+    let locals = localCount > 0 ? blocks.dropLocals(before: first(localWindow)) : []
+    for start in stride(from: 0, to: locals.count, by: max(1, localCount)).reversed() {
+      release(locals: locals[start..<(start + localCount)])
+    }
   }
 
-  /// The byte offsets of blocks from the arena.
-  func offsets(of blocks: [BlockIndex]) -> [Int64] { blocks.map { Int64(pool.byteOffset(of: $0)) } }
+  private func release(wide block: BlockIndex) {
+    pool.release(block)
+    if pool.referenceCount(of: block) == 1, let place = tree.place(of: block) { tree.markUnused(place) }
+  }
 
-  /// Enters a full block of a sequence for others to find: tokens `start` ..< `start + 16` of `tokens`, after the block at
-  /// `parent`. Where the tree holds another block of the same tokens, that one takes the place of this one.
+  /// - Parameter locals: those of one stretch, which are held and let go of together.
+  private func release(locals: ArraySlice<BlockIndex>) {
+    for block in locals { pool.release(block) }
+    if let first = locals.first, pool.referenceCount(of: first) == 1, let place = tree.place(of: first) {
+      tree.markLocalsUnused(place)
+    }
+  }
+
+  /// How many blocks of a sequence giving it up would make available: those whose only user it is. The first `sharedCount`
+  /// stretches are in the tree.
+  func releasableCount(of blocks: SequenceBlocks, sharedCount: Int) -> Int {
+    func isReleasable(_ block: BlockIndex, _ span: Int) -> Bool {
+      pool.referenceCount(of: block) == (span < sharedCount ? 2 : 1)
+    }
+    let wide = blocks.wide.enumerated().count { isReleasable($1, blocks.dropped + $0) }
+    let local = blocks.local.enumerated().count { isReleasable($1, blocks.droppedLocals + $0 / localCount) }
+    return wide + local
+  }
+
+  /// The byte offsets of a sequence's blocks from the arena, for each table. In place of dropped ones stands one that can be
+  /// read, though nothing of it counts.
+  func tables(of blocks: SequenceBlocks) -> [[Int64]] {
+    func table(_ dropped: Int, _ held: some Sequence<BlockIndex>) -> [Int64] {
+      var result: [Int64] = []
+      result.reserveCapacity(blocks.count)
+      for block in held {
+        let offset = Int64(pool.byteOffset(of: block))
+        if result.isEmpty { result.append(contentsOf: repeatElement(offset, count: dropped)) }
+        result.append(offset)
+      }
+      return result
+    }
+    let locals = (0..<localCount).map { number in
+      let places = stride(from: number, to: blocks.local.count, by: localCount)
+      return table(blocks.droppedLocals, places.lazy.map { blocks.local[$0] })
+    }
+    return [table(blocks.dropped, blocks.wide)] + locals
+  }
+
+  /// Enters a full stretch of a sequence for others to find: tokens `16 * index` ..< `16 * (index + 1)` of `tokens`, after those
+  /// at `parent`. Where the tree holds other blocks of the same tokens, they take the place of these. Nil: it cannot be entered.
   func share(
-    _ block: BlockIndex, _ tokens: [Int32], from start: Int, below parent: PrefixTree.NodeID
-  ) -> (place: PrefixTree.NodeID, block: BlockIndex)? {
-    guard let place = tree.insert(block, tokens, from: start, below: parent), let held = tree.block(at: place) else {
-      return nil
-    }
+    _ index: Int, of blocks: inout SequenceBlocks, _ tokens: [Int32], below parent: PrefixTree.NodeID
+  ) -> PrefixTree.NodeID? {
+    let (wide, local) = (blocks.wide[index - blocks.dropped], blocks.locals(of: index))
+    guard let place = tree.insert(wide, tokens, from: 16 * index, below: parent),
+      let held = tree.block(at: place)
+    else { return nil }
     // The tree's own reference, or the sequence's to the block it is given instead.
     pool.retain(held)
-    if held == block { return (place, block) }
-    tree.markUsed(place)
-    pool.release(block)
-    return (place, held)
+    if held != wide {
+      tree.markUsed(place)
+      pool.release(wide)
+    }
+    var locals = tree.locals(at: place)
+    if locals.isEmpty {
+      locals = Array(local)
+      tree.insert(locals: locals, at: place)
+      for block in locals { pool.retain(block) }
+    } else if locals[...] != local {
+      tree.markLocalsUsed(place)
+      for block in locals { pool.retain(block) }
+      for block in local { pool.release(block) }
+    }
+    blocks.replace(index, held, locals)
+    return place
   }
 
-  /// Checks pool, tree and their counts, given every block that sequences use, once for each user; for tests.
-  func checkInvariants(users: [BlockIndex]) throws(MemoryError) {
+  /// Checks pool, tree and their counts, given the blocks of every sequence; for tests.
+  func checkInvariants(users: [SequenceBlocks]) throws(MemoryError) {
     try pool.checkInvariants()
     try tree.checkInvariants()
-    var counts = Dictionary(users.map { ($0, 1) }, uniquingKeysWith: +)
+    var counts = Dictionary(users.flatMap { $0.wide + $0.local }.map { ($0, 1) }, uniquingKeysWith: +)
     for (block, isUnused) in tree.contents {
       guard isUnused == (counts[block] == nil) else { throw .invariant("block \(block.rawValue) in the wrong line") }
       counts[block, default: 0] += 1

@@ -45,6 +45,8 @@ public struct Gemma3Configuration: LanguageModelConfiguration {
   public init() {}
 
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: localLayers.map { $0 ? window : 0 })
   }
 }

@@ -32,9 +32,9 @@ public struct MistralConfiguration: LanguageModelConfiguration {
 
   public init() {}
 
-  public var widestWindow: Int { window }
-
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: Array(repeating: window, count: layerCount))
   }
 }

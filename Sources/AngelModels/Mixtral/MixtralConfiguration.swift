@@ -33,6 +33,8 @@ public struct MixtralConfiguration: LanguageModelConfiguration {
   public init() {}
 
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: Array(repeating: window, count: layerCount))
   }
 }

@@ -34,9 +34,9 @@ public struct Phi3Configuration: LanguageModelConfiguration {
 
   public init() {}
 
-  public var widestWindow: Int { window }
-
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: Array(repeating: window, count: layerCount))
   }
 }

@@ -32,9 +32,9 @@ public struct Qwen2Configuration: LanguageModelConfiguration {
 
   public init() {}
 
-  public var widestWindow: Int { windows.contains(0) ? 0 : windows.max() ?? 0 }
-
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: windows)
   }
 }

@@ -39,6 +39,8 @@ public struct SmolLM3Configuration: LanguageModelConfiguration {
   public init() {}
 
   public var cacheGeometry: CacheGeometry {
-    CacheGeometry(layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+    CacheGeometry(
+      layerCount: layerCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize,
+      windows: windows)
   }
 }

@@ -85,19 +85,31 @@ extension FieldKind {
 
   private static func short(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
 
+  /// Whether this is a kind without parts, and the value is of it.
+  private func isPlainly(_ value: JSONValue) -> Bool {
+    switch (self, value) {
+    case (.boolean, .bool), (.string, .string), (.anyObject, .object): true
+    case (.integer(let range), _): value.integer.map(range.contains) == true
+    case (.number(let range), _): value.double.map(range.contains) == true
+    case (.choice(let names), .string(let text)): names.contains(text)
+    case (.fixed(let values), _): values.contains(value)
+    default: false
+    }
+  }
+
   /// Throws `APIError` naming `path` where the value is not of this kind. Null counts as left out inside objects. What has no
   /// effect is added to `ignored`.
   func check(_ value: JSONValue, _ path: String, _ ignored: inout [String]) throws(APIError) {
+    if isPlainly(value) { return }
     switch (self, value) {
-    case (.boolean, .bool), (.string, .string), (.anyObject, .object): return
-    case (.integer(let range), _) where value.integer.map(range.contains) == true: return
-    case (.number(let range), _) where value.double.map(range.contains) == true: return
-    case (.choice(let names), .string(let text)) where names.contains(text): return
     case (.array(let kind, let range), .array(let values)):
       guard range.contains(values.count) else {
         throw .invalid(path, "has \(values.count) values: it must have from \(range.lowerBound) to \(range.upperBound)")
       }
-      for (index, value) in values.enumerated() { try kind.check(value, "\(path)[\(index)]", &ignored) }
+      // Prompts are long arrays of numbers: only what is wrong, or has parts, needs a path.
+      for (index, value) in values.enumerated() where !kind.isPlainly(value) {
+        try kind.check(value, "\(path)[\(index)]", &ignored)
+      }
     case (.object(let fields), .object(let object)): try Self.check(object, fields, path + ".", &ignored)
     case (.map(let kind, let limit), .object(let object)):
       guard object.members.count <= limit else {
@@ -105,7 +117,6 @@ extension FieldKind {
       }
       for member in object.members { try kind.check(member.value, "\(path).\(member.key.prefix(40))", &ignored) }
     case (.oneOf(let kinds), _): try Self.checkAny(kinds, value, path, words, &ignored)
-    case (.fixed(let values), _) where values.contains(value): return
     default:
       let shown = value.encoded()
       let found = shown.utf8.count <= 40 ? shown : value.kind

@@ -9,7 +9,7 @@ import CAngelKernels
 public struct PagedCache: Sendable {
   /// Float32, float16 or bfloat16.
   public let dtype: DType
-  /// [sequences, blocksPerSequence] int64 byte offsets of blocks from the arena.
+  /// [tables, sequences, blocksPerSequence] int64 byte offsets of blocks from the arena (`CacheGeometry.tableCount`).
   public let blockTable: Tensor
   /// [rows] int32: the sequence a row belongs to.
   public let rowSequences: Tensor
@@ -22,7 +22,9 @@ public struct PagedCache: Sendable {
     arena: CacheArena, blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor, geometry: CacheGeometry,
     dtype: DType
   ) {
-    precondition(blockTable.dtype == .int64 && blockTable.shape.rank == 2, "cache: table \(blockTable.specification)")
+    precondition(
+      blockTable.dtype == .int64 && blockTable.shape.rank == 3 && blockTable.shape[0] == geometry.tableCount,
+      "cache: table \(blockTable.specification)")
     precondition(rowSequences.specification == rowPositions.specification, "cache: rows differ in number")
     self.arena = arena
     self.blockTable = blockTable
@@ -33,35 +35,15 @@ public struct PagedCache: Sendable {
   }
 
   func view(layer: Int) -> angel_paged_cache {
-    angel_paged_cache(
+    let (table, place) = geometry.place(of: layer)
+    let entries = UnsafePointer(blockTable.address.assumingMemoryBound(to: Int64.self))
+    return angel_paged_cache(
       arena: arena.base.assumingMemoryBound(to: CChar.self),
-      block_table: UnsafePointer(blockTable.address.assumingMemoryBound(to: Int64.self)),
+      block_table: entries + table * blockTable.shape[1] * blockTable.shape[2],
       row_sequences: rowSequences.int32s, row_positions: rowPositions.int32s,
-      blocks_per_sequence: Int64(blockTable.shape[1]), layer_offset: Int64(layer * geometry.layerBytes(dtype)),
+      blocks_per_sequence: Int64(blockTable.shape[2]), layer_offset: Int64(place * geometry.layerBytes(dtype)),
       kv_heads: Int64(geometry.keyValueHeadCount), head_size: Int64(geometry.headSize))
   }
-}
-
-/// What one token costs in the cache: layers × heads × size, in blocks of 16 tokens of all layers.
-public struct CacheGeometry: Hashable, Sendable {
-  public static let blockTokens = Int(ANGEL_BLOCK_TOKENS)
-  public var layerCount: Int
-  public var keyValueHeadCount: Int
-  public var headSize: Int
-
-  public init(layerCount: Int, keyValueHeadCount: Int, headSize: Int) {
-    self.layerCount = layerCount
-    self.keyValueHeadCount = keyValueHeadCount
-    self.headSize = headSize
-  }
-
-  /// Bytes of one layer's part of a block: keys, then values.
-  public func layerBytes(_ dtype: DType) -> Int {
-    2 * keyValueHeadCount * headSize * Self.blockTokens * dtype.blockBytes
-  }
-
-  /// Bytes of a block of 16 tokens.
-  public func blockBytes(_ dtype: DType) -> Int { layerCount * layerBytes(dtype) }
 }
 
 /// The memory cache blocks are carved from.
@@ -122,7 +104,7 @@ extension PagedCache {
   static let sharedRowLimit = 16
 
   /// Splits of the longest sequence the block table has room for.
-  private var splits: Int { Int(angel_attention_splits(Int64(blockTable.shape[1]))) }
+  private var splits: Int { Int(angel_attention_splits(Int64(blockTable.shape[2]))) }
 }
 
 /// Flash attention over cached blocks (arXiv:2205.14135, paged_attention.h). Its definition over dense keys and values
@@ -158,7 +140,7 @@ private struct PagedAttention: TensorOperation {
 
   func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {
     // Half the cache is in sight on average; what a row really sees is known on the device only.
-    let positions = cache.blockTable.shape[1] * CacheGeometry.blockTokens / 2
+    let positions = cache.blockTable.shape[2] * CacheGeometry.blockTokens / 2
     return Work(bytes: 2 * output.byteCount, multiplyAdds: 2 * output.shape.elementCount * positions)
   }
 }

@@ -67,8 +67,8 @@ static float lane(const struct attention_tile *t, const float *lanes, int64_t q)
   return lanes[q / t->strip_count * 16 + q % t->strip_count];
 }
 
-// All splits of the tile one after the other; `merged` has the output of each query, [head_size], and takes the rest.
-static void attend_whole(
+// The splits of begin ..< end one after the other; `merged` has the output of each query, [head_size], and takes the rest.
+static void attend_splits(
   struct attention_tile *t, int64_t begin, int64_t end, struct merged_splits *merged,
   const struct attention_engine *engine) {
   while (begin < end) {
@@ -82,6 +82,13 @@ static void attend_whole(
     }
     begin = stop;
   }
+}
+
+// All splits of the tile, to the end.
+static void attend_whole(
+  struct attention_tile *t, int64_t begin, int64_t end, struct merged_splits *merged,
+  const struct attention_engine *engine) {
+  attend_splits(t, begin, end, merged, engine);
   for (int64_t q = 0; q < t->count; q++) engine->normalize(&merged[q], t->size);
 }
 

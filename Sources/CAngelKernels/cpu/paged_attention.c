@@ -2,7 +2,8 @@
 //
 // The unit of work is one row's query heads of one kv head, over all its positions or, where there is a workspace, over
 // one split of them; a part owns a run of units, kv head by kv head, equal in cost. Neighbouring units that read the
-// same keys and values are computed together as a tile (attention_tile.h).
+// same keys and values are computed together as a tile (attention_tile.h): rows of one sequence, and rows of sequences
+// whose beginnings lie in the same blocks, as far as they do.
 #include "attention_engine.h"
 
 #if defined(__aarch64__)
@@ -94,15 +95,79 @@ static void finish_partials(struct attention_tile *t, const struct attention_uni
   }
 }
 
-// One tile over one span: its rows and heads are set.
-static void attend_tile(struct attention_tile *t, const struct attention_units *u, int64_t span) {
+static const int64_t *row_blocks(const struct attention_units *u, int64_t row) {
+  return u->a->cache.block_table + u->a->cache.row_sequences[row] * u->a->cache.blocks_per_sequence;
+}
+
+// Whether a row is the only one of its sequence among its neighbours.
+static int is_single(const struct attention_units *u, int64_t row) {
+  const int32_t *sequences = u->a->cache.row_sequences;
+  return (row == 0 || sequences[row - 1] != sequences[row])
+    && (row + 1 == u->a->rows || sequences[row + 1] != sequences[row]);
+}
+
+// The end of the whole splits that two rows see and that lie in the same blocks for both; 0 for none. A window would
+// begin elsewhere for each.
+static int64_t common_end(const struct attention_units *u, int64_t row, int64_t other) {
+  const int64_t split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS;
+  const int32_t *positions = u->a->cache.row_positions;
+  const int64_t last = positions[row] < positions[other] ? positions[row] : positions[other];
+  if (u->a->window > 0 || !is_single(u, row) || !is_single(u, other)) return 0;
+  const int64_t *blocks = row_blocks(u, row), *others = row_blocks(u, other);
+  int64_t split = 0;
+  while ((split + 1) * ANGEL_SPLIT_TOKENS <= last + 1
+    && memcmp(blocks + split * split_blocks, others + split * split_blocks, sizeof(*blocks) * split_blocks) == 0) split++;
+  return split * ANGEL_SPLIT_TOKENS;
+}
+
+// Rows from `row` on, before `last_row`, that have a beginning in common; *end is that of the first two.
+static int64_t common_rows(const struct attention_units *u, int64_t row, int64_t last_row, int64_t *end) {
+  int64_t run = 1;
+  *end = row + 1 < last_row ? common_end(u, row, row + 1) : 0;
+  if (*end == 0) return run;
+  for (run = 2; row + run < last_row && common_end(u, row, row + run) >= *end;) run++;
+  return run;
+}
+
+// Keys, values and queries of a tile whose rows and heads are set.
+static void load_tile(struct attention_tile *t, const struct attention_units *u) {
   const struct angel_paged_attention_arguments *a = u->a;
   const int64_t kv_heads = a->cache.kv_heads, kv_head = t->head / (a->heads / kv_heads);
   const int64_t bytes = t->size * ANGEL_BLOCK_TOKENS * cache_element(t->source.dtype);
   t->source.keys = a->cache.arena + a->cache.layer_offset + kv_head * bytes;
   t->source.values = t->source.keys + kv_heads * bytes;
-  t->source.blocks = a->cache.block_table + a->cache.row_sequences[t->row] * a->cache.blocks_per_sequence;
+  t->source.blocks = row_blocks(u, t->row);
   set_strips(t);
+  u->engine->load_queries(t, a->queries, a->heads, ANGEL_F32);
+}
+
+// Rows of several sequences over all positions: together up to `common`, which lies in the same blocks for all, then each
+// by itself from what that gave.
+static void attend_common(struct attention_tile *t, const struct attention_units *u, int64_t common) {
+  const struct angel_paged_attention_arguments *a = u->a;
+  const int64_t row = t->row, rows = t->rows;
+  struct merged_splits merged[tile_queries];
+  load_tile(t, u);
+  for (int64_t q = 0; q < t->count; q++) {
+    t->begin[q] = 0, t->end[q] = common;
+    merged[q] = (struct merged_splits){.output = query_output(t, a, q)};
+  }
+  t->ahead_end = common;
+  attend_splits(t, 0, common, merged, u->engine);
+  for (int64_t r = 0; r < rows; r++) {
+    t->row = row + r, t->rows = 1;
+    const int64_t end = (int64_t)a->cache.row_positions[t->row] + 1;
+    load_tile(t, u);
+    for (int64_t q = 0; q < t->count; q++) t->begin[q] = 0, t->end[q] = end;
+    t->ahead_end = end;
+    attend_whole(t, common, end, merged + r * t->heads, u->engine);
+  }
+}
+
+// One tile over one span: its rows and heads are set.
+static void attend_tile(struct attention_tile *t, const struct attention_units *u, int64_t span) {
+  const struct angel_paged_attention_arguments *a = u->a;
+  load_tile(t, u);
   int64_t begin = INT64_MAX, end = 0;
   for (int64_t q = 0; q < t->count; q++) {
     const int64_t row = t->row + q / t->heads;
@@ -111,7 +176,6 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
     begin = t->begin[q] < begin ? t->begin[q] : begin;
     end = t->end[q] > end ? t->end[q] : end;
   }
-  u->engine->load_queries(t, a->queries, a->heads, ANGEL_F32);
   if (u->spans == 1) {
     struct merged_splits merged[tile_queries];
     for (int64_t q = 0; q < t->count; q++) merged[q] = (struct merged_splits){.output = query_output(t, a, q)};
@@ -125,15 +189,20 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
   finish_partials(t, u, span);
 }
 
-// Rows [row, last_row) of one kv head over one span, in tiles of rows of one sequence and of equal size.
+// Rows [row, last_row) of one kv head over one span, in tiles of equal size: of rows of one sequence, or of rows that have
+// the span, or the beginning of all positions, in common.
 static void attend_rows(
   struct attention_tile *t, const struct attention_units *u, int64_t kv_head, int64_t span, int64_t row,
   int64_t last_row) {
   const int32_t *sequences = u->a->cache.row_sequences;
   const int64_t group = u->a->heads / u->a->cache.kv_heads, limit = tile_limit(t->size);
   while (row < last_row) {
-    int64_t run = 0;
-    while (row + run < last_row && sequences[row + run] == sequences[row] && unit_cost(u, span, row + run) > 0) run++;
+    int64_t common, run = common_rows(u, row, last_row, &common);
+    if (u->spans > 1 && common < (span + 1) * u->span_tokens) common = 0;
+    if (common == 0) run = 0;
+    while (common == 0 && row + run < last_row && sequences[row + run] == sequences[row] && unit_cost(u, span, row + run) > 0) {
+      run++;
+    }
     for (int64_t head = 0; head < group && run > 0; head += t->heads) {
       t->heads = group - head < limit ? group - head : limit;
       t->head = kv_head * group + head;
@@ -141,7 +210,11 @@ static void attend_rows(
       for (int64_t tile = 0; tile < tiles; tile++) {
         t->row = row + run * tile / tiles;
         t->rows = row + run * (tile + 1) / tiles - t->row;
-        attend_tile(t, u, span);
+        if (u->spans == 1 && common > 0) {
+          attend_common(t, u, common);
+        } else {
+          attend_tile(t, u, span);
+        }
       }
     }
     row += run > 0 ? run : 1;

@@ -21,7 +21,8 @@
 // Groups form splits of ANGEL_SPLIT_TOKENS at fixed absolute positions, each from m = -inf, l = 0, o = 0. The
 // first split with an unmasked token is taken as it is, later ones are merged in ascending order: m'' = max(m, m_s),
 // a = 2^(m - m''), b = 2^(m_s - m''), l = fma(l_s, b, l*a), o = fma(o_s, b, o*a). At last output = o * (1 / l). So
-// splits of one row may be computed by different parts, and prefill and decode agree bit for bit.
+// splits of one row may be computed by different parts, and prefill and decode agree bit for bit. Neighbouring rows of
+// different sequences whose first splits lie in the same blocks read those together (window 0): what a row gives is the same.
 // Parts of paged_attention own runs of (kv head, row), or of (kv head, split, row) where there is a workspace, equal in
 // the number of blocks to visit; those of kv_store own rows, and no two rows of a store may have the same sequence and
 // position. Positions are >= 0; heads is a multiple of kv_heads; head_size is 1...ANGEL_HEAD_SIZE_LIMIT.

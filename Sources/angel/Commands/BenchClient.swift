@@ -84,14 +84,13 @@ struct BenchClient: Sendable {
 enum BenchRun {
   /// The results in the order of the requests, and the seconds from the start to the last answer.
   static func run(
-    _ load: ServingLoad, workers: Int, _ client: BenchClient, _ interruption: Interruption,
-    report: @escaping @Sendable (Int) -> Void
+    _ load: ServingLoad, workers: Int, _ client: BenchClient, report: @escaping @Sendable (Int) -> Void
   ) throws -> (results: [BenchClient.Result], seconds: Double) {
     let clock = ContinuousClock()
     let begin = clock.now
     let shared = Shared(count: load.requests.count)
     try DedicatedThread.run(workers) { _ in
-      while let index = shared.take(), !interruption.isRequested {
+      while let index = shared.take() {
         let request = load.requests[index]
         let wait = request.arrival - (clock.now - begin).seconds
         if wait > 0 { usleep(UInt32(min(wait, 3600) * 1e6)) }
@@ -100,7 +99,6 @@ enum BenchRun {
         report(shared.put(result, at: index))
       }
     }
-    try interruption.check()
     return (shared.results, (clock.now - begin).seconds)
   }
 

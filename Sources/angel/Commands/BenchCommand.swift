@@ -37,7 +37,8 @@ enum BenchCommand: Command {
     case "training":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchTraining.run(arguments, context) }
-    case "serve": try context.interruption.deferred { try BenchServe.run(arguments, context) }
+    // There is nothing to put in order: Ctrl-C may end it wherever it waits.
+    case "serve": try BenchServe.run(arguments, context)
     default: try context.interruption.deferred { try BenchInference.run(arguments, context) }
     }
   }

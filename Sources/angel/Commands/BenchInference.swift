@@ -165,7 +165,7 @@ enum BenchInference {
       return total + matrix.columns * matrix.dtype.byteCount(of: matrix.depth)
     }
     let geometry = model.configuration.cacheGeometry
-    return weights + geometry.blockBytes(cacheDType) / CacheGeometry.blockTokens * cached
+    return weights + geometry.spanBytes(cacheDType) / CacheGeometry.blockTokens * cached
   }
 
   private static func show(_ report: Report, _ context: CommandContext) throws {

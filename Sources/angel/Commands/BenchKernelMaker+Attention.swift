@@ -91,7 +91,7 @@ private final class CacheTables {
     self.dtype = dtype
     self.rows = rows
     blocksPerSequence = (length + CacheGeometry.blockTokens - 1) / CacheGeometry.blockTokens
-    let blockBytes = geometry.blockBytes(dtype)
+    let blockBytes = geometry.layerCount * geometry.layerBytes(dtype)
     sequences = memory.byteCount / blockBytes / blocksPerSequence
     precondition(sequences > 0, "a cache of \(length) tokens in \(memory.byteCount) bytes")
     table = .allocate(capacity: sequences * blocksPerSequence)

@@ -20,6 +20,9 @@ enum BenchServe {
     "random-input-len", default: 64, in: 1...1 << 20, help: "serve: tokens of a prompt, or their mean for sharegpt")
   static let outputLength = Option<Int>.integer(
     "random-output-len", default: 32, in: 1...1 << 20, help: "serve: tokens of an answer, likewise")
+  static let prefixLength = Option<Int>.integer(
+    "random-prefix-len", default: 0, in: 0...1 << 20,
+    help: "serve: tokens that all prompts begin with, beside their own")
   static let vocabulary = Option<Int>.integer(
     "vocabulary", default: 30_000, in: 200...1 << 24, help: "serve: prompts are random token ids below N")
   static let seed = Option<Int>.integer("load-seed", default: 0, in: 0...1 << 53, help: "serve: the same load again")
@@ -30,7 +33,8 @@ enum BenchServe {
 
   static let options = [
     prompts.declaration, rate.declaration, burstiness.declaration, concurrency.declaration, dataset.declaration,
-    inputLength.declaration, outputLength.declaration, vocabulary.declaration, seed.declaration, model.declaration,
+    inputLength.declaration, outputLength.declaration, prefixLength.declaration, vocabulary.declaration,
+    seed.declaration, model.declaration,
     key.declaration, warmups.declaration,
   ]
 
@@ -43,13 +47,12 @@ enum BenchServe {
     let plan = ServingLoad(arguments)
     let client = BenchClient(place, model: arguments[model], key: arguments[key])
     for index in 0..<arguments[warmups] {
-      try context.interruption.check()
       try client.run(plan.requests[index % plan.requests.count])
     }
     let display = context.progress.start("requests", total: plan.requests.count, unit: .items("requests"))
     let workers = min(arguments[concurrency] ?? plan.requests.count, 1024)
     let (results, seconds) = try BenchRun.run(
-      plan, workers: workers, client, context.interruption, report: { display.update(to: $0) })
+      plan, workers: workers, client, report: { display.update(to: $0) })
     display.finish()
     let report = ServingReport(results, seconds: seconds)
     if context.printsJSON { return try context.print(report.json(arguments, model: arguments[model], url: url)) }
@@ -94,13 +97,16 @@ struct ServingLoad: Sendable {
       guard isSpread else { return mean }
       return max(1, min(8 * mean, Int(Double(mean) * exp(random.normal() - 0.5))))
     }
+    func tokens(_ count: Int) -> [Int] {
+      (0..<count).map { _ in 100 + Int(random.uniform() * Double(arguments[BenchServe.vocabulary] - 100)) }
+    }
+    let prefix = tokens(arguments[BenchServe.prefixLength])
     requests = (0..<arguments[BenchServe.prompts]).map { _ in
       if let rate = arguments[BenchServe.rate] {
         let shape = arguments[BenchServe.burstiness]
         now += random.gamma(shape) / (shape * rate)
       }
-      let count = length(arguments[BenchServe.inputLength])
-      let prompt = (0..<count).map { _ in 100 + Int(random.uniform() * Double(arguments[BenchServe.vocabulary] - 100)) }
+      let prompt = prefix + tokens(length(arguments[BenchServe.inputLength]))
       return Request(prompt: prompt, outputLength: length(arguments[BenchServe.outputLength]), arrival: now)
     }
   }

@@ -8,13 +8,13 @@ import AngelText
 enum QuickstartCommand: Command {
   static let name = "quickstart"
   static let summary =
-    "a first look: get a small model, see its card and memory plan, ask it two things, teach it a manner"
+    "a first look: get a small model, see its card and memory plan, ask it two things, teach it a manner, serve it"
   static let details = """
     Asks nothing and may be repeated. It gets the model (88.6 MiB, the first time only), shows what its file says and what
     memory it takes, streams two answers with their speed, teaches an adapter a manner of speaking from 56 short rows in
-    about two minutes (--no-train leaves that out), shows the same answers with it, and names the commands to try next.
-    Ctrl-C stops it; the next quickstart goes on with a fine-tuning that was stopped. Evaluation, quantisation and
-    deployment will join it as they arrive.
+    about two minutes (--no-train leaves that out), shows the same answers with it, serves the taught model on a free port of
+    this machine and asks it over HTTP, and names the commands to try next. Ctrl-C stops it; the next quickstart goes on
+    with a fine-tuning that was stopped. Evaluation and quantisation will join it as they arrive.
     """
   static let model = Option<String>.text(
     "model", placeholder: "MODEL", default: "smollm2", help: "a built-in name, a name in the store, a folder or a file")
@@ -41,7 +41,8 @@ enum QuickstartCommand: Command {
       let backend = try context.makeBackend(arguments)
       let answers = try ask(report, arguments, context, on: backend)
       let tuned = arguments[skipsTuning] ? nil : try tune(name, report, answers, arguments, context, on: backend)
-      let next = next(name, tuned?.adapter)
+      let served = try tuned.flatMap { try serve($0, report.checkpoint, arguments, context, on: backend) }
+      let next = next(name, tuned, served)
       guard context.printsJSON else {
         return try say("next, try:\n" + next.map { "  \($0)" }.joined(separator: "\n"), context)
       }
@@ -49,7 +50,8 @@ enum QuickstartCommand: Command {
       card["plan"] = nil
       try context.print([
         "card": .object(card), "plan": report.memoryPlan?.json ?? .null, "answers": .array(answers),
-        "fine_tuning": tuned.map { json($0, answers) } ?? .null, "next": .array(next.map { .string($0) }),
+        "fine_tuning": tuned.map { json($0, answers) } ?? .null, "serving": served?.json ?? .null,
+        "next": .array(next.map { .string($0) }),
       ])
     }
   }
@@ -86,6 +88,29 @@ enum QuickstartCommand: Command {
     }
     try say("the adapter is at \(tuned.adapter)\n", context)
     return tuned
+  }
+
+  /// Serves the taught model and asks it; nil after a line that says why, where no server can be started.
+  private static func serve(
+    _ tuned: QuickstartTuning.Outcome, _ model: Checkpoint, _ arguments: Arguments, _ context: CommandContext,
+    on backend: CPUBackend
+  ) throws -> QuickstartServing.Outcome? {
+    let serving = QuickstartServing(on: backend, context)
+    let served: QuickstartServing.Outcome
+    do {
+      served = try serving.run(
+        model, tuned, prompts[0], SessionOptions.engine(arguments, context), maxTokens: arguments[maxTokens])
+    } catch let error as any DescribedError where !(error is Interrupted) {
+      let text = "not served: \(error)"
+      if context.printsJSON { context.diagnostics.attempt(text + "\n") } else { try say(text, context) }
+      return nil
+    }
+    try say(
+      "served as \(served.name) at \(served.url)/v1, and asked over HTTP:\n"
+        + "> POST \(QuickstartServing.Outcome.endpoint) \(served.request.encoded())\n\(served.answer.trimmed)\n"
+        + "[\(TextFormat.fixed(served.seconds, digits: 2)) s; the server has ended]\n\nto serve it yourself, and ask it "
+        + "the same from another terminal:\n  \(served.command)\n  \(served.curl)\n", context)
+    return served
   }
 
   private static func json(_ tuned: QuickstartTuning.Outcome, _ answers: [JSONValue]) -> JSONValue {
@@ -138,8 +163,11 @@ enum QuickstartCommand: Command {
     return .object(object)
   }
 
-  private static func next(_ name: String, _ adapter: String?) -> [String] {
-    (adapter.map { ["angel chat \(name) --adapter \($0)"] } ?? []) + [
+  private static func next(
+    _ name: String, _ tuned: QuickstartTuning.Outcome?, _ served: QuickstartServing.Outcome?
+  ) -> [String] {
+    let own = [served?.command, tuned.map { "angel chat \(name) --adapter \($0.adapter)" }].compactMap(\.self)
+    return own + [
       "angel chat \(name)", "angel generate \(name) \"Once upon a time\" --max-tokens 60 --temperature 0.8",
       "angel bench inference \(name)", "angel models show \(name)", "angel help",
     ]

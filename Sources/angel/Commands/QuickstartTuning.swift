@@ -11,6 +11,8 @@ struct QuickstartTuning {
   /// What came of it.
   struct Outcome {
     var adapter: String
+    /// Where the model with the adapter merged into it is to lie.
+    var merged: String
     var steps: Int
     var seconds: Double
     var losses: (before: Double, after: Double)
@@ -27,6 +29,7 @@ struct QuickstartTuning {
 
   private let model: String
   private let folder: String
+  private let merged: String
   private let context: CommandContext
   private let backend: CPUBackend
 
@@ -36,6 +39,7 @@ struct QuickstartTuning {
     self.context = context
     let name = model.split(separator: "/").last.map(String.init) ?? model
     folder = FilePath.join(FilePath.join(try context.store.root, "quickstart"), name)
+    merged = FilePath.join(folder, "\(name)-keeper")
   }
 
   /// Trains and asks `prompts`; nil after a line that says why, where this model cannot be trained so.
@@ -118,7 +122,7 @@ struct QuickstartTuning {
     let losses = try MetricsFile.lines(FilePath.join(recipe.output.folder, "metrics.jsonl"))
       .compactMap { $0["validation_loss"]?.double }
     return Outcome(
-      adapter: FilePath.join(recipe.output.folder, "adapter"), steps: events.step,
+      adapter: FilePath.join(recipe.output.folder, "adapter"), merged: merged, steps: events.step,
       seconds: (clock.now - begin) / .seconds(1), losses: (losses.first ?? .nan, losses.last ?? .nan),
       answers: events.answers)
   }

@@ -121,7 +121,7 @@ enum ServeCommand: Command {
     switch model {
     case .language(let engine):
       "context of \(TextFormat.count(engine.contextLength)) tokens, cache of "
-        + "\(TextFormat.count(engine.statistics.blockLimit * CacheGeometry.blockTokens)), "
+        + "\(TextFormat.count(engine.statistics.cacheTokens)), "
         + "\(arguments[concurrency]) answers at once"
     case .encoder(let engine): "vectors of \(engine.width) numbers, texts of \(TextFormat.count(engine.longest)) tokens"
     }

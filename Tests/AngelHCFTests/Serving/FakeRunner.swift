@@ -10,16 +10,16 @@ import Synchronization
 final class FakeRunner: BatchRunner {
   static let vocabularySize = 32
   let scaling: RotaryScaling
-  /// How many positions a row sees; 0 for all.
-  let window: Int
+  /// For each table of blocks, how many positions a row sees through it; 0 for all.
+  let windows: [Int]
   private var contents: [Int64: [UInt64]] = [:]
   private(set) var rowsOfSteps: [Int] = []
   /// After this token the logits are not numbers.
   var damagedToken: Int32?
 
-  init(scaling: RotaryScaling = .none, window: Int = 0) {
+  init(scaling: RotaryScaling = .none, windows: [Int] = [0]) {
     self.scaling = scaling
-    self.window = window
+    self.windows = windows
   }
 
   /// What the cache holds of a token, with the frequencies it was rotated by.
@@ -37,26 +37,30 @@ final class FakeRunner: BatchRunner {
     for slice in slices {
       for (index, token) in slice.tokens.enumerated() {
         let (block, place) = (slice.start + index).quotientAndRemainder(dividingBy: 16)
-        contents[slice.blocks[block], default: Array(repeating: .max, count: 16)][place] =
-          Self.cell(token, rotaryClass: rotaryClass)
+        for table in slice.blocks {
+          contents[table[block], default: Array(repeating: .max, count: 16)][place] =
+            Self.cell(token, rotaryClass: rotaryClass)
+        }
       }
     }
     let rows = slices.flatMap { slice in slice.tokens.indices.map { (slice, slice.start + $0) } }
     rowsOfSteps.append(rows.count)
-    return Rows(rows: rows, contents: contents, window: window, damagedToken: damagedToken)
+    return Rows(rows: rows, contents: contents, windows: windows, damagedToken: damagedToken)
   }
 
   private struct Rows: BatchRows {
     let rows: [(SequenceSlice, Int)]
     let contents: [Int64: [UInt64]]
-    let window: Int
+    let windows: [Int]
     let damagedToken: Int32?
 
     private func cells(_ row: Int) -> some Sequence<UInt64> {
       let (slice, position) = rows[row]
-      let first = window > 0 ? max(0, position - window + 1) : 0
-      return slice.blocks.dropFirst(first / 16).lazy.flatMap { contents[$0] ?? [] }
-        .dropFirst(first % 16).prefix(position + 1 - first)
+      return zip(slice.blocks, windows).flatMap { table, window in
+        let first = window > 0 ? max(0, position - window + 1) : 0
+        return table.dropFirst(first / 16).lazy.flatMap { contents[$0] ?? [] }
+          .dropFirst(first % 16).prefix(position + 1 - first)
+      }
     }
 
     func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
@@ -80,17 +84,23 @@ struct FakeEngine {
   private var nextID: UInt64 = 1
 
   init(
-    blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none, window: Int = 0,
-    sharesPrefixes: Bool = true
+    blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none,
+    windows: [Int] = [0], sharesPrefixes: Bool = true
   ) throws {
     pool = BlockPool(pool: try PagePool(budget: 8 << 20), blockByteCount: 64, limit: blocks)
-    runner = FakeRunner(scaling: scaling, window: window)
+    runner = FakeRunner(scaling: scaling, windows: windows)
     var settings = ServingLoop.Settings(contextLength: contextLength, vocabularySize: FakeRunner.vocabularySize)
     settings.limits = limits
     settings.rotaryScaling = scaling
-    settings.window = window
+    settings.limits.window = windows[0]
+    settings.limits.localBlocks = windows.count - 1
+    settings.limits.localWindow = windows.dropFirst().max() ?? 0
     settings.sharesPrefixes = sharesPrefixes
-    loop = ServingLoop(settings, blocks: SharedBlocks(pool), runner: runner)
+    loop = ServingLoop(
+      settings,
+      blocks: SharedBlocks(
+        pool, localCount: settings.limits.localBlocks, localWindow: settings.limits.localWindow),
+      runner: runner)
   }
 
   /// Submits a request; its number.
@@ -109,8 +119,8 @@ struct FakeEngine {
     nextID += 1
   }
 
-  /// Every block that sequences use, once for each user.
-  var users: [BlockIndex] { (loop.running + loop.waiting).flatMap(\.blocks) }
+  /// The blocks of every sequence.
+  var users: [SequenceBlocks] { (loop.running + loop.waiting).map(\.blocks) }
 
   /// Steps until nothing is left to do; false when that takes more than `limit`.
   func finish(limit: Int = 100_000) -> Bool {
@@ -122,10 +132,10 @@ struct FakeEngine {
   }
 
   /// The answers to a request that runs alone, without cache, batch or interruption.
-  static func expected(_ request: ServingRequest, contextLength: Int, scaling: RotaryScaling = .none, window: Int = 0)
-    throws
-    -> [[Int32]]
-  {
+  static func expected(
+    _ request: ServingRequest, contextLength: Int, scaling: RotaryScaling = .none,
+    windows: [Int] = [0]
+  ) throws -> [[Int32]] {
     try (0..<request.answerCount).map { answer in
       var sampler = try Sampler(
         parameters: request.sampling, promptTokens: request.prompt.lazy.map(Int.init),
@@ -135,7 +145,7 @@ struct FakeEngine {
       var tokens: [Int32] = []
       let room = contextLength - request.prompt.count
       while tokens.count < min(request.sampling.maxTokens ?? room, room) {
-        let logits = FakeRunner.logits(after: window > 0 ? cells.suffix(window) : cells[...])
+        let logits = FakeRunner.logits(after: windows.flatMap { $0 > 0 ? cells.suffix($0) : cells[...] })
         let token = try logits.withUnsafeBufferPointer { try sampler.sample($0, step: tokens.count).token }
         tokens.append(Int32(token))
         cells.append(FakeRunner.cell(Int32(token), rotaryClass: scaling.lengthClass(cells.count + 1)))

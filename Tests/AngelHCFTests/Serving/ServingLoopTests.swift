@@ -27,13 +27,16 @@ struct ServingLoopTests {
   @Test(
     "10,000 steps of random requests: answers are those given alone, nothing leaks, everybody ends once",
     arguments: [
-      (seed: 1, scaling: RotaryScaling.none, window: 0, shares: true), (2, .none, 0, false),
-      (3, .dynamic(factor: 2, originalLength: 40), 0, true), (4, .none, 21, true),
+      (seed: 1, scaling: RotaryScaling.none, windows: [0], shares: true), (2, .none, [0], false),
+      (3, .dynamic(factor: 2, originalLength: 40), [0], true), (4, .none, [21], true), (5, .none, [0, 21, 21], true),
+      (6, .none, [0, 16], true), (7, .none, [0, 1, 1], false),
+      (8, .dynamic(factor: 2, originalLength: 40), [0, 33], true),
     ])
-  func stream(seed: UInt64, scaling: RotaryScaling, window: Int, shares: Bool) throws {
+  func stream(seed: UInt64, scaling: RotaryScaling, windows: [Int], shares: Bool) throws {
     let limits = SchedulerLimits(rows: 48, sequences: 8)
     var engine = try FakeEngine(
-      blocks: 24, limits: limits, contextLength: 96, scaling: scaling, window: window, sharesPrefixes: shares)
+      blocks: 24 * windows.count, limits: limits, contextLength: 96, scaling: scaling, windows: windows,
+      sharesPrefixes: shares)
     var random = SeededRandom(seed: seed)
     let openings = (0..<3).map { _ in (0..<70).map { _ in Int32.random(in: 0..<32, using: &random) } }
     var open: [(id: UInt64, request: ServingRequest, log: EventLog)] = []
@@ -48,7 +51,7 @@ struct ServingLoopTests {
           cancelled += 1
           continue
         }
-        let expected = try FakeEngine.expected(request, contextLength: 96, scaling: scaling, window: window)
+        let expected = try FakeEngine.expected(request, contextLength: 96, scaling: scaling, windows: windows)
         for (answer, tokens) in expected.enumerated() { #expect(log.tokens(of: answer) == tokens) }
       }
       open.removeAll { $0.log.endCount > 0 }
@@ -86,12 +89,40 @@ struct ServingLoopTests {
     try settle()
     #expect(open.isEmpty && ended == submitted && submitted > steps / 30 && cancelled > steps / 200)
     #expect(engine.runner.rowsOfSteps.allSatisfy { $0 <= limits.rows })
-    #expect(engine.users.isEmpty && engine.loop.blocks.usedCount == 0)
+    #expect(engine.users.allSatisfy { $0.heldCount == 0 } && engine.loop.blocks.usedCount == 0)
     try engine.loop.blocks.checkInvariants(users: [])
     let statistics = engine.loop.currentStatistics
     #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
+  }
+
+  @Test("windowed layers hold what their windows see and no more, in prompts and answers")
+  func localBlocks() throws {
+    let limits = SchedulerLimits(rows: 32, sequences: 2)
+    var engine = try FakeEngine(blocks: 80, limits: limits, contextLength: 400, windows: [0, 40, 40])
+    let log = EventLog()
+    let asked = request((0..<300).map { Int32($0 * 5 % 32) }, 50)
+    _ = try engine.submit(asked) { log.add($0) }
+    var most = (wide: 0, local: 0)
+    while !engine.loop.isIdle {
+      engine.loop.runStep()
+      for sequence in engine.loop.running {
+        let blocks = sequence.blocks
+        #expect(blocks.heldCount <= sequence.grantedCount && sequence.blocks.count == (sequence.cachedCount + 15) / 16)
+        // After a step, what the next token sees.
+        #expect(blocks.local.count <= 2 * ((40 + 15) / 16 + 1))
+        most = (max(most.wide, blocks.wide.count), max(most.local, blocks.local.count))
+      }
+      try engine.loop.blocks.checkInvariants(users: engine.users)
+    }
+    #expect(most.wide == 22 && most.local == 8)
+    #expect(log.tokens() == (try FakeEngine.expected(asked, contextLength: 400, windows: [0, 40, 40])[0]))
+    // 22 stretches of three blocks would not have fitted beside each other twice; what is cached can be gone on from.
+    let again = EventLog()
+    _ = try engine.submit(asked) { again.add($0) }
+    #expect(engine.finish())
+    #expect(again.tokens() == log.tokens() && (again.usage?.cachedTokens ?? 0) >= 256)
   }
 
   @Test("a prompt that is wholly cached runs its last token alone")

@@ -1,0 +1,39 @@
+import AngelTensor
+import Testing
+
+@Suite("How layers lie in cache blocks")
+struct CacheGeometryTests {
+  private func geometry(_ windows: [Int]) -> CacheGeometry {
+    CacheGeometry(layerCount: windows.count, keyValueHeadCount: 1, headSize: 4, windows: windows)
+  }
+
+  @Test("layers that all see alike share one block")
+  func alike() {
+    let plain = CacheGeometry(layerCount: 3, keyValueHeadCount: 2, headSize: 4)
+    #expect(plain.tableCount == 1 && plain.window == 0 && plain.layersPerBlock == 3)
+    #expect((0..<3).allSatisfy { plain.place(of: $0) == (0, $0) })
+    #expect(plain.blockBytes(.float16) == 3 * 2 * 2 * 4 * 16 * 2)
+    let windowed = geometry([7, 9, 7])
+    #expect(windowed.tableCount == 1 && windowed.window == 9 && windowed.localWindow == 0)
+  }
+
+  @Test("windowed layers beside others have tables of their own, in blocks of the same size")
+  func mixed() {
+    // Gemma 3: every sixth layer sees all.
+    let gemma = geometry((1...18).map { $0 % 6 == 0 ? 0 : 512 })
+    #expect(gemma.tableCount == 6 && gemma.layersPerBlock == 3 && gemma.window == 0 && gemma.localWindow == 512)
+    #expect(gemma.place(of: 5) == (0, 0) && gemma.place(of: 17) == (0, 2))
+    #expect(gemma.place(of: 0) == (1, 0) && gemma.place(of: 3) == (2, 0) && gemma.place(of: 16) == (5, 2))
+    let places = Set((0..<18).map { gemma.place(of: $0).table * 3 + gemma.place(of: $0).index })
+    #expect(places == Set(0..<18))
+    #expect(gemma.spanBytes(.float16) == 18 * gemma.layerBytes(.float16))
+    // Five windowed layers in blocks of two leave one place empty.
+    #expect(geometry([0, 8, 8, 0, 8, 8, 8]).spanBytes(.float32) == 8 * gemma.layerBytes(.float32))
+  }
+
+  @Test("few windowed layers stay with the others")
+  func few() {
+    let geometry = geometry([0, 0, 8])
+    #expect(geometry.tableCount == 1 && geometry.window == 0 && geometry.localWindow == 0)
+  }
+}
