@@ -1,4 +1,5 @@
 import AngelCore
+import AngelDistributed
 import Glibc
 
 /// The program: finds the command, runs it, and turns what went wrong into one line and an exit code.
@@ -59,9 +60,19 @@ enum Angel {
       report(error.description, printsJSON: printsJSON, output, diagnostics)
       return .usage
     } catch {
-      report("\(error)", printsJSON: printsJSON, output, diagnostics)
+      report(
+        mark(error, environment.launchPlace), printsJSON: printsJSON, output, diagnostics)
       return .failure
     }
+  }
+
+  /// What an error of one of several processes says. What goes wrong on all of them the first one says alone: it ends, and the
+  /// launcher ends the others, who wait for that.
+  private static func mark(_ error: any Error, _ place: (rank: Int, size: Int)?) -> String {
+    guard let place, place.size > 1, place.rank > 0 else { return "\(error)" }
+    if case .lost? = error as? DistributedError { return "\(error)" }
+    usleep(2_000_000)
+    return "rank \(place.rank) of \(place.size): \(error)"
   }
 
   private static func report(

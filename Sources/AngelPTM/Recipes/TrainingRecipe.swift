@@ -48,6 +48,7 @@ public struct TrainingRecipe: Configurable, Hashable {
   /// Parameters that stay as they are, by pattern (`ParameterPattern`).
   public var freeze: [String] = []
   public var output = OutputConfiguration()
+  public var mesh = MeshConfiguration()
   public var seed = 0
 
   public init() {}
@@ -72,6 +73,7 @@ public struct TrainingRecipe: Configurable, Hashable {
     .group("distill", \.distill, "the teacher of stage distill"),
     .value("freeze", \.freeze, "parameters that stay as they are, such as embedding* or blocks.0-11.*"),
     .group("output", \.output, "what is written, and when"),
+    .group("mesh", \.mesh, "how the run is shared out over processes"),
     .value("seed", \.seed, in: 0...Int.max, "of first values, order and samples"),
   ]
 
@@ -98,16 +100,17 @@ public struct TrainingRecipe: Configurable, Hashable {
     problems += architecture?.problems() ?? []
     if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
     problems += data.problems()
+    problems += mesh.problems()
     return problems
   }
 
   /// Whether rows are texts of which the next token is learnt, rather than conversations.
   public var rowsAreTexts: Bool { stage == .pretrain || (stage == .distill && distill?.texts == true) }
 
-  /// What a continued run must not change: everything but how long it goes and what it writes.
+  /// What a continued run must not change: everything but how long it goes, on how many processes, and what it writes.
   public var continuationDigestText: String {
     guard case .object(var object) = json else { return "" }
-    for key in ["output", "training"] { object[key] = nil }
+    for key in ["mesh", "output", "training"] { object[key] = nil }
     object["accumulation"] = .integer(training.accumulation)
     return JSONValue.object(object).encoded()
   }

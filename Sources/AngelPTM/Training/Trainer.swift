@@ -1,5 +1,6 @@
 import AngelCore
 public import AngelData
+public import AngelDistributed
 public import AngelModels
 import AngelNN
 public import AngelTensor
@@ -20,15 +21,19 @@ public final class Trainer {
   public internal(set) var skippedSteps = 0
   let optimizer: any Optimizer
   let parameters: [(path: String, parameter: Parameter)]
+  /// How a step lies on processes.
+  let layout: any StepLayout
   /// Nil where the recipe keeps none.
   let average: WeightAverage?
   let backend: any Backend
-  private let optimizerConfiguration: OptimizerConfiguration
+  let optimizerConfiguration: OptimizerConfiguration
   private let learningRate: LearningRateSchedule
   private let upRatio: Double
   private let distillation: Distillation?
   private let operationsPerToken: Double
   private let experts: ExpertConfiguration
+  /// The numbers of parameters by their leaves.
+  private let places: [ObjectIdentifier: Int]
   private var skippedInARow = 0
 
   /// The gradient of one parameter.
@@ -45,14 +50,28 @@ public final class Trainer {
   ) throws {
     try self.init(
       model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: experts,
-      upRatio: upRatio, distillation: nil, on: backend)
+      upRatio: upRatio, distillation: nil, makeLayout: { SoloLayout($0) }, on: backend)
   }
 
-  /// - Parameter distillation: the teacher that is learnt from, nil for the data's own loss.
+  /// One of several processes that read different rows of `source`; all make it with the same model.
+  public convenience init(
+    _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, mesh: MeshConfiguration,
+    _ group: any ProcessGroup, on backend: any Backend
+  ) throws {
+    try self.init(
+      model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: nil,
+      upRatio: 1, distillation: nil,
+      makeLayout: { try DataLayout($0, optimizer: optimizer, mesh, group, on: backend) }, on: backend)
+  }
+
+  /// - Parameters:
+  ///   - distillation: the teacher that is learnt from, nil for the data's own loss.
+  ///   - makeLayout: shares the trained parameters out over processes.
   init(
     _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
     learningRate: LearningRateSchedule, schedule: TrainingSchedule, experts: ExpertConfiguration?, upRatio: Double,
-    distillation: Distillation?,
+    distillation: Distillation?, makeLayout: ([(path: String, parameter: Parameter)]) throws -> any StepLayout,
     on backend: any Backend
   ) throws {
     self.model = model
@@ -67,8 +86,12 @@ public final class Trainer {
     self.optimizer = optimizer.makeOptimizer(on: backend)
     stepCount = schedule.stepCount(batchesPerEpoch: source.batchesPerEpoch)
     parameters = model.trainedParameters
+    places = Dictionary(
+      uniqueKeysWithValues: parameters.enumerated().map { (ObjectIdentifier($1.parameter.leaf), $0) })
+    layout = try makeLayout(parameters)
     operationsPerToken = StepArithmetic(model, distillation).operationsPerToken
-    average = try optimizer.ema.map { try WeightAverage($0, of: model.trainedParameters, on: backend) }
+    let owned = layout.owned
+    average = try optimizer.ema.map { try WeightAverage($0, of: owned, on: backend) }
     guard !parameters.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
   }
 
@@ -82,11 +105,11 @@ public final class Trainer {
       throw PTMError.recipe("step \(step + 1): no token of its batch is trained; look at the rows' answers and weights")
     }
     let (loss, gradients, load) = try gradients(of: batches, weight: weight)
-    let norm = try GradientNorm.of(gradients.map(\.gradient))
+    let norm = try layout.norm(of: gradients)
     let rate = optimizerConfiguration.learningRate * learningRate.ratio(at: step, of: stepCount)
     let isFinite = loss.isFinite && norm.isFinite
     let ratios = try isFinite ? update(gradients, norm: norm, rate: rate) : nil
-    let culprit = try isFinite ? nil : firstNotFinite(in: batches, gradients)
+    let culprit = try isFinite ? nil : layout.isFirst ? firstNotFinite(in: batches, gradients) : ""
     try backend.synchronize()
     step += 1
     let tokens = batches.reduce(0) { $0 + $1.rowCount }
@@ -114,35 +137,40 @@ public final class Trainer {
     }
   }
 
-  /// The loss of all batches together, divided by the weight of them all, and its gradients.
+  /// The loss of all batches together, divided by the weight of them all, and its gradients by what is owned.
   func gradients(
     of batches: [TokenBatch], weight: Double
   ) throws -> (loss: Double, gradients: [NamedGradient], load: ExpertRecord?) {
-    var total = 0.0
-    var loads: [[RouterRegularizer.Load]] = []
     let rowCount = Double(batches.reduce(0) { $0 + $1.rowCount })
-    var sums: [ObjectIdentifier: Tensor] = [:]
-    for batch in batches {
-      let routers = RouterRegularizer(
-        balance: experts.balance, z: experts.z, share: Double(batch.rowCount) / rowCount)
-      let loss =
-        distillation?.loss(
-          of: batch, model, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
-        ?? model.loss(
-          of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
-      let gradients = try loss.backward()
-      loads.append(try routers.loads())
-      total += Double(try loss.detached.read(as: Float.self)[0])
-      for (_, parameter) in parameters {
-        guard let gradient = gradients[parameter] else { continue }
-        let key = ObjectIdentifier(parameter)
-        sums[key] = sums.removeValue(forKey: key).map { $0 + gradient } ?? gradient
-      }
+    let passes = layout.passes(of: batches)
+    layout.begin(step: step + 1)
+    let reports = try passes.enumerated().map { index, pass in
+      try run(pass, weight: weight, rowCount: rowCount, isLast: index == passes.count - 1)
     }
-    let named = parameters.compactMap { path, parameter in
-      sums[ObjectIdentifier(parameter)].map { (path, parameter, $0) }
+    let gradients = try layout.finish()
+    let all = try layout.gathered(reports.map(\.numbers)).map {
+      PassReport(numbers: $0, expertCounts: reports[0].expertCounts)
     }
-    return (total, named, ExpertRecord(loads))
+    return (all.reduce(0) { $0 + $1.loss }, gradients, ExpertRecord(all.filter(\.counts).map(\.loads)))
+  }
+
+  /// One pass, forward and backward, whose gradients go to the layout as they become final.
+  private func run(_ pass: StepPass, weight: Double, rowCount: Double, isLast: Bool) throws -> PassReport {
+    let routers = RouterRegularizer(
+      balance: experts.balance, z: experts.z, share: pass.counts ? Double(pass.batch.rowCount) / rowCount : 0)
+    let recomputes = schedule.recompute || layout.needsRecomputation
+    let loss =
+      distillation?.loss(
+        of: pass.batch, model, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
+      ?? model.loss(of: pass.batch, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
+    loss.backward { leaf, gradient in
+      guard let place = places[ObjectIdentifier(leaf)] else { return }
+      layout.take(gradient, of: place, isLastPass: isLast)
+    }
+    layout.endPass()
+    try backend.synchronize()
+    return PassReport(
+      loss: Double(try loss.detached.read(as: Float.self)[0]), loads: try routers.loads(), counts: pass.counts)
   }
 
   /// Changes every parameter; at every `watch_every`-th step measures by how much.
@@ -160,6 +188,8 @@ public final class Trainer {
       if ratios == nil { try change() } else { try ratios?.measure(parameter, path: path, change) }
     }
     average?.follow(step: step - skippedSteps)
+    try layout.publish()
+    try ratios?.complete(for: parameters.map(\.path)) { try layout.summed($0) }
     return ratios
   }
 }

@@ -37,6 +37,23 @@ public struct UpdateRatios: Sendable, Hashable {
     groups[place].weightSquares += size * size
   }
 
+  /// Adds what other processes have measured, each of what it changed.
+  ///
+  /// - Parameters:
+  ///   - paths: of all parameters, in the order of the model.
+  ///   - sum: sums numbers over the processes.
+  mutating func complete(for paths: [String], _ sum: ([Double]) throws -> [Double]) rethrows {
+    var names: [String] = []
+    for path in paths where names.last != Self.group(of: path) {
+      if !names.contains(Self.group(of: path)) { names.append(Self.group(of: path)) }
+    }
+    let own = Dictionary(uniqueKeysWithValues: groups.map { ($0.name, $0) })
+    let sums = try sum(names.flatMap { [own[$0]?.changeSquares ?? 0, own[$0]?.weightSquares ?? 0] })
+    groups = names.enumerated().map { index, name in
+      Group(name: name, changeSquares: sums[2 * index], weightSquares: sums[2 * index + 1])
+    }
+  }
+
   /// `blocks.3.attention.query.weight` → `blocks.3`, `embedding.weight` → `embedding`.
   static func group(of path: String) -> String {
     let words = path.split(separator: ".")

@@ -1,0 +1,89 @@
+import AngelCore
+import Glibc
+import Synchronization
+
+/// A group behind a link that is measured and, if wanted, held to a number of bits a second.
+///
+/// Counts the bytes that this member puts on the wire: what it sends to others, never what stays with it. A held link takes
+/// as long as those bytes need at its rate, as a full-duplex network card does.
+public final class Link: ProcessGroup {
+  private let group: any ProcessGroup
+  private let bitsPerSecond: Double?
+  private let counts = Mutex<(bytes: Int, seconds: Double)>((0, 0))
+
+  /// - Parameter bitsPerSecond: the rate it is held to; nil: as fast as it goes.
+  public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil) {
+    self.group = group
+    self.bitsPerSecond = bitsPerSecond
+  }
+
+  public var rank: Int { group.rank }
+  public var size: Int { group.size }
+  /// Bytes sent to others so far.
+  public var sentBytes: Int { counts.withLock { $0.bytes } }
+  /// Seconds in which something was on its way.
+  public var busySeconds: Double { counts.withLock { $0.seconds } }
+
+  private func measured(
+    sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
+  ) throws(DistributedError) {
+    let begin = MonotonicClock.seconds()
+    try body()
+    if let bitsPerSecond {
+      let left = Double(8 * max(bytes, receives)) / bitsPerSecond - (MonotonicClock.seconds() - begin)
+      if left > 0 { usleep(UInt32(left * 1e6)) }
+    }
+    counts.withLock {
+      $0.bytes += bytes
+      $0.seconds += MonotonicClock.seconds() - begin
+    }
+  }
+
+  public func exchange(
+    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+  ) throws(DistributedError) {
+    let own = bounds[rank + 1] - bounds[rank]
+    try measured(sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) { () throws(DistributedError) in
+      try group.exchange(source, bounds, into: target, purpose)
+    }
+  }
+
+  public func gather(
+    _ buffer: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ purpose: String
+  ) throws(DistributedError) {
+    let own = bounds[rank + 1] - bounds[rank]
+    try measured(sends: own * (size - 1), receives: bounds[size] - bounds[0] - own) { () throws(DistributedError) in
+      try group.gather(buffer, bounds, purpose)
+    }
+  }
+
+  public func broadcast(
+    _ buffer: UnsafeMutableRawBufferPointer, from root: Int, _ purpose: String
+  ) throws(DistributedError) {
+    try measured(sends: rank == root ? buffer.count * (size - 1) : 0, receives: rank == root ? 0 : buffer.count) {
+      () throws(DistributedError) in
+      try group.broadcast(buffer, from: root, purpose)
+    }
+  }
+
+  public func barrier(_ purpose: String) throws(DistributedError) { try group.barrier(purpose) }
+
+  public func send(_ buffer: UnsafeRawBufferPointer, to member: Int, _ purpose: String) throws(DistributedError) {
+    try measured(sends: buffer.count, receives: 0) { () throws(DistributedError) in
+      try group.send(buffer, to: member, purpose)
+    }
+  }
+
+  public func receive(
+    _ buffer: UnsafeMutableRawBufferPointer, from member: Int, _ purpose: String
+  ) throws(DistributedError) {
+    try group.receive(buffer, from: member, purpose)
+  }
+
+  public func enter(step: Int) { group.enter(step: step) }
+
+  /// Its bytes are not counted here.
+  public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {
+    try group.divided(color: color, key: key)
+  }
+}
