@@ -1,6 +1,5 @@
 import AngelCore
 import Glibc
-import Synchronization
 
 /// A group behind a link that is measured and, if wanted, held to a number of bits a second.
 ///
@@ -9,41 +8,35 @@ import Synchronization
 public final class Link: ProcessGroup {
   private let group: any ProcessGroup
   private let bitsPerSecond: Double?
-  private let counts = Mutex<(bytes: Int, seconds: Double)>((0, 0))
+  /// What it has carried, groups made of it included.
+  public let meter: Meter
 
   /// - Parameter bitsPerSecond: the rate it is held to; nil: as fast as it goes.
-  public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil) {
+  public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil, meter: Meter = Meter()) {
     self.group = group
     self.bitsPerSecond = bitsPerSecond
+    self.meter = meter
   }
 
   public var rank: Int { group.rank }
   public var size: Int { group.size }
-  /// Bytes sent to others so far.
-  public var sentBytes: Int { counts.withLock { $0.bytes } }
-  /// Seconds in which something was on its way.
-  public var busySeconds: Double { counts.withLock { $0.seconds } }
 
   private func measured(
-    sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
+    _ purpose: String, sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
   ) throws(DistributedError) {
     let begin = MonotonicClock.seconds()
     try body()
-    if let bitsPerSecond {
-      let left = Double(8 * max(bytes, receives)) / bitsPerSecond - (MonotonicClock.seconds() - begin)
-      if left > 0 { usleep(UInt32(left * 1e6)) }
-    }
-    counts.withLock {
-      $0.bytes += bytes
-      $0.seconds += MonotonicClock.seconds() - begin
-    }
+    // After everyone has come, for what is waited for is not on the wire; as if nothing had been sent yet.
+    if let bitsPerSecond { usleep(UInt32(Double(8 * max(bytes, receives)) / bitsPerSecond * 1e6)) }
+    meter.add(bytes, MonotonicClock.seconds() - begin, purpose)
   }
 
   public func exchange(
     _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
   ) throws(DistributedError) {
     let own = bounds[rank + 1] - bounds[rank]
-    try measured(sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) { () throws(DistributedError) in
+    try measured(purpose, sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) {
+      () throws(DistributedError) in
       try group.exchange(source, bounds, into: target, purpose)
     }
   }
@@ -52,7 +45,8 @@ public final class Link: ProcessGroup {
     _ buffer: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ purpose: String
   ) throws(DistributedError) {
     let own = bounds[rank + 1] - bounds[rank]
-    try measured(sends: own * (size - 1), receives: bounds[size] - bounds[0] - own) { () throws(DistributedError) in
+    try measured(purpose, sends: own * (size - 1), receives: bounds[size] - bounds[0] - own) {
+      () throws(DistributedError) in
       try group.gather(buffer, bounds, purpose)
     }
   }
@@ -60,7 +54,9 @@ public final class Link: ProcessGroup {
   public func broadcast(
     _ buffer: UnsafeMutableRawBufferPointer, from root: Int, _ purpose: String
   ) throws(DistributedError) {
-    try measured(sends: rank == root ? buffer.count * (size - 1) : 0, receives: rank == root ? 0 : buffer.count) {
+    try measured(
+      purpose, sends: rank == root ? buffer.count * (size - 1) : 0, receives: rank == root ? 0 : buffer.count
+    ) {
       () throws(DistributedError) in
       try group.broadcast(buffer, from: root, purpose)
     }
@@ -69,7 +65,7 @@ public final class Link: ProcessGroup {
   public func barrier(_ purpose: String) throws(DistributedError) { try group.barrier(purpose) }
 
   public func send(_ buffer: UnsafeRawBufferPointer, to member: Int, _ purpose: String) throws(DistributedError) {
-    try measured(sends: buffer.count, receives: 0) { () throws(DistributedError) in
+    try measured(purpose, sends: buffer.count, receives: 0) { () throws(DistributedError) in
       try group.send(buffer, to: member, purpose)
     }
   }
@@ -82,8 +78,8 @@ public final class Link: ProcessGroup {
 
   public func enter(step: Int) { group.enter(step: step) }
 
-  /// Its bytes are not counted here.
+  /// A link at the same rate, counted here.
   public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {
-    try group.divided(color: color, key: key)
+    Link(try group.divided(color: color, key: key), bitsPerSecond: bitsPerSecond, meter: meter)
   }
 }

@@ -118,7 +118,7 @@ import Testing
       let link = Link(group)
       var values = [Float](repeating: 1, count: 40_000)
       try values.withUnsafeMutableBytes { try link.allReduce($0, .float32, "a test") }
-      #expect(link.sentBytes == 2 * 160_000 * 3 / 4)
+      #expect(link.meter.total().bytes == 2 * 160_000 * 3 / 4)
     }
   }
 }

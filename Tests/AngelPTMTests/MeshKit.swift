@@ -26,6 +26,7 @@ struct MeshRun {
     let results = Mutex<[Int: MeshRun]>([:])
     let failure = Mutex<(any Error)?>(nil)
     // Written once, before anybody reads it.
+    let changes = changes + ["mesh.data=\(processes)"]
     _ = try recipe(TinyRun(folder), changes)
     try DedicatedThread.run(processes) { rank in
       let run = TinyRun(folder)
@@ -34,7 +35,7 @@ struct MeshRun {
         let mesh = try DeviceMesh([(.data, processes)], world: members[rank])
         do {
           try run.execute(
-            try recipe(run, changes + ["mesh.data=\(processes)"]), resumes: resumes,
+            try recipe(run, changes), resumes: resumes,
             stopsAfter: rank == 0 ? stopsAfter : nil, mesh: mesh)
         } catch is Interrupted { result.isInterrupted = true }
       } catch {

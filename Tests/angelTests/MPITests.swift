@@ -4,13 +4,16 @@ import AngelTesting
 import Glibc
 import Testing
 
+/// What starts several processes, where it is installed.
+enum MPILauncher {
+  static let path = ChildProcess.find("mpirun", in: .current())
+}
+
 /// The built program under `mpirun`: several processes learn what one learns, and end together when one is lost.
 @Suite(
-  "mpirun", .enabled(if: MPITests.launcher != nil, "no mpirun in PATH (apt-get install openmpi-bin libopenmpi-dev)"),
+  "mpirun", .enabled(if: MPILauncher.path != nil, "no mpirun in PATH (apt-get install openmpi-bin libopenmpi-dev)"),
   .serialized)
 struct MPITests {
-  static let launcher = ChildProcess.find("mpirun", in: .current())
-
   let folder: TemporaryFolder
   let files: TrainingFiles
 
@@ -32,7 +35,7 @@ struct MPITests {
     _ changes: [String], processes: Int, whileRunning: () -> Void = {}
   ) throws -> ChildProcess.Outcome {
     let program = [Self.program, "train", files.recipe, "--threads", "1"] + changes
-    let launcher = [try #require(Self.launcher), "-n", "\(processes)"]
+    let launcher = [try #require(MPILauncher.path), "-n", "\(processes)"]
     let environment = Environment.current().childEntries(adding: [
       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
       // More processes than cores: of Open MPI 4 and 5.

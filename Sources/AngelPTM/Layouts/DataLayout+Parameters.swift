@@ -60,7 +60,7 @@ extension DataLayout {
         if let own = ownPlane(plane, of: index) {
           (whole.address + bounds[group.rank]).copyMemory(from: own.address, byteCount: own.specification.byteCount)
         }
-        try group.gather(whole.bytes, bounds, "all-gather of \(parameters[index].path)")
+        try group.gather(whole.bytes, bounds, "all-gather of parameters")
       }
     } catch { failure = error }
     return whole
