@@ -74,11 +74,7 @@ extension TensorOperation {
       return result
     }
     let tensor = Tensor(uninitialized: output, on: backend)
-    withUnsafeBytes(of: arguments(inputs, tensor)) {
-      backend.launch(kernel, $0, work: work(specifications, output))
-    }
-    // The argument struct holds addresses only: the inputs must outlive the launch.
-    withExtendedLifetime(inputs) {}
+    backend.launch(kernel, arguments(inputs, tensor), work(specifications, output), keeping: inputs)
     return tensor.recorded(from: inputs) { gradient(inputs.map(\.detached), tensor, wanted: $0) }
   }
 }

@@ -31,9 +31,7 @@ package struct AddRMSNormalization: Sendable {
       input: x.floats, update: UnsafeRawPointer(update.address), weight: weight.floats, sum: sum.mutableFloats,
       normalized: normalized.address, rows: Int64(x.shape.elementCount / width), width: Int64(width),
       epsilon: epsilon)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 4 * specification.byteCount)) }
-    // The argument struct holds addresses only: the inputs must outlive the launch.
-    withExtendedLifetime((x, update, weight)) {}
+    backend.launch(kernel, arguments, Work(bytes: 4 * specification.byteCount), keeping: x, update, weight)
     // One kernel, two places in the graph: the gradients are those of the sum and of the norm.
     let recordedSum = sum.recorded(from: [x, update]) { _ in { [$0, $0] } }
     let norm = RMSNormalization(epsilon: epsilon, output: update.dtype)

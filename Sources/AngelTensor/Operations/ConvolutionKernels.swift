@@ -36,8 +36,7 @@ struct ConvolutionKernels: Sendable {
     let output = Tensor(uninitialized: TensorSpecification(outputShape, .float32), on: backend)
     let arguments = angel_conv2d_arguments(
       input: x.floats, panels: panels.floats, bias: bias?.floats, output: output.mutableFloats, shape: shape)
-    launch(ANGEL_FAMILY_conv2d, arguments, work(x, output))
-    withExtendedLifetime((x, panels, bias)) {}
+    backend.launch(ANGEL_FAMILY_conv2d, KernelDTypes(.float32), arguments, work(x, output), keeping: x, panels, bias)
     return output
   }
 
@@ -47,8 +46,9 @@ struct ConvolutionKernels: Sendable {
     let output = Tensor(uninitialized: TensorSpecification(inputShape, .float32), on: backend)
     let arguments = angel_conv2d_arguments(
       input: gradient.floats, panels: panels.floats, bias: nil, output: output.mutableFloats, shape: shape)
-    launch(ANGEL_FAMILY_conv2d_input_backward, arguments, work(gradient, output))
-    withExtendedLifetime((gradient, panels)) {}
+    backend.launch(
+      ANGEL_FAMILY_conv2d_input_backward, KernelDTypes(.float32), arguments, work(gradient, output), keeping: gradient,
+      panels)
     return output
   }
 
@@ -68,8 +68,8 @@ struct ConvolutionKernels: Sendable {
     let output = Tensor(uninitialized: specification, on: backend, kind: .gradients)
     let arguments = angel_conv2d_weight_backward_arguments(
       lines: left.floats, planes: right.floats, output: output.mutableFloats, shape: shape)
-    launch(ANGEL_FAMILY_conv2d_weight_backward, arguments, work(left, right))
-    withExtendedLifetime((left, right)) {}
+    backend.launch(
+      ANGEL_FAMILY_conv2d_weight_backward, KernelDTypes(.float32), arguments, work(left, right), keeping: left, right)
     return output
   }
 
@@ -80,30 +80,21 @@ struct ConvolutionKernels: Sendable {
     let arguments = angel_conv2d_panels_arguments(
       weight: UnsafeRawPointer(weight.address), panels: target.mutableFloats, shape: shape,
       dtype: angel_dtype(weight.dtype.rawValue), transposed: transposed ? 1 : 0)
-    launch(
-      ANGEL_FAMILY_conv2d_panels, arguments, Work(bytes: 2 * target.specification.byteCount), by: weight.dtype)
-    withExtendedLifetime(weight) {}
+    backend.launch(
+      ANGEL_FAMILY_conv2d_panels, KernelDTypes(weight.dtype), arguments,
+      Work(bytes: 2 * target.specification.byteCount), keeping: weight)
     return target
   }
 
   private func arranged(_ source: Tensor, _ family: angel_family, count: Int) -> Tensor {
     let target = Tensor(uninitialized: TensorSpecification([count], .float32), on: backend, kind: .workspace)
     let arguments = angel_conv2d_arrange_arguments(source: source.floats, target: target.mutableFloats, shape: shape)
-    launch(family, arguments, Work(bytes: 2 * target.specification.byteCount))
-    withExtendedLifetime(source) {}
+    backend.launch(
+      family, KernelDTypes(.float32), arguments, Work(bytes: 2 * target.specification.byteCount), keeping: source)
     return target
   }
 
   private func work(_ inputs: Tensor...) -> Work {
     Work(bytes: inputs.reduce(0) { $0 + $1.specification.byteCount }, multiplyAdds: multiplyAdds)
-  }
-
-  private func launch<Arguments>(
-    _ family: angel_family, _ arguments: Arguments, _ work: Work, by dtype: DType = .float32
-  ) {
-    guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(dtype.name)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
   }
 }

@@ -37,13 +37,9 @@ extension Copying {
   /// Copies into part of a tensor that is not published yet.
   fileprivate func launch(_ source: Tensor, into target: Tensor) {
     let backend = source.backend
-    guard let kernel = backend.kernel(Self.family, KernelDTypes(source.dtype, target.dtype)) else {
-      preconditionFailure("copy: no kernel on \(backend.device) for \(source.dtype.name)")
-    }
-    withUnsafeBytes(of: arguments([source], target)) {
-      backend.launch(kernel, $0, work: Work(bytes: 2 * target.specification.byteCount))
-    }
-    withExtendedLifetime((source, target)) {}
+    backend.launch(
+      Self.family, KernelDTypes(source.dtype, target.dtype), arguments([source], target),
+      Work(bytes: 2 * target.specification.byteCount), keeping: source, target)
   }
 }
 

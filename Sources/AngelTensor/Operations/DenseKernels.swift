@@ -7,7 +7,7 @@ import CAngelKernels
 struct DenseKernels {
   /// What is multiplied: float32 or bfloat16, with sums in float32.
   let dtype: DType
-  private let backend: any Backend
+  let backend: any Backend
 
   /// Nil where the backend lacks the kernels, or for other dtypes. Bfloat16 on either side rounds the other.
   init?(_ left: DType, _ right: DType, on backend: any Backend) {
@@ -49,9 +49,6 @@ struct DenseKernels {
   ) {
     let targetDType = family == ANGEL_FAMILY_arrange_rows ? rowDType : dtype
     let source: DType = matrix.dtype == .bfloat16Rows ? .bfloat16 : matrix.dtype
-    guard let kernel = backend.kernel(family, KernelDTypes(source, targetDType)) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(matrix.dtype.name)")
-    }
     // Rows in bfloat16 are padded to whole lines of memory.
     let stride =
       matrix.dtype == .bfloat16Rows ? QuantizeRows.rowBytes(.bfloat16Rows, depth: matrix.shape[1]) / 2 : matrix.shape[1]
@@ -60,17 +57,13 @@ struct DenseKernels {
       depth: Int64(matrix.shape.elementCount / Swift.max(1, lines)), line_stride: transposed ? 1 : Int64(stride),
       depth_stride: transposed ? Int64(stride) : 1)
     let work = Work(bytes: matrix.specification.byteCount + target.specification.byteCount)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((matrix, target)) {}
+    backend.launch(family, KernelDTypes(source, targetDType), arguments, work, keeping: matrix, target)
   }
 
   /// output [R, N] = rows [R, K] times panels of N columns, plus `bias` [N]; or added to what `output` holds, where each sum
   /// goes on from.
   func multiply(_ rows: Tensor, _ panels: Tensor, bias: Tensor? = nil, into output: Tensor, accumulates: Bool = false) {
     let narrow: DType? = output.dtype == .bfloat16 ? .bfloat16 : nil
-    guard let kernel = backend.kernel(ANGEL_FAMILY_matmul, KernelDTypes(rowDType, dtype, narrow)) else {
-      preconditionFailure("matmul: no kernel on \(backend.device) for \(dtype.name) into \(output.specification)")
-    }
     let depth = rows.shape[1]
     let arguments = angel_matmul_arguments(
       input: UnsafeRawPointer(rows.address), weight: UnsafeRawPointer(panels.address), bias: bias?.floats,
@@ -79,15 +72,7 @@ struct DenseKernels {
     let work = Work(
       bytes: panels.specification.byteCount + output.specification.byteCount,
       multiplyAdds: output.shape.elementCount * depth)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((rows, panels, bias, output)) {}
-  }
-
-  /// Launches the kernel of a family that must be there.
-  func launch<Arguments>(_ family: angel_family, _ dtypes: KernelDTypes, _ arguments: Arguments, _ work: Work) {
-    guard let kernel = backend.kernel(family, dtypes) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(dtypes.first.name)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
+    backend.launch(
+      ANGEL_FAMILY_matmul, KernelDTypes(rowDType, dtype, narrow), arguments, work, keeping: rows, panels, bias, output)
   }
 }

@@ -100,8 +100,7 @@ extension Tensor {
     guard let kernel = backend.kernel(ANGEL_FAMILY_scale, KernelDTypes(dtype)) else { return self * factor }
     let arguments = angel_scale_arguments(
       values: address, factor: factor.floats, count: Int64(shape.elementCount))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount)) }
-    withExtendedLifetime(factor) {}
+    backend.launch(kernel, arguments, Work(bytes: 2 * specification.byteCount), keeping: factor)
     return self
   }
 
@@ -111,8 +110,7 @@ extension Tensor {
     guard specification == other.specification, isStorageUnique, let kernel = backend.kernel(Add.family, dtypes)
     else { return self = self + other }
     let work = Work(bytes: 3 * specification.byteCount)
-    withUnsafeBytes(of: Binary<Add>().arguments([self, other], self)) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime(other) {}
+    backend.launch(kernel, Binary<Add>().arguments([self, other], self), work, keeping: other)
   }
 
   /// This tensor times itself.

@@ -19,8 +19,9 @@ extension DenseKernels {
     let work = Work(
       bytes: touched * panels[0].specification.byteCount + output.specification.byteCount,
       multiplyAdds: output.shape.elementCount * depth)
-    launch(ANGEL_FAMILY_expert_matmul, KernelDTypes(rowDType, dtype, narrow), arguments, work)
-    withExtendedLifetime((rows, panels, addresses, order, output)) {}
+    backend.launch(
+      ANGEL_FAMILY_expert_matmul, KernelDTypes(rowDType, dtype, narrow), arguments, work, keeping: rows, panels,
+      addresses, order, output)
   }
 
   /// leftᵀ · right of every group: [P, N] and [P, K] → [E, N, K] float32, zeros for an expert without rows.
@@ -41,8 +42,8 @@ extension DenseKernels {
       rows_dtype: angel_dtype(rowDType.rawValue), panels_dtype: cType)
     let work = Work(
       bytes: output.specification.byteCount + panels.specification.byteCount, multiplyAdds: places * lines * columns)
-    launch(ANGEL_FAMILY_expert_outer, KernelDTypes(rowDType, dtype), arguments, work)
-    withExtendedLifetime((rows, panels, order)) {}
+    backend.launch(
+      ANGEL_FAMILY_expert_outer, KernelDTypes(rowDType, dtype), arguments, work, keeping: rows, panels, order)
     return output
   }
 
@@ -58,8 +59,9 @@ extension DenseKernels {
       source: UnsafeRawPointer(source.address), target: result.address, offsets: order.offsets.int32s,
       choices: Int64(order.offsets.shape[0] - 1), width: Int64(source.shape[1]),
       source_dtype: angel_dtype(source.dtype.rawValue), target_dtype: angel_dtype(target.rawValue))
-    launch(family, KernelDTypes(source.dtype, target), arguments, Work(bytes: 2 * source.specification.byteCount))
-    withExtendedLifetime((source, order)) {}
+    backend.launch(
+      family, KernelDTypes(source.dtype, target), arguments, Work(bytes: 2 * source.specification.byteCount),
+      keeping: source, order)
     return result
   }
 }

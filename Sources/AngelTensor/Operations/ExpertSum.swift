@@ -45,8 +45,7 @@ package struct ExpertSum: TensorOperation {
         input_gradient: rows?.address, weight_gradient: shares?.mutableFloats, rows: Int64(weights.shape[0]),
         count: Int64(weights.shape[1]), width: Int64(x.shape[1]))
       let work = Work(bytes: 3 * x.specification.byteCount)
-      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-      withExtendedLifetime((x, weights, places, gradient)) {}
+      backend.launch(kernel, arguments, work, keeping: x, weights, places, gradient)
       return [rows, shares, nil]
     }
   }
@@ -74,8 +73,7 @@ extension Tensor {
     let arguments = angel_expert_sum_arguments(
       input: UnsafeRawPointer(address), weights: nil, places: order.places.int32s, output: result.mutableFloats,
       rows: Int64(rows), count: Int64(count), width: Int64(width))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * specification.byteCount)) }
-    withExtendedLifetime((self, order)) {}
+    backend.launch(kernel, arguments, Work(bytes: 2 * specification.byteCount), keeping: self, order)
     return result
   }
 }

@@ -33,8 +33,7 @@ extension SwiGLU {
       gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
       up_gradient: results.up.address, count: Int64(gate.shape.elementCount))
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 64 * gate.shape.elementCount)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((gate, up, gradient)) {}
+    backend.launch(kernel, arguments, work, keeping: gate, up, gradient)
     return results
   }
 }
@@ -62,8 +61,7 @@ extension GEGLU {
       gradient: UnsafeRawPointer(gradient.address), gate_gradient: results.gate.address,
       up_gradient: results.up.address, count: Int64(gate.shape.elementCount), form: form.kernelForm)
     let work = Work(bytes: 5 * gate.specification.byteCount, multiplyAdds: 96 * gate.shape.elementCount)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((gate, up, gradient)) {}
+    backend.launch(kernel, arguments, work, keeping: gate, up, gradient)
     return results
   }
 }
@@ -96,8 +94,7 @@ extension GELU {
       input: UnsafeRawPointer(x.address), gradient: UnsafeRawPointer(gradient.address), input_gradient: result.address,
       count: Int64(x.shape.elementCount), form: form.kernelForm)
     let work = Work(bytes: 3 * x.specification.byteCount, multiplyAdds: 96 * x.shape.elementCount)
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((x, gradient)) {}
+    backend.launch(kernel, arguments, work, keeping: x, gradient)
     return result
   }
 }

@@ -76,11 +76,9 @@ extension Tensor {
     let operation = ScatterAdding(count: shape[0])
     var arguments = operation.arguments([rows, indices], self)
     arguments.accumulates = 1
-    guard let kernel = backend.kernel(ANGEL_FAMILY_scatter_add, KernelDTypes(.float32)) else {
-      preconditionFailure("scatter_add: no kernel on \(backend.device)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 3 * rows.specification.byteCount)) }
-    withExtendedLifetime((rows, indices)) {}
+    backend.launch(
+      ANGEL_FAMILY_scatter_add, KernelDTypes(.float32), arguments, Work(bytes: 3 * rows.specification.byteCount),
+      keeping: rows, indices)
   }
 
   /// A table [count, W] whose row `i` is the sum of those rows of this [R, W] tensor that have index `i` ([R] int32, each

@@ -24,8 +24,9 @@ struct GroupNormKernels: Sendable {
     let arguments = angel_channel_moments_arguments(
       input: x.floats, centres: centres.mutableFloats, squares: squares.mutableFloats, batch: Int64(batch),
       places: Int64(places), channels: Int64(channels))
-    launch(ANGEL_FAMILY_channel_moments, arguments, Work(bytes: 2 * x.specification.byteCount))
-    withExtendedLifetime(x) {}
+    backend.launch(
+      ANGEL_FAMILY_channel_moments, KernelDTypes(.float32), arguments, Work(bytes: 2 * x.specification.byteCount),
+      keeping: x)
     let means = grouped(centres.detached)
     let mean = means.mean(over: 2)
     // What channels spread around their own means, and their means around the group's.
@@ -40,8 +41,8 @@ struct GroupNormKernels: Sendable {
       input: x.floats, centres: centres.floats, scales: scales.floats, weight: weight.floats, bias: bias.floats,
       output: output.mutableFloats, batch: Int64(batch), places: Int64(places), channels: Int64(channels),
       has_silu: operation.hasSiLU ? 1 : 0)
-    launch(ANGEL_FAMILY_group_norm, arguments, work(2, x))
-    withExtendedLifetime((x, centres, scales, weight, bias)) {}
+    backend.launch(
+      ANGEL_FAMILY_group_norm, KernelDTypes(.float32), arguments, work(2, x), keeping: x, centres, scales, weight, bias)
     return output
   }
 
@@ -56,13 +57,14 @@ struct GroupNormKernels: Sendable {
       weight: weight.floats, bias: bias.floats, centre_pulls: nil, scale_pulls: nil,
       input_gradient: input.mutableFloats, gradient_sums: sums.mutableFloats, product_sums: products.mutableFloats,
       batch: Int64(batch), places: Int64(places), channels: Int64(channels), has_silu: operation.hasSiLU ? 1 : 0)
-    launch(ANGEL_FAMILY_group_norm_sums_backward, arguments, work(2, x))
+    backend.launch(ANGEL_FAMILY_group_norm_sums_backward, KernelDTypes(.float32), arguments, work(2, x))
     let count = Double(places * channels / operation.groups)
     let pulls = [sums, products].map { spreadOut(grouped($0 * weight).sum(over: 2) / count) }
     arguments.centre_pulls = pulls[0].floats
     arguments.scale_pulls = pulls[1].floats
-    launch(ANGEL_FAMILY_group_norm_backward, arguments, work(3, x))
-    withExtendedLifetime((gradient, x, centres, scales, weight, bias, pulls)) {}
+    backend.launch(
+      ANGEL_FAMILY_group_norm_backward, KernelDTypes(.float32), arguments, work(3, x), keeping: gradient, x, centres,
+      scales, weight, bias, pulls)
     return (input, products.sum(over: 0).reshaped(-1), sums.sum(over: 0).reshaped(-1))
   }
 
@@ -83,12 +85,5 @@ struct GroupNormKernels: Sendable {
     Work(
       bytes: passes * x.specification.byteCount,
       multiplyAdds: (operation.hasSiLU ? 64 : 0) * x.shape.elementCount)
-  }
-
-  private func launch<Arguments>(_ family: angel_family, _ arguments: Arguments, _ work: Work) {
-    guard let kernel = backend.kernel(family, KernelDTypes(.float32)) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
   }
 }

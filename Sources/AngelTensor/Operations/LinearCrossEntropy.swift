@@ -95,8 +95,7 @@ struct LinearCrossEntropy: Sendable {
         rows: Int64(rows.count), vocabulary: Int64(vocabulary), smoothing: targets.labelSmoothing,
         penalty: targets.partitionPenalty)
       let work = Work(bytes: logits.specification.byteCount, multiplyAdds: 32 * logits.shape.elementCount)
-      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-      withExtendedLifetime((logits, slopes, targets)) {}
+      backend.launch(kernel, arguments, work, keeping: logits, slopes, targets)
       if let hiddenGradient, let transposedPanels {
         products.multiply(products.rows(of: slopes), transposedPanels, into: hiddenGradient.prefix(rows))
       }

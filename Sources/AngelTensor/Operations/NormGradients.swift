@@ -28,7 +28,9 @@ struct NormGradients {
       input_gradient: input?.address,
       scales: scales.mutableFloats, centres: rowCentres?.mutableFloats, rows: Int64(rows), width: Int64(width),
       epsilon: epsilon)
-    withUnsafeBytes(of: rowArguments) { backend.launch(rowKernel, $0, work: Work(bytes: 3 * specification.byteCount)) }
+    backend.launch(
+      rowKernel, rowArguments, Work(bytes: 3 * specification.byteCount), keeping: x, weight, gradient, scales,
+      rowCentres)
     self.weight = wantsParameters ? uninitialized([width]) : nil
     bias = wantsParameters && centres ? uninitialized([width]) : nil
     guard let weightGradient = self.weight else { return }
@@ -37,10 +39,8 @@ struct NormGradients {
       centres: rowCentres?.floats,
       weight_gradient: weightGradient.mutableFloats, bias_gradient: bias?.mutableFloats, rows: Int64(rows),
       width: Int64(width))
-    withUnsafeBytes(of: columnArguments) {
-      backend.launch(columnKernel, $0, work: Work(bytes: 2 * specification.byteCount))
-    }
-    withExtendedLifetime((x, weight, gradient, scales, rowCentres)) {}
+    backend.launch(
+      columnKernel, columnArguments, Work(bytes: 2 * specification.byteCount), keeping: x, gradient, scales, rowCentres)
   }
 }
 

@@ -46,14 +46,11 @@ public struct PackedMatrix: Sendable {
     self.columns = columns
     self.depth = depth
     self.storage = Storage(byteCount: byteCount, kind: .weights, on: backend)
-    guard let kernel = backend.kernel(ANGEL_FAMILY_pack, KernelDTypes(dtype)) else {
-      preconditionFailure("pack: no kernel on \(backend.device) for \(dtype.name)")
-    }
     func launch(_ order: UnsafePointer<Int32>?) {
       let arguments = angel_pack_arguments(
         source: rows.baseAddress, target: storage.allocation.address, row_order: order, columns: Int64(columns),
         depth: Int64(depth))
-      withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: 2 * rows.count)) }
+      backend.launch(ANGEL_FAMILY_pack, KernelDTypes(dtype), arguments, Work(bytes: 2 * rows.count))
     }
     if let rowOrder { rowOrder.withUnsafeBufferPointer { launch($0.baseAddress) } } else { launch(nil) }
   }

@@ -97,15 +97,11 @@ extension PagedCache {
     precondition(
       keys.specification == expected && values.specification == expected,
       "kv_store: keys \(keys.specification), values \(values.specification), expected \(expected)")
-    guard let kernel = keys.backend.kernel(ANGEL_FAMILY_kv_store, KernelDTypes(.float32, dtype)) else {
-      preconditionFailure("kv_store: no kernel on \(keys.backend.device) for \(dtype.name)")
-    }
     let arguments = angel_kv_store_arguments(
       keys: keys.floats, values: values.floats, cache: view(layer: layer), rows: Int64(keys.shape[0]))
-    withUnsafeBytes(of: arguments) {
-      keys.backend.launch(kernel, $0, work: Work(bytes: 3 * expected.byteCount))
-    }
-    withExtendedLifetime((keys, values)) {}
+    keys.backend.launch(
+      ANGEL_FAMILY_kv_store, KernelDTypes(.float32, dtype), arguments, Work(bytes: 3 * expected.byteCount),
+      keeping: keys, values)
   }
 
   /// Softmax attention of `queries` [R, heads, headSize] over each row's cached positions in `layer`: the same shape.

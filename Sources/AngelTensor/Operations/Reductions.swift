@@ -59,8 +59,7 @@ extension Tensor {
     let output = Tensor(uninitialized: TensorSpecification([shape[1]], .float32), on: backend, kind: .gradients)
     let arguments = angel_column_sum_arguments(
       input: UnsafeRawPointer(address), output: output.mutableFloats, rows: Int64(shape[0]), width: Int64(shape[1]))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: specification.byteCount)) }
-    withExtendedLifetime(self) {}
+    backend.launch(kernel, arguments, Work(bytes: specification.byteCount), keeping: self)
     return output
   }
 

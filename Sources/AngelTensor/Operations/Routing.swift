@@ -40,7 +40,8 @@ extension Tensor {
     let arguments = angel_route_arguments(
       probabilities: floats, experts: experts.mutableInt32s, weights: weights.mutableFloats, rows: Int64(shape[0]),
       choices: Int64(shape[1]), count: Int64(count), normalizes: normalizing ? 1 : 0)
-    launch(ANGEL_FAMILY_route, arguments, Work(bytes: specification.byteCount * 4))
+    backend.launch(
+      ANGEL_FAMILY_route, KernelDTypes(dtype), arguments, Work(bytes: specification.byteCount * 4), keeping: self)
     let scores = detached
     return Routing(
       experts: experts,
@@ -61,8 +62,9 @@ extension Tensor {
       probabilities: floats, experts: experts.int32s, weights: weights.floats, weight_gradient: gradient.floats,
       gradient: result.mutableFloats, rows: Int64(shape[0]), choices: Int64(shape[1]), count: Int64(experts.shape[1]),
       normalizes: normalizing ? 1 : 0)
-    launch(ANGEL_FAMILY_route_backward, arguments, Work(bytes: specification.byteCount * 2))
-    withExtendedLifetime((experts, weights, gradient)) {}
+    backend.launch(
+      ANGEL_FAMILY_route_backward, KernelDTypes(dtype), arguments, Work(bytes: specification.byteCount * 2),
+      keeping: self, experts, weights, gradient)
     return result
   }
 
@@ -72,15 +74,6 @@ extension Tensor {
     let places = (experts.cast(to: .float64) + starts).cast(to: .int32).reshaped(-1)
     let chosen = reshaped(-1, 1).rows(places).reshaped(experts.shape.array)
     return normalizing ? chosen / chosen.sum(over: 1) : chosen
-  }
-
-  /// Launches a primitive that is looked up by this tensor's dtype; this tensor outlives it.
-  fileprivate func launch<Arguments>(_ family: angel_family, _ arguments: Arguments, _ work: Work) {
-    guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device) for \(dtype.name)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime(self) {}
   }
 
   var mutableInt32s: UnsafeMutablePointer<Int32> { address.assumingMemoryBound(to: Int32.self) }
@@ -100,7 +93,9 @@ extension Routing {
       experts: experts.int32s, offsets: order.offsets.mutableInt32s, rows: order.rows.mutableInt32s,
       sorted: order.experts.mutableInt32s, places: order.places.mutableInt32s, slots: Int64(rows * count),
       count: Int64(count), choices: Int64(expertCount))
-    experts.launch(ANGEL_FAMILY_expert_order, arguments, Work(bytes: 5 * experts.specification.byteCount))
+    experts.backend.launch(
+      ANGEL_FAMILY_expert_order, KernelDTypes(experts.dtype), arguments,
+      Work(bytes: 5 * experts.specification.byteCount), keeping: experts)
     return order
   }
 }

@@ -33,9 +33,7 @@ package struct SegmentAttention: Sendable {
     let arguments = angel_segment_attention_arguments(
       queries: queries.address, keys: keys.address, values: values.address, output: output.address,
       logsumexp: logSums?.mutableFloats, shape: kernelShape(queries, keys))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 2)) }
-    // The argument struct holds addresses only: the inputs must outlive the launch.
-    withExtendedLifetime((inputs, segments)) {}
+    backend.launch(kernel, arguments, work(queries, products: 2), keeping: inputs, segments)
     guard let logSums else { return output }
     let saved = inputs.map(\.detached)
     return output.recorded(from: inputs) { wanted in
@@ -61,8 +59,8 @@ package struct SegmentAttention: Sendable {
       logsumexp: logSums.floats, gradient: gradient.address, query_gradient: results[0].address,
       key_gradient: results[1].address, value_gradient: results[2].address, query_sums: sums.mutableFloats,
       shape: kernelShape(queries, keys))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: work(queries, products: 5)) }
-    withExtendedLifetime((saved, output, logSums, gradient, sums, segments)) {}
+    backend.launch(
+      kernel, arguments, work(queries, products: 5), keeping: saved, output, logSums, gradient, sums, segments)
     return results
   }
 

@@ -72,14 +72,10 @@ public struct TrainedValues: Sendable {
 
   /// Splits `values` into the halves, or joins the halves there.
   private func move(_ values: Tensor, _ dtypes: KernelDTypes) {
-    guard let kernel = tensor.backend.kernel(ANGEL_FAMILY_master, dtypes) else {
-      preconditionFailure("master: no kernel on \(tensor.backend.device)")
-    }
     let arguments = angel_master_arguments(
       values: values.mutableFloats, high: tensor.address.assumingMemoryBound(to: UInt16.self), low: lowHalves,
       count: Int64(tensor.shape.elementCount))
     let work = Work(bytes: 2 * values.specification.byteCount)
-    withUnsafeBytes(of: arguments) { tensor.backend.launch(kernel, $0, work: work) }
-    withExtendedLifetime((values, self)) {}
+    tensor.backend.launch(ANGEL_FAMILY_master, dtypes, arguments, work, keeping: values, self)
   }
 }

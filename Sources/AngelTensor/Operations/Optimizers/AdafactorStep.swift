@@ -58,8 +58,10 @@ public struct AdafactorStep: Sendable {
       gradient: matrix.floats, row: row.floats, column: columns.tensor.floats, direction: direction.mutableFloats,
       rows: Int64(height), columns: Int64(width), gradient_scale: gradientScale, scale: Float(1 / mean),
       floor: Float(Self.floors.moment * Self.floors.moment))
-    gradient.launchOptimizer(ANGEL_FAMILY_adafactor, arguments, bytes: 3 * gradient.specification.byteCount)
-    withExtendedLifetime((matrix, row, columns)) {}
+    gradient.backend.launch(
+      ANGEL_FAMILY_adafactor, KernelDTypes(gradient.dtype), arguments,
+      Work(bytes: 3 * gradient.specification.byteCount),
+      keeping: matrix, row, columns)
     return direction
   }
 }

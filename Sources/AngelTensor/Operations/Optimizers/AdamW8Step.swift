@@ -36,7 +36,9 @@ extension AdamWStep {
       learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon,
       correction1: corrections.first, correction2: corrections.second)
     // Codes take about as long as the bytes of float32 that they stand for.
-    values.tensor.launchOptimizer(ANGEL_FAMILY_adamw8, arguments, bytes: 7 * gradient.specification.byteCount)
-    withExtendedLifetime((values, gradient, first, second)) {}
+    values.tensor.backend.launch(
+      ANGEL_FAMILY_adamw8, KernelDTypes(values.tensor.dtype), arguments,
+      Work(bytes: 7 * gradient.specification.byteCount),
+      keeping: values, gradient, first, second)
   }
 }

@@ -23,7 +23,9 @@ public struct LionStep: Sendable {
       parameter: values.tensor.address, low: values.lowHalves, gradient: gradient.floats,
       momentum: momentum.tensor.mutableFloats, count: Int64(values.tensor.shape.elementCount),
       gradient_scale: gradientScale, learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2)
-    values.tensor.launchOptimizer(ANGEL_FAMILY_lion, arguments, bytes: 5 * gradient.specification.byteCount)
-    withExtendedLifetime((values, gradient, momentum)) {}
+    values.tensor.backend.launch(
+      ANGEL_FAMILY_lion, KernelDTypes(values.tensor.dtype), arguments,
+      Work(bytes: 5 * gradient.specification.byteCount),
+      keeping: values, gradient, momentum)
   }
 }

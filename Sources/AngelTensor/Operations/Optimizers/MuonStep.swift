@@ -23,8 +23,9 @@ public struct MuonStep: Sendable {
     let arguments = angel_muon_arguments(
       gradient: gradient.floats, velocity: velocity.tensor.mutableFloats, direction: direction.mutableFloats,
       count: Int64(shape.elementCount), gradient_scale: gradientScale, momentum: momentum)
-    gradient.launchOptimizer(ANGEL_FAMILY_muon, arguments, bytes: 4 * gradient.specification.byteCount)
-    withExtendedLifetime((gradient, velocity)) {}
+    gradient.backend.launch(
+      ANGEL_FAMILY_muon, KernelDTypes(gradient.dtype), arguments, Work(bytes: 4 * gradient.specification.byteCount),
+      keeping: gradient, velocity)
     // Each value of such a direction is about √(1 / max(R, C)); this brings updates to AdamW's usual 0.2 (§2.2).
     let rate = learningRate * 0.2 * Float(max(shape[0], shape[1])).squareRoot()
     let decay = rate > 0 ? learningRate * weightDecay / rate : 0

@@ -54,8 +54,10 @@ public struct AdamWStep: Sendable {
       count: Int64(values.tensor.shape.elementCount), gradient_scale: gradientScale,
       learning_rate: learningRate, weight_decay: weightDecay, beta1: beta1, beta2: beta2, epsilon: epsilon,
       correction1: corrections.first, correction2: corrections.second)
-    values.tensor.launchOptimizer(ANGEL_FAMILY_adamw, arguments, bytes: 7 * gradient.specification.byteCount)
-    withExtendedLifetime((values, gradient, first, second)) {}
+    values.tensor.backend.launch(
+      ANGEL_FAMILY_adamw, KernelDTypes(values.tensor.dtype), arguments,
+      Work(bytes: 7 * gradient.specification.byteCount),
+      keeping: values, gradient, first, second)
   }
 
   /// What moments that began at zero are divided by: 1 - beta^count.
@@ -96,19 +98,13 @@ public struct SGDStep: Sendable {
       velocity: velocity?.tensor.mutableFloats, count: Int64(values.tensor.shape.elementCount),
       gradient_scale: gradientScale, learning_rate: learningRate,
       weight_decay: weightDecay, momentum: momentum)
-    values.tensor.launchOptimizer(ANGEL_FAMILY_sgd, arguments, bytes: 5 * gradient.specification.byteCount)
-    withExtendedLifetime((values, gradient, velocity)) {}
+    values.tensor.backend.launch(
+      ANGEL_FAMILY_sgd, KernelDTypes(values.tensor.dtype), arguments, Work(bytes: 5 * gradient.specification.byteCount),
+      keeping: values, gradient, velocity)
   }
 }
 
 extension Tensor {
-  func launchOptimizer<Arguments>(_ family: angel_family, _ arguments: Arguments, bytes: Int) {
-    guard let kernel = backend.kernel(family, KernelDTypes(dtype)) else {
-      preconditionFailure("\(family.name): no kernel on \(backend.device)")
-    }
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: bytes)) }
-  }
-
   /// Sums of squares of blocks of these float32 values, [blocks] float64; their sum in ascending order is the square of
   /// the norm, whatever the number of threads (square_sum.h).
   public func squareSums() -> Tensor {
@@ -116,13 +112,10 @@ extension Tensor {
     let count = shape.elementCount
     let blocks = (count + Int(ANGEL_SQUARE_BLOCK) - 1) / Int(ANGEL_SQUARE_BLOCK)
     let output = Tensor(uninitialized: TensorSpecification([blocks], .float64), on: backend, kind: .workspace)
-    guard let kernel = backend.kernel(ANGEL_FAMILY_square_sum, KernelDTypes(.float32)) else {
-      preconditionFailure("square_sum: no kernel on \(backend.device)")
-    }
     let arguments = angel_square_sum_arguments(
       input: floats, output: output.address.assumingMemoryBound(to: Double.self), count: Int64(count))
-    withUnsafeBytes(of: arguments) { backend.launch(kernel, $0, work: Work(bytes: specification.byteCount)) }
-    withExtendedLifetime(self) {}
+    backend.launch(
+      ANGEL_FAMILY_square_sum, KernelDTypes(dtype), arguments, Work(bytes: specification.byteCount), keeping: self)
     return output
   }
 

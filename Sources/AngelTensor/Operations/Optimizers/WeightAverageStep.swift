@@ -18,7 +18,8 @@ extension OptimizerState {
     let arguments = angel_ema_arguments(
       parameter: values.address, low: low, average: tensor.mutableFloats, count: Int64(tensor.shape.elementCount),
       decay: decay)
-    values.launchOptimizer(ANGEL_FAMILY_ema, arguments, bytes: 3 * tensor.specification.byteCount)
-    withExtendedLifetime((values, self)) {}
+    values.backend.launch(
+      ANGEL_FAMILY_ema, KernelDTypes(values.dtype), arguments, Work(bytes: 3 * tensor.specification.byteCount),
+      keeping: values, self)
   }
 }
