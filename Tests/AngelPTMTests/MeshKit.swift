@@ -22,7 +22,7 @@ struct MeshRun {
     _ folder: TemporaryFolder, _ changes: [String], processes: Int, resumes: Bool = false, stopsAfter: Int? = nil,
     recipe: @escaping @Sendable (TinyRun, [String]) throws -> TrainingRecipe = { try $0.recipe($1) }
   ) throws {
-    let members = ThreadGroup.members(processes, timeout: 60)
+    let members = ThreadGroup.members(processes, timeout: 300)
     let results = Mutex<[Int: MeshRun]>([:])
     let failure = Mutex<(any Error)?>(nil)
     // Written once, before anybody reads it.

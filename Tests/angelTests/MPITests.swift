@@ -38,6 +38,8 @@ struct MPITests {
     let launcher = [try #require(MPILauncher.path), "-n", "\(processes)"]
     let environment = Environment.current().childEntries(adding: [
       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+      // Busy machines need longer than a second from the request to end to the end.
+      "OMPI_MCA_odls_base_sigkill_timeout": "20",
       // More processes than cores: of Open MPI 4 and 5.
       "OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     ])
@@ -93,11 +95,13 @@ struct MPITests {
     if let victim { kill(victim, SIGKILL) }
     #expect(outcome.status != 0 && victim != nil)
     #expect(MonotonicClock.seconds() - since < 60)
-    let lines = outcome.output.split(separator: "\n").filter { $0.contains("rank 1 of 2 on host") }
-    #expect(lines.count == 1, "\(outcome.output)")
     let words = signal == SIGKILL ? "has ended" : "has shown no sign of life for 3 s"
-    #expect(lines.first?.contains("(process \(victim ?? 0)) \(words); step ") == true, "\(outcome.output)")
-    #expect(lines.first?.contains("gradients") == true || lines.first?.contains("all-gather") == true)
+    // A launcher that notices by itself shows nothing more, so the line stands in the run's folder too.
+    let line = String(decoding: try TemporaryFolder.read(folder("run/lost.txt")), as: UTF8.self)
+    #expect(line.hasPrefix("rank 1 of 2 on host "), "\(line)")
+    #expect(line.contains("(process \(victim ?? 0)) \(words); step "), "\(line)")
+    #expect(line.contains("all-") || line.contains("requests of the first process"), "\(line)")
+    if signal == SIGSTOP { #expect(outcome.output.components(line.dropLast().description) == 2, "\(outcome.output)") }
   }
 
   /// The process of a rank in this test's job.

@@ -28,7 +28,7 @@ public struct ChildProcess {
     defer { close(readEnd) }
     let (process, code) = spawn(arguments, environment: environment, output: pipeEnds[1])
     close(pipeEnds[1])
-    guard code == 0 else { 
+    guard code == 0 else {
       throw FileError.system(operation: "start", path: arguments[0], reason: String(cString: strerror(code)))
     }
     var output: [UInt8] = []

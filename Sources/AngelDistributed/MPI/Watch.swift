@@ -111,7 +111,8 @@ final class Watch: Sendable {
       $0.receives = [Int32](repeating: -1, count: size)
       $0.sends = [Int32](repeating: -1, count: size)
     }
-    let made = try DedicatedThread(stackByteCount: 1 << 20) { [unowned self, unowned world] in
+    // It keeps both alive until `end`; a process that does not come to it ends anyway.
+    let made = try DedicatedThread(stackByteCount: 1 << 20) { [self] in
       while !state.withLock({ $0.isEnding }) {
         // What MPI refuses here will be refused where it matters.
         try? tell(world)

@@ -80,6 +80,18 @@ public final class TrainingRun {
   /// - Parameter timeLimit: seconds after which the step in hand is the last.
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
   public func execute(resumes: Bool, timeLimit: Double = .infinity) throws {
+    do { try train(resumes: resumes, timeLimit: timeLimit) } catch let error as DistributedError {
+      // A launcher that is ending a job throws away what its processes still print.
+      if case .lost(let lost) = error {
+        let file = try? AtomicFile(path: RunFolder.lost(in: recipe.output.folder))
+        try? file?.write("\(lost)\n".utf8)
+        try? file?.commit()
+      }
+      throw error
+    }
+  }
+
+  private func train(resumes: Bool, timeLimit: Double) throws {
     let end = MonotonicClock.seconds() + timeLimit
     guard recipe.mesh.processCount == surroundings.mesh?.world.size ?? 1 else {
       throw PTMError.recipe(
@@ -171,6 +183,8 @@ public final class TrainingRun {
 
   /// Writes the whole recipe down.
   private func begin(_ folder: RunFolder) throws {
+    let lost = RunFolder.lost(in: folder.path)
+    if FilePath.kind(lost) != nil { try FileOperations.remove(lost) }
     let file = try AtomicFile(path: folder.recipe)
     try file.write(recipe.yaml.utf8)
     try file.commit()
