@@ -20,14 +20,13 @@ struct MeshRun {
   /// Runs the recipe of `changes` in `folder` on `mesh.data` members; `stopsAfter` interrupts the last of them.
   init(
     _ folder: TemporaryFolder, _ changes: [String], processes: Int, resumes: Bool = false, stopsAfter: Int? = nil,
-    recipe: @escaping @Sendable (TinyRun, [String]) throws -> TrainingRecipe = { try $0.recipe($1) }
+    recipe: (TinyRun, [String]) throws -> TrainingRecipe = { try $0.recipe($1) }
   ) throws {
     let members = ThreadGroup.members(processes, timeout: 300)
     let results = Mutex<[Int: MeshRun]>([:])
     let failure = Mutex<(any Error)?>(nil)
-    // Written once, before anybody reads it.
-    let changes = changes + ["mesh.data=\(processes)"]
-    _ = try recipe(TinyRun(folder), changes)
+    // Once: it writes the data, too, that everyone reads.
+    let recipe = try recipe(TinyRun(folder), changes + ["mesh.data=\(processes)"])
     try DedicatedThread.run(processes) { rank in
       let run = TinyRun(folder)
       var result = MeshRun()
@@ -35,8 +34,7 @@ struct MeshRun {
         let mesh = try DeviceMesh([(.data, processes)], world: members[rank])
         do {
           try run.execute(
-            try recipe(run, changes), resumes: resumes,
-            stopsAfter: rank == 0 ? stopsAfter : nil, mesh: mesh)
+            recipe, resumes: resumes, stopsAfter: rank == 0 ? stopsAfter : nil, mesh: processes > 1 ? mesh : nil)
         } catch is Interrupted { result.isInterrupted = true }
       } catch {
         failure.withLock { if $0 == nil { $0 = error } }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_GROUPS = 256, MOST_REQUESTS = 256 };
+enum { MOST_GROUPS = 256, MOST_REQUESTS = 4096 };
 
 static MPI_Comm groups[MOST_GROUPS];
 static int group_count;

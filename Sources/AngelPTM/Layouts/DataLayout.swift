@@ -84,7 +84,10 @@ final class DataLayout: StepLayout {
     var sums: [String: [Double]] = [:]
     let launched = gradients.map { ($0.path, $0.gradient.squareSums()) }
     for (path, blocks) in launched { sums[path] = try blocks.read(as: Double.self) }
-    return try map.inOrder(parameters.map { sums[$0.path] ?? [] }, group).reduce(0, +).squareRoot()
+    let own = parameters.enumerated().map { index, entry in
+      sums[entry.path] ?? [Double](repeating: 0, count: map.blockCount(index, of: group.rank))
+    }
+    return try map.inOrder(own, group).reduce(0, +).squareRoot()
   }
 
   func gathered(_ numbers: [[Double]]) throws -> [[Double]] {
@@ -130,10 +133,7 @@ extension Parameter {
 extension ShareMap {
   /// Sums of blocks of every parameter in the order of the parameters, from those of this process's shares.
   fileprivate func inOrder(_ own: [[Double]], _ group: any ProcessGroup) throws(DistributedError) -> [Double] {
-    let counts = shapes.indices.map { index in
-      let bounds = values(index)
-      return (0..<group.size).map { (bounds[$0 + 1] - bounds[$0] + Self.block - 1) / Self.block }
-    }
+    let counts = shapes.indices.map { index in (0..<group.size).map { blockCount(index, of: $0) } }
     var bounds = [0]
     for rank in 0..<group.size { bounds.append(bounds[rank] + counts.reduce(0) { $0 + $1[rank] }) }
     var all = [Double](repeating: 0, count: bounds[group.size])

@@ -54,6 +54,12 @@ struct ShareMap {
     return entries[index].map { $0 * width }
   }
 
+  /// The blocks of squares in a process's share of a parameter.
+  func blockCount(_ index: Int, of rank: Int) -> Int {
+    let bounds = values(index)
+    return (bounds[rank + 1] - bounds[rank] + Self.block - 1) / Self.block
+  }
+
   /// The range of a parameter's outermost axis that a process owns.
   func range(_ index: Int, of rank: Int) -> Range<Int> { entries[index][rank]..<entries[index][rank + 1] }
 }
