@@ -22,6 +22,8 @@ enum Angel {
         let code = run(
           words, environment: .current(), interruption: interruption, input: Input(descriptor: STDIN_FILENO),
           output: Output(descriptor: STDOUT_FILENO), diagnostics: diagnostics)
+        // MPI's own handlers wait for the others for seconds; after a failure these are to be ended at once.
+        if code == .failure, Environment.current().launchPlace != nil { _exit(code.rawValue) }
         exit(code.rawValue)
       }
     } catch {
@@ -60,18 +62,24 @@ enum Angel {
       report(error.description, printsJSON: printsJSON, output, diagnostics)
       return .usage
     } catch {
-      report(
-        mark(error, environment.launchPlace), printsJSON: printsJSON, output, diagnostics)
+      if let text = text(of: error, environment.launchPlace, interruption) {
+        report(text, printsJSON: printsJSON, output, diagnostics)
+      }
       return .failure
     }
   }
 
-  /// What an error of one of several processes says. What goes wrong on all of them the first one says alone: it ends, and the
-  /// launcher ends the others, who wait for that.
-  private static func mark(_ error: any Error, _ place: (rank: Int, size: Int)?) -> String {
+  /// What an error says; of one of several processes nothing where another has said it: what goes wrong on all of them the
+  /// first one says, whereupon the launcher asks the others to end.
+  private static func text(
+    of error: any Error, _ place: (rank: Int, size: Int)?, _ interruption: Interruption
+  ) -> String? {
     guard let place, place.size > 1, place.rank > 0 else { return "\(error)" }
     if case .lost? = error as? DistributedError { return "\(error)" }
-    usleep(2_000_000)
+    for _ in 0..<30 {
+      usleep(100_000)
+      if interruption.isForGood { return nil }
+    }
     return "rank \(place.rank) of \(place.size): \(error)"
   }
 

@@ -17,7 +17,7 @@ struct MeshRun {
   var usages: [MemoryUsage] = []
   var isInterrupted = false
 
-  /// Runs the recipe of `changes` in `folder` on `mesh.data` members; `stopsAfter` interrupts the last of them.
+  /// Runs the recipe of `changes` in `folder` on `mesh.data` members; `stopsAfter` interrupts the first.
   init(
     _ folder: TemporaryFolder, _ changes: [String], processes: Int, resumes: Bool = false, stopsAfter: Int? = nil,
     recipe: (TinyRun, [String]) throws -> TrainingRecipe = { try $0.recipe($1) }

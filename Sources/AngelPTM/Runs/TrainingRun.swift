@@ -81,9 +81,11 @@ public final class TrainingRun {
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
   public func execute(resumes: Bool, timeLimit: Double = .infinity) throws {
     do { try train(resumes: resumes, timeLimit: timeLimit) } catch let error as DistributedError {
-      // A launcher that is ending a job throws away what its processes still print.
-      if case .lost(let lost) = error {
-        let file = try? AtomicFile(path: RunFolder.lost(in: recipe.output.folder))
+      // A launcher that is ending a job throws away what its processes still print. The first to notice is right: to others who
+      // come to it later, whoever noticed is lost, too.
+      let path = RunFolder.lost(in: recipe.output.folder)
+      if case .lost(let lost) = error, FilePath.kind(path) == nil {
+        let file = try? AtomicFile(path: path)
         try? file?.write("\(lost)\n".utf8)
         try? file?.commit()
       }
