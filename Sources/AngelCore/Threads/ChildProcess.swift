@@ -2,6 +2,7 @@ import Glibc
 
 /// Runs another program and gathers what it says; never through a shell.
 public struct ChildProcess {
+  /// How a program ended and what it said.
   public struct Outcome {
     /// The exit status; 128 plus the signal's number when one ended it.
     public let status: Int32
