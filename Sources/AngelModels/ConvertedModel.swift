@@ -12,14 +12,27 @@ struct ConvertedModel {
 }
 
 extension ConvertibleModel {
-  /// What a checkpoint of the other layout becomes.
+  /// What a checkpoint becomes in the plan's layout, tensor by tensor of the model.
   static func translated(_ checkpoint: Checkpoint, _ plan: ConversionPlan) throws -> ConvertedModel {
     let configuration = try Self.configuration(of: checkpoint)
     let tensors = try plan.tensors(of: Self(configuration), names: names(for: configuration), from: checkpoint)
     switch plan.layout {
+    case .gguf where checkpoint.layout == .gguf: return try rewritten(checkpoint, tensors)
     case .gguf: return try gguf(configuration, tensors, checkpoint)
     case .huggingFace: return try huggingFace(configuration, tensors, checkpoint)
     }
+  }
+
+  /// The same file with other tensors: what the model has no parameter for stays, and what the metadata says.
+  private static func rewritten(_ checkpoint: Checkpoint, _ tensors: [TensorSource]) throws -> ConvertedModel {
+    let names = Set(tensors.map(\.name))
+    let others = try checkpoint.tensorNames.filter { !names.contains($0) }.map { name in
+      let record = try checkpoint.tensor(name)
+      return TensorSource(name: name, dtype: record.dtype, shape: record.shape, pieces: [.rows(record, order: nil)])
+    }
+    return ConvertedModel(
+      architecture: checkpoint.architecture, tensors: others + tensors,
+      metadata: GGUFMetadata.copied(from: checkpoint, tensors: tensors) ?? [])
   }
 
   private static func gguf(

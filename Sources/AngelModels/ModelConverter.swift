@@ -12,6 +12,8 @@ public struct ModelConverter {
     public var layout: Checkpoint.Layout
     /// The type of matrices; nil keeps each tensor's own, and makes quantised ones float32 in a folder.
     public var matrixType: DType?
+    /// Matrices that were rounded for the new file, by parameter path: GGUF only.
+    public var encoded: [String: EncodedMatrix] = [:]
     /// Whether to write over what stands at `target`.
     public var replaces = false
     /// The most bytes of tensors in one file; nil for one GGUF file, and 5 GB in one of safetensors.
@@ -54,9 +56,10 @@ public struct ModelConverter {
   /// Writes `checkpoint` as asked; throws naming what cannot be represented before anything is written.
   public func convert(_ checkpoint: Checkpoint, _ request: Request) throws -> Result {
     try checkTarget(checkpoint, request)
-    let plan = ConversionPlan(layout: request.layout, matrixType: request.matrixType)
+    var plan = ConversionPlan(layout: request.layout, matrixType: request.matrixType)
+    plan.encoded = request.encoded
     let content =
-      checkpoint.layout == request.layout
+      checkpoint.layout == request.layout && plan.encoded.isEmpty
       ? try unchanged(checkpoint, plan)
       : try ModelCatalog.translation(of: checkpoint, plan)
     var path = request.target

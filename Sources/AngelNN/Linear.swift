@@ -10,6 +10,8 @@ public struct Linear: Module {
   public var bias: Parameter?
   /// What is learnt beside the weight; nil for most layers.
   public var adapter: LowRankAdapter?
+  /// Sees what the layer is given; nil for most layers.
+  public var observer: (any InputObserver)?
 
   /// - Parameter tokenShare: the share of all tokens that go through it (`Parameter.tokenShare`).
   public init(
@@ -27,6 +29,7 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
+    observer?.observe(x)
     guard let adapter else { return product(x, bias?.vector) }
     guard let scales = adapter.outputScales({ product($0, nil) }) else { return product(x, bias?.vector) + adapter(x) }
     let sum = product(x, nil) + adapter(x)
@@ -58,4 +61,10 @@ public struct Linear: Module {
     visitor.visit("bias", &bias)
     visitor.visit("adapter", &adapter)
   }
+}
+
+/// What looks at the inputs of linear layers, to calibrate their rounding.
+public protocol InputObserver: AnyObject, Sendable {
+  /// Called before each product with x [R, inputs].
+  func observe(_ x: Tensor)
 }

@@ -5,25 +5,38 @@ import Testing
 @testable import AngelData
 
 @Suite("Packed files and tables") struct PackedTests {
-  private func unpacked(_ name: String, limit: Int = 1 << 20) throws -> [UInt8] {
-    let bytes = try Goldens.bytes("packed/" + name)
-    let format = try #require(PackedFormat.of(name)).format
-    return try bytes.withUnsafeBytes { raw in try format.unpacked(raw, path: name, limit: limit) }
+  /// All of a stream, read in pieces of an odd size; at most `limit` bytes.
+  private func unpacked(_ path: String, limit: Int = 1 << 20) throws -> [UInt8] {
+    let stream = try ByteStream(path: path)
+    var output: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1999)
+    while output.count < limit {
+      let count = try piece.withUnsafeMutableBytes { try stream.read(into: $0) }
+      guard count > 0 else { break }
+      output += piece[..<count]
+    }
+    return output
+  }
+
+  private func records(_ path: String) throws -> [Record] {
+    let reader = try RecordReader(path: path)
+    var rows: [Record] = []
+    while let record = try reader.next() { rows.append(record) }
+    return rows
   }
 
   @Test("what zstd and gzip have packed comes back", arguments: ["low.jsonl.zst", "high.jsonl.zst", "rows.jsonl.gz"])
   func rows(_ name: String) throws {
-    let want = try Goldens.bytes("packed/rows.jsonl")
-    #expect(try unpacked(name) == want)
-    let packed = try RecordFile(path: Goldens.path("packed/" + name))
-    let open = try RecordFile(path: Goldens.path("packed/rows.jsonl"))
-    #expect(packed.format == .jsonLines && packed.count == 150)
-    #expect(try packed.row(at: 77) == open.row(at: 77) && packed.place(of: 77).hasSuffix("\(name):78"))
+    #expect(try unpacked(Goldens.path("packed/" + name)) == Goldens.bytes("packed/rows.jsonl"))
+    let packed = try records(Goldens.path("packed/" + name))
+    let open = try records(Goldens.path("packed/rows.jsonl"))
+    #expect(packed.count == 150)
+    #expect(try packed[77].row() == open[77].row() && packed[77].place.hasSuffix("\(name):78"))
   }
 
   @Test("frames follow each other; repeats, and bytes that do not pack, come back")
   func frames() throws {
-    let bytes = try unpacked("frames.zst")
+    let bytes = try unpacked(Goldens.path("packed/frames.zst"))
     let rows = try Goldens.bytes("packed/rows.jsonl")
     #expect(bytes.count == 200_000 + 3000 + 7 + 5000)
     #expect(bytes.prefix(200_000).allSatisfy { $0 == UInt8(ascii: "a") })
@@ -31,17 +44,29 @@ import Testing
     #expect(bytes.dropLast(5000).suffix(7) == [UInt8](repeating: UInt8(ascii: "b"), count: 7))
   }
 
-  @Test("what unpacks to too much is refused before it is held")
-  func limit() {
-    let error = #expect(throws: DataError.self) { try unpacked("frames.zst", limit: 100_000) }
-    #expect(error?.description.contains("unpacks to more than 97.7 KiB") == true)
-    #expect(throws: DataError.self) { try unpacked("rows.jsonl.gz", limit: 1000) }
+  @Test("a page of columns unpacks to the size it says or is refused, and no more is made")
+  func exactSizes() throws {
+    let rows = try Goldens.bytes("packed/rows.jsonl")
+    let packed: [(any Unpacker, String)] = [
+      (try GzipUnpacker(), "rows.jsonl.gz"), (try ZstandardUnpacker(), "low.jsonl.zst"),
+    ]
+    for (unpacker, name) in packed {
+      #expect(try unpacker.unpacked(Goldens.bytes("packed/" + name)[...], size: rows.count) == rows)
+    }
+    for size in [0, rows.count - 1, rows.count + 1] {
+      #expect(throws: PackedError.self) {
+        try GzipUnpacker().unpacked(Goldens.bytes("packed/rows.jsonl.gz")[...], size: size)
+      }
+      #expect(throws: PackedError.self) {
+        try ZstandardUnpacker().unpacked(Goldens.bytes("packed/low.jsonl.zst")[...], size: size)
+      }
+    }
   }
 
   @Test("damaged files are refused or read, never a trap", arguments: ["low.jsonl.zst", "frames.zst", "rows.jsonl.gz"])
   func mutations(_ name: String) throws {
     let bytes = try Goldens.bytes("packed/" + name)
-    let format = try #require(PackedFormat.of(name)).format
+    let folder = try TemporaryFolder()
     let generator = PhiloxGenerator(seed: 9, stream: 0)
     var drawn: UInt64 = 0
     func draw(below limit: Int) -> Int {
@@ -54,31 +79,31 @@ import Testing
       var damaged = bytes
       for _ in 0...draw(below: 3) { damaged[draw(below: damaged.count)] = UInt8(draw(below: 256)) }
       if index % 5 == 0 { damaged.removeLast(draw(below: damaged.count)) }
-      do {
-        _ = try damaged.withUnsafeBytes { try format.unpacked($0, path: name, limit: 1 << 19) }
-      } catch { refused += 1 }
+      let path = try folder.write(damaged, to: name)
+      do { _ = try unpacked(path, limit: 1 << 19) } catch { refused += 1 }
     }
     #expect(refused > cases / 2)
   }
 
-  private func table(_ text: String, _ name: String = "rows.csv") throws -> RecordFile {
+  private func table(_ text: String, _ name: String = "rows.csv") throws -> [Record] {
     let folder = try TemporaryFolder()
-    return try withExtendedLifetime(folder) { try RecordFile(path: folder.write(text.utf8, to: name)) }
+    return try records(folder.write(text.utf8, to: name))
   }
 
   @Test("tables give a row an object: quotes, line ends and commas inside fields, any line end")
   func tables() throws {
     let text = "\u{FEFF}prompt,completion\r\n\"a, \"\"b\"\"\",c\r\n\r\n\"two\nlines\",\n last ,x"
-    let file = try table(text)
-    #expect(file.format == .delimited && file.count == 3)
-    #expect(try file.row(at: 0) == ["prompt": "a, \"b\"", "completion": "c"])
-    #expect(try file.row(at: 1) == ["prompt": "two\nlines", "completion": ""])
-    #expect(try file.row(at: 2) == ["prompt": " last ", "completion": "x"])
+    let rows = try table(text)
+    #expect(rows.count == 3)
+    #expect(try rows[0].row() == ["prompt": "a, \"b\"", "completion": "c"])
+    #expect(try rows[1].row() == ["prompt": "two\nlines", "completion": ""])
+    #expect(try rows[2].row() == ["prompt": " last ", "completion": "x"])
+    #expect(rows[2].place.hasSuffix("rows.csv:6"))
     let inches = try table("text\tsource\nHe is 5\" tall\tx\nShe is 6\" tall\ty\n", "rows.tsv")
     #expect(inches.count == 2)
-    #expect(try inches.text(at: 1, key: "text") == "She is 6\" tall")
-    let tabs = try table("text\tsource\nhello, you\tx\n", "rows.tsv")
-    #expect(try tabs.text(at: 0, key: "text") == "hello, you")
+    #expect(try inches[1].text(key: "text") == "She is 6\" tall")
+    let tabs = try table("text\tsource\nhello, you\tx\n\t\n", "rows.tsv")
+    #expect(try tabs[0].text(key: "text") == "hello, you" && tabs[1].text(key: "text").isEmpty)
   }
 
   @Test(
@@ -89,7 +114,7 @@ import Testing
       ("a,a\n1,2\n", "two columns have the same name"), ("a,b\n", "it holds no rows"),
     ])
   func badTables(_ text: String, _ reason: String) throws {
-    let error = #expect(throws: (any Error).self) { try table(text).row(at: 0) }
+    let error = #expect(throws: (any Error).self) { try table(text)[0].row() }
     #expect("\(error.map { "\($0)" } ?? "")".contains(reason), "\(error.map { "\($0)" } ?? "")")
   }
 }

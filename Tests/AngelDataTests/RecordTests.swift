@@ -7,8 +7,14 @@ import Testing
 @Suite("Rows") struct RecordTests {
   private func rows(_ text: String, _ name: String) throws -> [JSONValue] {
     let folder = try TemporaryFolder()
-    let file = try RecordFile(path: folder.write(text.utf8, to: name))
-    return try (0..<file.count).map { try file.row(at: $0) }
+    return try records(folder.write(text.utf8, to: name)).map { try $0.row() }
+  }
+
+  private func records(_ path: String) throws -> [Record] {
+    let reader = try RecordReader(path: path)
+    var records: [Record] = []
+    while let record = try reader.next() { records.append(record) }
+    return records
   }
 
   private func problem(_ text: String, _ name: String) -> String {
@@ -26,6 +32,49 @@ import Testing
   }
 
   @Test(
+    "rows that are longer than what is read at once come whole, and count their lines", arguments: ["jsonl", "json"])
+  func longRows(_ ending: String) throws {
+    let folder = try TemporaryFolder()
+    let long = String(repeating: "long \\n ", count: 400_000)
+    let isArray = ending == "json"
+    let rows = (0..<5).map { #"{"a": "\#($0)", "b": "\#($0 == 2 ? long : "short")"}"# }
+    let text = (isArray ? "[" : "") + rows.joined(separator: isArray ? ",\n" : "\n\n") + (isArray ? "]" : "")
+    let records = try records(folder.write(text.utf8, to: "x." + ending))
+    #expect(try records.map { try $0.row() } == rows.map { try JSONValue(parsing: $0.utf8) })
+    #expect(
+      records.map { String($0.place.split(separator: ":").last ?? "") }
+        == (isArray ? ["1", "1", "2", "3", "4"] : ["1", "3", "5", "7", "9"]))
+  }
+
+  @Test("a long text comes in pieces that end with lines, and is the text again")
+  func pieces() throws {
+    let folder = try TemporaryFolder()
+    let lines = String(repeating: "Words of a line, one é.\n\n  Indented.\n", count: 130_000)
+    for text in [lines, String(repeating: "é", count: 2_500_000), String(repeating: "ab ", count: 1_500_000)] {
+      let records = try records(folder.write(text.utf8, to: "x.txt"))
+      let pieces = try records.map { try $0.text(key: "text") }
+      #expect(pieces.count == 2 && pieces.joined() == text)
+      #expect(records.map(\.continues) == [true, false])
+    }
+    let pieces = try records(folder.write(lines.utf8, to: "x.txt")).map { try $0.text(key: "") }
+    #expect(pieces[0].hasSuffix(".\n") && pieces[1].hasPrefix("W"))
+  }
+
+  @Test("rows of a sample lie as far apart as they can, in their order")
+  func sample() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write((0..<1000).map { "\($0)\n" }.joined().utf8, to: "x.jsonl")
+    func spread(_ count: Int, rows: Int = .max) throws -> [Int] {
+      try RecordSample.spread(path, count: count, rows: rows, interruption: Interruption())
+        .compactMap { try $0.row().integer }
+    }
+    #expect(try spread(2000) == Array(0..<1000))
+    #expect(try spread(5, rows: 7) == [0, 1, 2, 4, 5])
+    let few = try spread(10)
+    #expect(few.count == 10 && few[0] == 0 && zip(few, few.dropFirst()).allSatisfy { (50...150).contains($1 - $0) })
+  }
+
+  @Test(
     "a broken row is named by file, line and column",
     arguments: [
       ("{\"a\":1}\n{\"a\":}\n", "x.jsonl", "x.jsonl:2:6: not JSON: "),
@@ -35,7 +84,7 @@ import Testing
       ("[1] 2", "x.json", "x.json': there is text after the array, from byte 3"),
       ("", "x.jsonl", "x.jsonl': it holds no rows; there is nothing to train on"),
       ("[]", "x.json", "x.json': it holds no rows; there is nothing to train on"),
-      ("a,b", "x.parquet", "x.parquet': '.parquet' files are not read; convert it to JSON lines (.jsonl)"),
+      ("a,b", "x.parquet", "x.parquet': it is not sound Parquet: it does not end as one"),
     ])
   func broken(_ text: String, _ name: String, _ start: String) { #expect(problem(text, name).hasPrefix(start)) }
 
@@ -62,7 +111,7 @@ import Testing
         {"role":"user","content":"Q"},{"role":"assistant","content":"B","weight":0.5}],"tools":[{"name":"t"}]}
         """#.utf8)
     let first = try ConversationLayout.messages.conversation(weighted, at: "x:1")
-    #expect(first.weights == [0, 0, 0, 0.5] && first.tools == [["name": "t"]])
+    #expect(first.weights == [0, 0, 0, 0.5] && first.tools == [["type": "function", "function": ["name": "t"]]])
     #expect(first.messages.allSatisfy { $0.extra.members.isEmpty })
     let call = try JSONValue(
       parsing: #"""
@@ -73,7 +122,7 @@ import Testing
     let second = try ConversationLayout.sharegpt.conversation(call, at: "x:1")
     #expect(second.messages.map(\.role) == ["system", "user", "assistant", "tool", "assistant"])
     #expect(second.messages[2].toolCalls == [["type": "function", "function": ["name": "f", "arguments": ["x": 1]]]])
-    #expect(second.tools == [["name": "f"]])
+    #expect(second.tools == [["type": "function", "function": ["name": "f"]]])
   }
 
   @Test(
@@ -83,6 +132,20 @@ import Testing
       (#"{"conversations":[{"from":"bot","value":"A"}]}"#, "x:1: conversations[0]: 'from' is 'bot', expected one of"),
       (#"{"messages":[{"role":"user","content":"Q"}]}"#, "x:1: there is no turn of the assistant"),
       (#"{"prompt":1,"completion":"A"}"#, "x:1: 'prompt' and 'completion' must be texts"),
+      (
+        #"{"messages":[{"role":"assistant","function_call":{"name":"f"}}]}"#,
+        "x:1: messages[0]: 'function_call' and the role 'function' are not read"
+      ),
+      (
+        #"{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}]}"#,
+        "x:1: messages[0]: tool_calls[0]: the arguments of a tool call are not JSON: '{'"
+      ),
+      (
+        #"{"conversations":[{"from":"function_call","value":"f(x)"}]}"#,
+        "x:1: conversations[0]: a function_call is {\"name\""
+      ),
+      (#"{"messages":[{"role":"assistant","content":""}],"tools":"{"}"#, "x:1: 'tools' must be a JSON list"),
+      (#"{"messages":[{"role":"assistant","content":""}],"tools":[1]}"#, "x:1: tools[0] must be an object"),
       ("3", "x:1: a row must be an object, not a number"),
     ])
   func wrongRows(_ text: String, _ start: String) throws {

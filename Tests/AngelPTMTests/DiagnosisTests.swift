@@ -35,7 +35,6 @@ import Testing
   private struct OneBatch: BatchSource {
     var rowLimit: Int { 15 }
     var batchesPerEpoch: Int { 1 }
-    var trainedTokensPerEpoch: Int { 15 }
     func batch(_ index: Int) throws -> TokenBatch { TokenBatch([TokenSample((0..<16).map { Int32($0 * 7 % 40) })]) }
   }
 

@@ -12,8 +12,9 @@ import Testing
     let run = TinyRun(try TemporaryFolder())
     try run.execute(try run.recipe(["tokenizer=byte", "training.steps=3", "data.end_texts=false"]))
     let tokenizer = try Tokenizer(.bytes())
-    var writer = try TokenFileWriter(
-      path: run.folder("data.tokens"), vocabularySize: tokenizer.vocabularySize, tokenizerDigest: tokenizer.digest)
+    var writer = TokenFileWriter(
+      path: run.folder("data.tokens"), vocabularySize: tokenizer.vocabularySize, tokenizerDigest: tokenizer.digest,
+      holds: -1)
     try writer.append(tokenizer.encode(TinyRun.text, addingSpecialTokens: false, parsingSpecialTokens: false))
     try writer.finish()
     let mapped = TinyRun(run.folder)
@@ -94,7 +95,7 @@ import Testing
       ("a.jsonl", "{\"content\": \"hi\"}", "a.jsonl:1: no text under 'text'; the row has 'content'"),
       ("a.jsonl", "{\"text\": \"hi\"}\n{\"text\": }", "a.jsonl:2:10: not JSON"),
       ("a.json", "{\"text\": \"hi\"}", "a .json file of rows is one array"),
-      ("a.parquet", "text", "'.parquet' files are not read"),
+      ("a.parquet", "text", "a.parquet': it is not sound Parquet: it does not end as one"),
       ("a.txt", "a", "tokens are too few for one sequence of 32 and its next token"),
       ("a.tokens", "nothing", "is not a sound token file"),
     ])

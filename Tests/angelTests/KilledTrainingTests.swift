@@ -14,48 +14,14 @@ import Testing
     files = try TrainingFiles(folder)
   }
 
-  /// The program beside the test's own binary.
-  private static let program: String = {
-    var buffer = [CChar](repeating: 0, count: 4096)
-    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-    let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return FilePath.join(FilePath.split(own).folder, "angel")
-  }()
-
   /// Starts `angel train RECIPE --resume` in a shell that first runs `preparation`.
   private func start(_ preparation: String = "", _ changes: String = "") throws -> pid_t {
-    let script =
-      "\(preparation) exec '\(Self.program)' train '\(files.recipe)' --resume --threads 1 \(changes) "
-      + ">'\(folder("output"))' 2>'\(folder("errors"))'"
-    let words: [String] = ["/bin/sh", "-c", script]
-    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
-    arguments.append(nil)
-    defer { for argument in arguments { free(argument) } }
-    // What runs the tests in the background ignores SIGINT, and its children would too.
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGINT)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
-    var process: pid_t = 0
-    #expect(posix_spawn(&process, "/bin/sh", nil, &attributes, arguments, environ) == 0)
-    return process
+    try program.start("train '\(files.recipe)' --resume --threads 1 \(changes)", after: preparation)
   }
 
-  /// How a process ended: its exit code, or 128 and its signal.
-  private func wait(_ process: pid_t) -> Int32 {
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
-  }
-
-  /// What the last process wrote, for messages.
-  private func text(_ name: String) -> String {
-    String(decoding: (try? TemporaryFolder.read(folder(name))) ?? [], as: UTF8.self)
-  }
+  private var program: BuiltProgram { BuiltProgram(folder: folder) }
+  private func wait(_ process: pid_t) -> Int32 { program.wait(process) }
+  private func text(_ name: String) -> String { program.text(name) }
 
   /// Waits until the run's metrics have a number of steps, at most for a minute: a process that ended by itself adds none.
   private func waitForSteps(_ count: Int) throws {

@@ -8,6 +8,8 @@ public struct ConversionPlan {
   public let layout: Checkpoint.Layout
   /// The type of matrices; nil keeps each tensor's own, or float32 where the layout has no such type.
   public let matrixType: DType?
+  /// Matrices that were rounded for the new file, by parameter path; they are written as they are.
+  public var encoded: [String: EncodedMatrix] = [:]
 
   public init(layout: Checkpoint.Layout, matrixType: DType?) {
     self.layout = layout
@@ -20,9 +22,9 @@ public struct ConversionPlan {
     return layout == .gguf ? dense + EncodeRows.targets : dense
   }
 
-  // MARK: Another layout
+  // MARK: Through the model
 
-  /// The parameters of a model under the names, in the forms, the row order and the types of the other layout.
+  /// The parameters of a model under the names, in the forms, the row order and the types of the new layout.
   public func tensors(
     of model: some Module, names: NameTable, from checkpoint: Checkpoint
   ) throws -> [TensorSource] {
@@ -36,7 +38,9 @@ public struct ConversionPlan {
       let record = try checkpoint.record(at: source, shape: parameter.shape)
       if parts[target.name] == nil { order.append(target.name) }
       parts[target.name, default: []].append(
-        Part(record: record, source: source, target: target, shape: parameter.shape, role: parameter.role))
+        Part(
+          record: record, source: source, target: target, shape: parameter.shape, role: parameter.role,
+          encoded: encoded[path]))
     }
     var tensors = try order.map { name in
       (tensor: try tensor(of: parts[name] ?? []), isTyped: parts[name]?.first?.isTyped ?? false)
@@ -52,10 +56,14 @@ public struct ConversionPlan {
     let target: TensorPlace
     let shape: Shape
     let role: Parameter.Role
+    let encoded: EncodedMatrix?
 
     /// Its rows as the model has them, in the order of the target.
     var piece: TensorSource.Piece {
       let rows = shape[0]
+      if let encoded {
+        return .encoded(encoded, order: RowOrder.order(from: .identity, to: target.rows, count: rows))
+      }
       guard !source.form.isTransposed else {
         return .columns(record, source.form.share * rows..<(source.form.share + 1) * rows)
       }
@@ -69,7 +77,8 @@ public struct ConversionPlan {
     private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]
 
     var hasUsableType: Bool {
-      record.dtype.isFloatingPoint || (record.dtype.isQuantized && role != .vector && !source.form.isTransposed)
+      encoded != nil || record.dtype.isFloatingPoint
+        || (record.dtype.isQuantized && role != .vector && !source.form.isTransposed)
     }
 
     /// Where it comes among the parts of its tensor.
@@ -104,6 +113,11 @@ public struct ConversionPlan {
 
   private func type(of parts: [Part], called name: String) throws -> DType {
     guard parts[0].isTyped else { return .float32 }
+    if let type = parts[0].encoded?.dtype, parts.allSatisfy({ $0.encoded?.dtype == type }) { return type }
+    guard parts.allSatisfy({ $0.encoded == nil }) else {
+      throw CheckpointError.invalidTensor(
+        name: name, path: "the new file", reason: "some of its parts were rounded for it and others were not")
+    }
     guard matrixType != nil || parts.allSatisfy({ $0.record.dtype == parts[0].record.dtype }) else {
       throw CheckpointError.invalidTensor(
         name: name, path: "the new file", reason: "its parts are of several types; choose one for all with --type")

@@ -13,4 +13,9 @@ public struct Conversation: Sendable, Hashable {
     self.weights = weights ?? messages.map { $0.role == "assistant" ? 1 : 0 }
     self.tools = tools
   }
+
+  mutating func append(_ message: ChatMessage, weight: Float) {
+    messages.append(message)
+    weights.append(weight)
+  }
 }

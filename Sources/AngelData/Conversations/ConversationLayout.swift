@@ -26,6 +26,12 @@ public enum ConversationLayout: String, CaseIterable, ConfigurationChoice {
         + "'instruction' with 'output', or 'prompt' with 'completion'")
   }
 
+  /// Every key that a layout reads.
+  public static let keys: Set<String> = [
+    "messages", "tools", "conversations", "system", "instruction", "input", "output", "history", "prompt", "completion",
+    "response", "question", "answer",
+  ]
+
   private static let pairKeys = [("prompt", "completion"), ("prompt", "response"), ("question", "answer")]
 
   /// The conversation of a row; throws naming the field that is wrong.
@@ -48,78 +54,24 @@ public enum ConversationLayout: String, CaseIterable, ConfigurationChoice {
     guard let entries = object["messages"]?.array, !entries.isEmpty else {
       throw .row(place: place, reason: "'messages' must be a list of turns")
     }
-    var conversation = Conversation(messages: [])
+    var conversation = Conversation(messages: [], weights: [], tools: try ToolCalls.tools(object["tools"], place))
     for (index, entry) in entries.enumerated() {
+      let place = "\(place): messages[\(index)]"
       var message: ChatMessage
-      do { message = try ChatMessage(json: entry) } catch {
-        throw .row(place: place, reason: "messages[\(index)]: \(error)")
+      do { message = try ChatMessage(json: entry) } catch { throw .row(place: place, reason: "\(error)") }
+      // The form before tools had it so; a template would pass over it in silence.
+      guard message.extra["function_call"]?.isNull ?? true, message.role != "function" else {
+        throw .row(
+          place: place, reason: "'function_call' and the role 'function' are not read: write 'tool_calls' and 'tool'")
       }
-      let weight = try weight(&message, place: "\(place): messages[\(index)]")
-      conversation.messages.append(message)
-      conversation.weights.append(weight)
+      for (call, value) in message.toolCalls.enumerated() {
+        message.toolCalls[call] = try ToolCalls.normalized(value, "\(place): tool_calls[\(call)]")
+      }
+      let weight = try TurnWeight.of(message.extra, role: message.role, place)
+      for key in TurnWeight.keys { message.extra[key] = nil }
+      conversation.append(message, weight: weight)
     }
-    conversation.tools = object["tools"]?.array
     return conversation
-  }
-
-  /// `weight` (0 to 1) or `train` (true or false) of a turn, removed from what the template sees.
-  private static func weight(_ message: inout ChatMessage, place: String) throws(DataError) -> Float {
-    defer { message.extra["weight"] = nil; message.extra["train"] = nil }
-    if let train = message.extra["train"] {
-      guard let bool = train.bool else { throw .row(place: place, reason: "'train' must be true or false") }
-      return bool ? 1 : 0
-    }
-    guard let weight = message.extra["weight"] else { return message.role == "assistant" ? 1 : 0 }
-    guard let number = weight.double, (0...1000).contains(number) else {
-      throw .row(place: place, reason: "'weight' must be a number from 0 to 1000")
-    }
-    return Float(number)
-  }
-
-  private static let shareGPTRoles = [
-    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
-    "system": "system", "tool": "tool", "observation": "tool", "function_call": "assistant",
-  ]
-
-  private static func shareGPT(_ object: JSONObject, _ place: String) throws(DataError) -> Conversation {
-    guard let turns = object["conversations"]?.array, !turns.isEmpty else {
-      throw .row(place: place, reason: "'conversations' must be a list of turns")
-    }
-    var messages: [ChatMessage] = []
-    if let system = object["system"]?.string, !system.isEmpty { messages.append(.init(role: "system", system)) }
-    for (index, turn) in turns.enumerated() {
-      guard let from = turn["from"]?.string, let value = turn["value"]?.string else {
-        throw .row(place: place, reason: "conversations[\(index)] must have the texts 'from' and 'value'")
-      }
-      guard let role = shareGPTRoles[from] else {
-        let known = shareGPTRoles.keys.sorted().joined(separator: ", ")
-        throw .row(place: place, reason: "conversations[\(index)]: 'from' is \(quoted(from)), expected one of \(known)")
-      }
-      messages.append(from == "function_call" ? try toolCall(value, place, index) : .init(role: role, value))
-    }
-    return Conversation(messages: messages, tools: try tools(object["tools"], place))
-  }
-
-  /// A turn that calls a tool: its text is `{"name": …, "arguments": …}`.
-  private static func toolCall(_ text: String, _ place: String, _ index: Int) throws(DataError) -> ChatMessage {
-    guard let call = try? JSONValue(parsing: text.utf8, maximumDepth: 64), call["name"]?.string != nil else {
-      throw .row(place: place, reason: "conversations[\(index)]: a function_call is {\"name\": …, \"arguments\": …}")
-    }
-    return ChatMessage(role: "assistant", content: .text(""), toolCalls: [["type": "function", "function": call]])
-  }
-
-  /// Tools as a list, or as a text that holds one.
-  private static func tools(_ value: JSONValue?, _ place: String) throws(DataError) -> [JSONValue]? {
-    switch value {
-    case nil, .null, .string(""): return nil
-    case .array(let tools): return tools.isEmpty ? nil : tools
-    case .string(let text):
-      guard let tools = (try? JSONValue(parsing: text.utf8, maximumDepth: 64))?.array else {
-        throw .row(place: place, reason: "'tools' must be a JSON list")
-      }
-      return tools.isEmpty ? nil : tools
-    default: throw .row(place: place, reason: "'tools' must be a list")
-    }
   }
 
   private static func alpaca(_ object: JSONObject, _ place: String) throws(DataError) -> Conversation {

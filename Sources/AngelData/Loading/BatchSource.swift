@@ -4,8 +4,6 @@ public protocol BatchSource: Sendable {
   var rowLimit: Int { get }
   /// Batches in one pass over the data, at least 1.
   var batchesPerEpoch: Int { get }
-  /// Targets with a weight in one pass, as far as they are known beforehand.
-  var trainedTokensPerEpoch: Int { get }
 
   /// Batch `index` of the whole run, from 0; epoch follows epoch, each in another order.
   func batch(_ index: Int) throws -> TokenBatch

@@ -39,7 +39,6 @@ public struct MixtureSource: BatchSource {
   public var rowLimit: Int { sources.map(\.rowLimit).max() ?? 1 }
   /// As many as all sources have together.
   public var batchesPerEpoch: Int { sources.reduce(0) { $0 + $1.batchesPerEpoch } }
-  public var trainedTokensPerEpoch: Int { sources.reduce(0) { $0 + $1.trainedTokensPerEpoch } }
 
   public func batch(_ index: Int) throws -> TokenBatch {
     let (source, own) = place(index)

@@ -30,7 +30,6 @@ public struct WindowSource: BatchSource {
 
   public var rowLimit: Int { length * batchSize }
   public var batchesPerEpoch: Int { max(1, windowCount / batchSize) }
-  public var trainedTokensPerEpoch: Int { windowCount * length }
 
   /// Windows that fit whatever the offset is; at least one.
   private var windowCount: Int { max(1, (tokens.count - length) / length) }
@@ -38,7 +37,7 @@ public struct WindowSource: BatchSource {
   public func batch(_ index: Int) throws -> TokenBatch {
     var batch = TokenBatch()
     for entry in (index * batchSize)..<((index + 1) * batchSize) {
-      batch.append(TokenSample(tokens[window(entry)]))
+      batch.append(TokenSample(try tokens[window(entry)]))
     }
     return batch
   }

@@ -11,28 +11,60 @@ enum PackedFormat: String, CaseIterable {
     return allCases.first { name.hasSuffix($0.rawValue) }.map { ($0, String(path.dropLast($0.rawValue.count))) }
   }
 
-  /// The most bytes that a file may unpack to: rows are read where they lie, so all of them are held.
-  static let limit = 8 << 30
-
-  /// The bytes that `packed` stand for; throws naming `path` when they are damaged or too many.
-  func unpacked(_ packed: UnsafeRawBufferPointer, path: String, limit: Int = limit) throws(DataError) -> [UInt8] {
-    do throws(PackedError) {
-      switch self {
-      case .gzip: return try Gzip.unpacked(packed, limit: limit)
-      case .zstandard: return try Zstandard.unpacked(packed, limit: limit)
-      }
-    } catch {
-      switch error {
-      case .damaged(let reason): throw .unusable(path: path, reason: "it cannot be unpacked: \(reason)")
-      case .tooLarge:
-        throw .unusable(path: path, reason: "it unpacks to more than \(TextFormat.bytes(limit)); unpack it to disk")
-      }
+  func makeUnpacker() throws(PackedError) -> any Unpacker {
+    switch self {
+    case .gzip: try GzipUnpacker()
+    case .zstandard: try ZstandardUnpacker()
     }
   }
 }
 
 /// Why bytes cannot be unpacked.
-enum PackedError: Error, Equatable {
+enum PackedError: Error, Equatable, CustomStringConvertible {
   case damaged(String)
-  case tooLarge
+
+  var description: String {
+    switch self {
+    case .damaged(let reason): reason
+    }
+  }
+}
+
+/// Unpacks bytes as they come, a piece at a time.
+protocol Unpacker: AnyObject {
+  /// Whether all that was taken is whole: nothing more need follow.
+  var isComplete: Bool { get }
+
+  /// Takes some of `input`, which may be empty, and makes some of `output`; neither of them means that more is needed.
+  func unpack(
+    _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+  ) throws(PackedError) -> (taken: Int, made: Int)
+}
+
+extension Unpacker {
+  /// The `size` bytes that `packed` stand for, no more and no less.
+  func unpacked(_ packed: ArraySlice<UInt8>, size: Int) throws(PackedError) -> [UInt8] {
+    var output = [UInt8](repeating: 0, count: size + 1)
+    var (taken, made) = (0, 0)
+    while true {
+      let (from, to) = (taken, made)
+      let step = packed.withUnsafeBytes { input in
+        output.withUnsafeMutableBytes { output in
+          Result { () throws(PackedError) in
+            try unpack(
+              UnsafeRawBufferPointer(rebasing: input[from...]),
+              into: UnsafeMutableRawBufferPointer(rebasing: output[to...]))
+          }
+        }
+      }
+      let (takenNow, madeNow) = try step.get()
+      taken += takenNow
+      made += madeNow
+      guard made <= size else { throw .damaged("it unpacks to more than \(size) bytes") }
+      if takenNow == 0, madeNow == 0 { break }
+    }
+    guard made == size, isComplete else { throw .damaged("it ends too early") }
+    output.removeLast()
+    return output
+  }
 }

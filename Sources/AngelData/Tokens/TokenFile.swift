@@ -1,14 +1,16 @@
-import AngelCore
+public import AngelCore
 
-/// Tokens on disk, mapped: what `angel data tokenize` writes and training reads without decoding anything.
+/// Tokens on disk, mapped: what `angel data tokenize` writes, what a run keeps of its rows, and what training reads
+/// without decoding anything. Small ones lie in memory.
 ///
-/// Layout, little-endian, written in one pass: tokens (u16 where the vocabulary allows, else u32), one after the other;
-/// zeros up to a multiple of 8; documents + 1 offsets into the tokens (u64); a JSON description; its length (u64); the 8
-/// bytes `ANGELTOK`. The description says `version`, `tokens`, `documents`, `token_bytes`, `vocabulary_size` and
-/// `tokenizer`, a digest of what the tokens mean.
+/// Layout, little-endian, written in one pass: documents one after the other, each its tokens (u16 where the vocabulary
+/// allows, else u32) and then, in a weighted file, a weight for each (f32); zeros up to a multiple of 8; documents + 1
+/// offsets counted in tokens (u64); a JSON description; its length (u64); the 8 bytes `ANGELTOK`. The description says
+/// `version`, `tokens`, `documents`, `token_bytes`, `vocabulary_size`, `tokenizer` (a digest of what the tokens mean) and
+/// since version 2 `weighted`, `digest` (of the content) and `about`, whatever the writer has to say.
 public struct TokenFile: Sendable {
   static let magic = Array("ANGELTOK".utf8)
-  static let version = 1
+  static let version = 2
 
   /// What the file says about itself.
   public struct Header: Sendable, Hashable {
@@ -19,21 +21,33 @@ public struct TokenFile: Sendable {
     public var vocabularySize: Int
     /// A digest of the tokenizer; training with another one is refused.
     public var tokenizerDigest: String
+    /// Whether every token has a weight in the loss.
+    public var isWeighted = false
+    /// Of all documents; nothing in files of version 1.
+    public var contentDigest = ""
+    public var about = JSONValue.null
+
+    /// The bytes of a token with its weight.
+    var stride: Int { tokenBytes + (isWeighted ? 4 : 0) }
   }
 
   public let path: String
   public let header: Header
-  private let file: MappedFile
+  private let bytes: TokenBytes
   private let offsetsAt: Int
 
   /// Opens the file at `path`; every size is checked against the file's own, and the offsets against each other.
   public init(path: String) throws(DataError) {
+    try self.init(.mapped(accessing(try MappedFile(path: path))), path: path)
+  }
+
+  init(_ bytes: TokenBytes, path: String) throws(DataError) {
     self.path = path
-    file = try accessing(try MappedFile(path: path))
-    let (header, end) = try Self.header(file)
+    self.bytes = bytes
+    let (header, end) = try Self.header(bytes, path)
     self.header = header
     // Counts are at most the file's size, so nothing overflows.
-    offsetsAt = Self.align(header.tokenCount * header.tokenBytes, to: 8)
+    offsetsAt = Self.align(header.tokenCount * header.stride, to: 8)
     let offsetsEnd = offsetsAt + (header.documentCount + 1) * 8
     guard offsetsEnd == end else {
       throw .damaged(path: path, reason: "its tokens and documents take \(offsetsEnd) bytes, not \(end)")
@@ -51,49 +65,81 @@ public struct TokenFile: Sendable {
     }
   }
 
-  /// The tokens of `range`.
-  public func tokens(_ range: Range<Int>) -> [Int32] {
+  /// The tokens of `range`, of a file without weights; throws when one is not in the vocabulary.
+  public func tokens(_ range: Range<Int>) throws(DataError) -> [Int32] {
     precondition(
-      range.lowerBound >= 0 && range.upperBound <= header.tokenCount, "tokens \(range) of \(header.tokenCount)")
-    let bytes = file.unsafeBytes
-    let result = range.map { index -> Int32 in
-      header.tokenBytes == 2
-        ? Int32(bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self).littleEndian)
-        : Int32(
-          truncatingIfNeeded: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self).littleEndian)
-    }
-    return withExtendedLifetime(file) { result }
+      range.lowerBound >= 0 && range.upperBound <= header.tokenCount && !header.isWeighted,
+      "tokens \(range) of \(header.tokenCount)")
+    return try tokens(at: range.lowerBound * header.tokenBytes, count: range.count)
   }
 
   /// Where a document's tokens stand.
   public func document(_ index: Int) -> Range<Int> { offset(index)..<offset(index + 1) }
 
+  /// A document with its weights, which are 1 where the file has none; throws as `tokens` does.
+  public func sample(_ index: Int) throws(DataError) -> TokenSample {
+    let range = document(index)
+    let start = range.lowerBound * header.stride
+    let tokens = try tokens(at: start, count: range.count)
+    guard header.isWeighted else { return TokenSample(tokens) }
+    let weightsAt = start + range.count * header.tokenBytes
+    let weights = bytes.withBytes { bytes in
+      (0..<range.count).map { index in
+        Float(bitPattern: bytes.loadUnaligned(fromByteOffset: weightsAt + 4 * index, as: UInt32.self).littleEndian)
+      }
+    }
+    return TokenSample(tokens, weights: weights)
+  }
+
+  private func tokens(at start: Int, count: Int) throws(DataError) -> [Int32] {
+    let tokens = bytes.withBytes { bytes in
+      header.tokenBytes == 2
+        ? (0..<count).map {
+          Int32(bytes.loadUnaligned(fromByteOffset: start + 2 * $0, as: UInt16.self).littleEndian)
+        }
+        : (0..<count).map {
+          Int32(bitPattern: bytes.loadUnaligned(fromByteOffset: start + 4 * $0, as: UInt32.self).littleEndian)
+        }
+    }
+    if let wrong = tokens.first(where: { $0 < 0 || $0 >= header.vocabularySize }) {
+      throw .damaged(path: path, reason: "it has the token \(wrong) of a vocabulary of \(header.vocabularySize)")
+    }
+    return tokens
+  }
+
   private func offset(_ index: Int) -> Int {
-    Int(clamping: file.unsafeBytes.loadUnaligned(fromByteOffset: offsetsAt + 8 * index, as: UInt64.self).littleEndian)
+    bytes.withBytes {
+      Int(clamping: $0.loadUnaligned(fromByteOffset: offsetsAt + 8 * index, as: UInt64.self).littleEndian)
+    }
   }
 
   static func align(_ offset: Int, to alignment: Int) -> Int { (offset + alignment - 1) / alignment * alignment }
 
-  private static func header(_ file: MappedFile) throws(DataError) -> (Header, end: Int) {
-    let bytes = file.unsafeBytes
-    func damaged(_ reason: String) -> DataError { .damaged(path: file.path, reason: reason) }
-    guard bytes.count >= 16, bytes.suffix(8).elementsEqual(magic) else { throw damaged("it does not end as one") }
-    let room = bytes.count - 16
-    let length = Int(clamping: bytes.loadUnaligned(fromByteOffset: room, as: UInt64.self).littleEndian)
+  private static func header(_ bytes: TokenBytes, _ path: String) throws(DataError) -> (Header, end: Int) {
+    func damaged(_ reason: String) -> DataError { .damaged(path: path, reason: reason) }
+    let size = bytes.count
+    let room = size - 16
+    guard room >= 0, bytes.array((size - 8)..<size) == magic else { throw damaged("it does not end as one") }
+    let length = bytes.withBytes {
+      Int(clamping: $0.loadUnaligned(fromByteOffset: room, as: UInt64.self).littleEndian)
+    }
     guard length <= min(1 << 20, room) else { throw damaged("its description has \(length) bytes") }
     let object: JSONValue
-    do { object = try JSONValue(parsing: bytes[(room - length)..<room], maximumDepth: 4) } catch {
+    do { object = try JSONValue(parsing: bytes.array((room - length)..<room), maximumDepth: 8) } catch {
       throw damaged("its description is not JSON")
     }
-    guard object["version"]?.integer == version else { throw damaged("its version is not \(version)") }
+    guard (1...version).contains(object["version"]?.integer ?? 0) else {
+      throw damaged("its version is not one of 1 to \(version)")
+    }
     guard let tokens = object["tokens"]?.integer, let documents = object["documents"]?.integer,
       let width = object["token_bytes"]?.integer, let vocabulary = object["vocabulary_size"]?.integer,
-      let digest = object["tokenizer"]?.string, width == 2 || width == 4, (0...bytes.count).contains(tokens),
-      (0...bytes.count).contains(documents), vocabulary > 0
+      let digest = object["tokenizer"]?.string, width == 2 || width == 4, (0...size).contains(tokens),
+      (0...size).contains(documents), vocabulary > 0
     else { throw damaged("its description lacks a number, or one is absurd") }
     let header = Header(
       tokenCount: tokens, documentCount: documents, tokenBytes: width, vocabularySize: vocabulary,
-      tokenizerDigest: digest)
+      tokenizerDigest: digest, isWeighted: object["weighted"]?.bool ?? false,
+      contentDigest: object["digest"]?.string ?? "", about: object["about"] ?? .null)
     return (header, room - length)
   }
 }

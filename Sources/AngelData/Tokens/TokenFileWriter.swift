@@ -1,66 +1,123 @@
-import AngelCore
+public import AngelCore
 
 /// Writes a token file: document after document, whole when `finish` succeeds or not at all.
 ///
-/// Offsets are kept in memory (eight bytes a document); tokens go to disk as they come.
+/// Tokens go to disk as they come, or stay in memory while they are few; offsets are kept (eight bytes a document).
 public struct TokenFileWriter: ~Copyable {
-  private let file: AtomicFile
+  private let path: String
+  private var file: AtomicFile?
+  /// What is not on disk yet.
+  private var held: [UInt8] = []
+  private let holds: Int
+  private let makeFolder: () throws -> Void
   private let vocabularySize: Int
   private let tokenizerDigest: String
+  private let isWeighted: Bool
   private var offsets: [UInt64] = [0]
+  /// FNV-1a over tokens, weights and ends of documents: it tells mistakes apart, not forgeries.
+  private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+
+  /// Bytes that are gathered before they are written.
+  private static let piece = 1 << 20
 
   /// Starts the file that is to become `path`.
-  public init(path: String, vocabularySize: Int, tokenizerDigest: String) throws(DataError) {
+  ///
+  /// - Parameters:
+  ///   - isWeighted: whether documents are samples with weights.
+  ///   - holds: a file of fewer bytes stays in memory and is never written.
+  ///   - makeFolder: called before a file is begun.
+  public init(
+    path: String, vocabularySize: Int, tokenizerDigest: String, isWeighted: Bool = false, holds: Int = 0,
+    makeFolder: @escaping () throws -> Void = {}
+  ) {
+    self.path = path
     self.vocabularySize = vocabularySize
     self.tokenizerDigest = tokenizerDigest
-    file = try accessing(try AtomicFile(path: path))
+    self.isWeighted = isWeighted
+    self.holds = holds
+    self.makeFolder = makeFolder
   }
 
   private var tokenBytes: Int { vocabularySize <= 1 << 16 ? 2 : 4 }
+  private var stride: Int { tokenBytes + (isWeighted ? 4 : 0) }
 
-  /// Tokens written so far.
-  public var tokenCount: Int { Int(offsets[offsets.count - 1]) }
+  /// Tokens and documents written so far.
+  public private(set) var tokenCount = 0
+  public var documentCount: Int { offsets.count - 1 }
 
-  /// Appends a document.
-  public mutating func append(_ tokens: [Int32]) throws(DataError) {
-    precondition(
-      tokens.allSatisfy { $0 >= 0 && $0 < vocabularySize }, "a token outside the vocabulary of \(vocabularySize)")
-    if tokenBytes == 2 {
-      try write(tokens.map { UInt16(truncatingIfNeeded: $0).littleEndian })
-    } else {
-      try write(tokens.map { UInt32(truncatingIfNeeded: $0).littleEndian })
+  /// Appends a document, or with `continues` a part of one that goes on.
+  public mutating func append(_ tokens: [Int32], continues: Bool = false) throws {
+    precondition(!isWeighted, "a document without weights")
+    try add(tokens)
+    if !continues { endDocument() }
+  }
+
+  /// Appends a document with its weights.
+  public mutating func append(_ sample: TokenSample) throws {
+    precondition(isWeighted, "a document with weights")
+    try add(sample.tokens)
+    for weight in sample.weights {
+      mix(weight.bitPattern)
+      append(weight.bitPattern)
     }
-    offsets.append(offsets[offsets.count - 1] + UInt64(tokens.count))
+    endDocument()
   }
 
-  private func write<Element: BitwiseCopyable>(_ values: [Element]) throws(DataError) {
-    try Self.write(values, to: file)
+  private mutating func endDocument() {
+    mix(.max)
+    offsets.append(UInt64(tokenCount))
   }
 
-  private static func write<Element: BitwiseCopyable>(_ values: [Element], to file: AtomicFile) throws(DataError) {
-    let failure: FileError? = values.withUnsafeBytes { bytes in
-      do throws(FileError) {
-        try file.write(bytes)
-        return nil
-      } catch { return error }
+  private mutating func add(_ tokens: [Int32]) throws {
+    for token in tokens {
+      precondition(token >= 0 && token < vocabularySize, "token \(token) of a vocabulary of \(vocabularySize)")
+      let word = UInt32(truncatingIfNeeded: token)
+      mix(word)
+      if tokenBytes == 2 { append(UInt16(truncatingIfNeeded: word)) } else { append(word) }
     }
-    if let failure { throw .file(failure) }
+    tokenCount += tokens.count
+    if held.count > (file == nil ? max(holds, Self.piece) : Self.piece) { try flush() }
   }
 
-  /// Completes the file and gives it its name.
-  public consuming func finish() throws(DataError) {
-    let byteCount = tokenCount * tokenBytes
-    try accessing(try file.write(repeatElement(0, count: TokenFile.align(byteCount, to: 8) - byteCount)))
-    try Self.write(offsets.map(\.littleEndian), to: file)
-    try accessing(try file.write(description()))
-    try accessing(try file.commit())
+  private mutating func mix(_ word: UInt32) { hash = (hash ^ UInt64(word)) &* 0x100_0000_01B3 }
+
+  private mutating func append(_ word: some FixedWidthInteger) {
+    withUnsafeBytes(of: word.littleEndian) { held.append(contentsOf: $0) }
   }
 
-  private func description() -> [UInt8] {
+  private mutating func flush() throws {
+    if file == nil {
+      try makeFolder()
+      file = try accessing(try AtomicFile(path: path))
+    }
+    try file.map { file throws(DataError) in try accessing(try file.write(held)) }
+    held.removeAll(keepingCapacity: true)
+  }
+
+  /// Completes the file, gives it its name and opens it.
+  ///
+  /// - Parameter about: what else the file says of itself, at most a megabyte.
+  @discardableResult
+  public consuming func finish(about: JSONValue = .null) throws -> TokenFile {
+    let byteCount = tokenCount * stride
+    held += repeatElement(0, count: TokenFile.align(byteCount, to: 8) - byteCount)
+    for offset in offsets {
+      append(offset)
+      if file != nil, held.count > Self.piece { try flush() }
+    }
+    held += description(about)
+    guard file != nil || held.count > holds else { return try TokenFile(.held(held), path: path) }
+    try flush()
+    try file.map { file throws(DataError) in try accessing(try file.commit()) }
+    return try TokenFile(path: path)
+  }
+
+  private func description(_ about: JSONValue) -> [UInt8] {
     let object: JSONValue = [
       "version": .integer(TokenFile.version), "tokens": .integer(tokenCount),
-      "documents": .integer(offsets.count - 1), "token_bytes": .integer(tokenBytes),
+      "documents": .integer(documentCount), "token_bytes": .integer(tokenBytes),
       "vocabulary_size": .integer(vocabularySize), "tokenizer": .string(tokenizerDigest),
+      "weighted": .bool(isWeighted), "digest": .string(String(hash, radix: 16)), "about": about,
     ]
     let text = Array(object.encoded().utf8)
     return text + withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + TokenFile.magic

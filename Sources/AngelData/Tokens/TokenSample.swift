@@ -8,6 +8,12 @@ public struct TokenSample: Sendable, Hashable {
 
   public init(_ tokens: [Int32], weight: Float = 1) { append(tokens, weight: weight) }
 
+  /// As many weights as tokens.
+  init(_ tokens: [Int32], weights: [Float]) {
+    precondition(tokens.count == weights.count, "\(weights.count) weights of \(tokens.count) tokens")
+    (self.tokens, self.weights) = (tokens, weights)
+  }
+
   /// Adds tokens that all have one weight.
   public mutating func append(_ tokens: [Int32], weight: Float) {
     self.tokens += tokens

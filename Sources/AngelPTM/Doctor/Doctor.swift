@@ -106,6 +106,5 @@ public struct Doctor {
 private struct LargestBatches: BatchSource {
   let rowLimit: Int
   var batchesPerEpoch: Int { 1 }
-  var trainedTokensPerEpoch: Int { rowLimit }
   func batch(_ index: Int) throws -> TokenBatch { TokenBatch() }
 }

@@ -106,7 +106,6 @@ private struct FixedSource: BatchSource {
 
   var rowLimit: Int { batch.rowCount }
   var batchesPerEpoch: Int { 1 }
-  var trainedTokensPerEpoch: Int { batch.weights.count { $0 != 0 } }
   func batch(_ index: Int) throws -> TokenBatch { batch }
 }
 

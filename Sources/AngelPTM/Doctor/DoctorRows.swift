@@ -28,10 +28,8 @@ struct DoctorRows {
     guard let encoder = try encoding.conversationEncoder() else {
       throw PTMError.recipe("the model '\(recipe.model ?? "")' has no chat template, which stage sft needs")
     }
-    try forEachRow(recipe, interruption) { file, index in
-      let (row, place) = (try file.row(at: index), file.place(of: index))
-      let layout = try recipe.data.layout ?? ConversationLayout.detect(row, at: place)
-      return try encoder.encode(layout.conversation(row, at: place), at: place)
+    try forEachRow(recipe, keys: ConversationLayout.keys, interruption) { record in
+      try encoder.encode(record, recipe.data.layout).samples
     }
   }
 
@@ -44,34 +42,32 @@ struct DoctorRows {
       let (length, count) = (recipe.sequenceLength + 1, 8)
       for window in 0..<count where stream.count > length {
         let start = (stream.count - length) * window / count
-        samples.append(TokenSample(stream[start..<(start + length)]))
+        samples.append(TokenSample(try stream[start..<(start + length)]))
       }
       return
     }
-    try forEachRow(recipe, interruption) { file, index in
-      var text = try file.text(at: index, key: recipe.data.textKey)
+    try forEachRow(recipe, keys: [recipe.data.textKey], interruption) { record in
+      var text = try record.text(key: recipe.data.textKey)
       if text.utf8.count > Self.textLimit { text = String(decoding: text.utf8.prefix(Self.textLimit), as: UTF8.self) }
       var tokens = try encoding.tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
       if recipe.data.endsTexts, let end = encoding.tokenizer.endToken { tokens.append(end) }
-      return TokenSample(tokens)
+      return [TokenSample(tokens)]
     }
   }
 
   /// Encodes rows of every file, as many of each as its share; those that are refused are counted.
   private mutating func forEachRow(
-    _ recipe: TrainingRecipe, _ interruption: Interruption, _ encode: (RecordFile, Int) throws -> TokenSample
+    _ recipe: TrainingRecipe, keys: Set<String>, _ interruption: Interruption,
+    _ encode: (Record) throws -> [TokenSample]
   ) throws {
     let share = max(1, Self.limit / recipe.data.train.count)
     for path in recipe.data.train {
-      let file = try RecordFile(path: path)
-      let rows = min(file.count, recipe.data.rows ?? .max)
-      let count = min(share, rows)
-      for place in 0..<count {
+      let records = try RecordSample.spread(
+        path, count: share, rows: recipe.data.rows ?? .max, keys: keys, interruption: interruption)
+      for record in records {
         try interruption.check()
         // A text that cannot be read ends a run and the doctor alike.
-        do { samples.append(try encode(file, place * rows / count)) } catch let error as DataError
-          where !recipe.rowsAreTexts
-        {
+        do { samples += try encode(record) } catch let error as DataError where !recipe.rowsAreTexts {
           refusal = (refusal?.message ?? "\(error)", (refusal?.count ?? 0) + 1)
         }
       }

@@ -3,7 +3,7 @@ public import AngelData
 
 /// Which files are learnt from, and how their rows are read.
 public struct DataConfiguration: Configurable, Hashable {
-  /// Files of text, JSON lines, JSON arrays or tokens.
+  /// Files of text, JSON, tables, Parquet or tokens.
   public var train: [String] = []
   /// How much of the run each training file has, as shares of the batches; nothing: as much as it holds.
   public var weights: [Double] = []
@@ -25,7 +25,7 @@ public struct DataConfiguration: Configurable, Hashable {
   public init() {}
 
   public static let fields: [ConfigurationField<Self>] = [
-    .value("train", \.train, "files: .txt, .jsonl, .json, .csv, .tsv (also .gz, .zst) or token files"),
+    .value("train", \.train, "files: .txt, .jsonl, .json, .csv, .tsv (also .gz, .zst), .parquet or .tokens"),
     .value("weights", \.weights, "shares of the batches, one a training file; none: as much as each holds"),
     .value("validation", \.validation, "files for validation, each with a loss of its own"),
     .value(

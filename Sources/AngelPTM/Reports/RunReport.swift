@@ -117,6 +117,7 @@ struct RunReport {
       ["trained tokens", TextFormat.count(statistics.trainedTokens)],
       ["rows cut to \(recipe.sequenceLength)", TextFormat.count(statistics.truncatedRows)],
       ["rows left out", TextFormat.count(statistics.droppedRows)],
+      ["rows that became several samples", TextFormat.count(statistics.splitRows)],
       ["training files", recipe.data.train.joined(separator: ", ")],
     ]
     if let layout = statistics.layout { rows.append(["layout", layout.rawValue]) }

@@ -72,13 +72,12 @@ struct NewTokenizer {
         throw DataError.unusable(
           path: path, reason: "the recipe's tokenizer is made from text, which files of tokens no longer have")
       }
-      let file = try RecordFile(path: path)
-      let count = min(left, file.count)
-      for index in 0..<count {
+      let reader = try RecordReader(path: path, keys: [recipe.data.textKey])
+      while left > 0, let record = try reader.next() {
         try interruption.check()
-        try body(file.text(at: index, key: recipe.data.textKey))
+        try body(record.text(key: recipe.data.textKey))
+        if !record.continues { left -= 1 }
       }
-      left -= count
     }
   }
 }

@@ -9,6 +9,9 @@ struct RowReader {
   let progress: ProgressReporter
   let interruption: Interruption
   private(set) var statistics = TrainingData.Statistics()
+  private(set) var cache: TokenCache
+  /// Of all that has been read, in its order.
+  private(set) var digest = ""
 
   init(
     recipe: TrainingRecipe, encoding: TrainingData.Encoding, progress: ProgressReporter, interruption: Interruption
@@ -17,6 +20,7 @@ struct RowReader {
     self.encoding = encoding
     self.progress = progress
     self.interruption = interruption
+    cache = TokenCache(recipe, encoding)
   }
 
   // MARK: Text
@@ -24,28 +28,37 @@ struct RowReader {
   /// All texts of the files one after the other, each ended by the end token where there is one.
   mutating func stream(_ paths: [String]) throws -> TokenStream {
     if paths.allSatisfy({ $0.hasSuffix(".tokens") }) { return try tokenFiles(paths) }
-    var tokens: [Int32] = []
-    try forEachRow(paths) { reader, file, index in
-      let text = try file.text(at: index, key: reader.recipe.data.textKey)
-      tokens += try reader.encoding.tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
-      if reader.recipe.data.endsTexts, let end = reader.encoding.tokenizer.endToken { tokens.append(end) }
+    let end = recipe.data.endsTexts ? encoding.tokenizer.endToken : nil
+    let texts = TextTokens(encoding.tokenizer, endToken: end, key: recipe.data.textKey)
+    let file = try tokens(of: paths, isWeighted: false) { [self] writer in
+      var statistics = TrainingData.Statistics()
+      try forEachRow(paths, keys: [recipe.data.textKey], texts.tokens) { record, tokens in
+        try writer.append(tokens, continues: record.continues)
+        statistics.rows += record.continues ? 0 : 1
+      }
+      statistics.tokens = writer.tokenCount
+      statistics.trainedTokens = max(0, writer.tokenCount - 1)
+      return statistics
     }
-    statistics.tokens += tokens.count
-    statistics.trainedTokens += max(0, tokens.count - 1)
-    return TokenStream(tokens, name: paths[0])
+    return TokenStream([file], name: paths[0])
   }
 
   private mutating func tokenFiles(_ paths: [String]) throws -> TokenStream {
     let files = try paths.map { try TokenFile(path: $0) }
-    let digest = encoding.tokenizer.digest
-    for file in files where file.header.tokenizerDigest != digest {
-      throw DataError.unusable(
-        path: file.path, reason: "its tokens are of another tokenizer; make it again with `angel data tokenize`")
+    for file in files {
+      guard file.header.tokenizerDigest == encoding.tokenizer.digest else {
+        throw DataError.unusable(
+          path: file.path, reason: "its tokens are of another tokenizer; make it again with `angel data tokenize`")
+      }
+      guard !file.header.isWeighted else {
+        throw DataError.unusable(path: file.path, reason: "it holds conversations that a run has kept, not texts")
+      }
     }
-    let stream = TokenStream(files)
+    let stream = TokenStream(files, name: paths[0])
     statistics.rows += files.reduce(0) { $0 + $1.header.documentCount }
     statistics.tokens += stream.count
     statistics.trainedTokens += max(0, stream.count - 1)
+    digest += files.map { "\($0.header.contentDigest),\($0.header.tokenCount);" }.joined()
     return stream
   }
 
@@ -58,37 +71,50 @@ struct RowReader {
   // MARK: Conversations
 
   /// The conversations of the files as tokens, none longer than the recipe's sequences.
-  mutating func samples(_ paths: [String]) throws -> [TokenSample] {
+  mutating func samples(_ paths: [String]) throws -> TokenSamples {
     guard let encoder = try encoding.conversationEncoder() else {
       throw PTMError.recipe("the model '\(recipe.model ?? "")' has no chat template, which stage sft needs")
     }
-    var samples: [TokenSample] = []
-    try forEachRow(paths) { reader, file, index in
-      let (row, place) = (try file.row(at: index), file.place(of: index))
-      let layout = try reader.recipe.data.layout ?? ConversationLayout.detect(row, at: place)
-      reader.statistics.layout = layout
-      var sample = try encoder.encode(layout.conversation(row, at: place), at: place)
-      if sample.count > reader.recipe.sequenceLength + 1 {
-        sample.truncate(to: reader.recipe.sequenceLength + 1)
-        reader.statistics.truncatedRows += 1
+    let layout = recipe.data.layout
+    let file = try tokens(of: paths, isWeighted: true) { [self] writer in
+      var statistics = TrainingData.Statistics()
+      try forEachRow(paths, keys: ConversationLayout.keys) { record in
+        try encoder.encode(record, layout)
+      } _: { _, row in
+        try add(row, to: &writer, &statistics)
       }
-      guard sample.trainedCount > 0 else {
-        reader.statistics.droppedRows += 1
-        return
+      guard writer.documentCount > 0 else {
+        throw DataError.unusable(
+          path: paths[0],
+          reason: "of \(statistics.rows) rows none has a trained token within sequence_length \(recipe.sequenceLength)")
       }
-      reader.statistics.tokens += sample.count
-      reader.statistics.trainedTokens += sample.trainedCount
-      samples.append(sample)
+      return statistics
     }
-    guard !samples.isEmpty else {
-      throw DataError.unusable(
-        path: paths[0],
-        reason: "of \(statistics.rows) rows none has a trained token within sequence_length \(recipe.sequenceLength)")
-    }
-    return samples
+    return TokenSamples(file)
   }
 
-  func packed(_ samples: [TokenSample], seed: Int?) throws -> PackedSource {
+  /// Writes what of a row's samples fits into a sequence and has something to learn.
+  private func add(
+    _ row: ConversationEncoder.Row, to writer: inout TokenFileWriter, _ statistics: inout TrainingData.Statistics
+  ) throws {
+    let limit = recipe.sequenceLength + 1
+    statistics.rows += 1
+    statistics.layout = row.layout
+    if row.samples.count > 1 { statistics.splitRows += 1 }
+    if row.samples.contains(where: { $0.count > limit }) { statistics.truncatedRows += 1 }
+    var isDropped = true
+    for var sample in row.samples {
+      sample.truncate(to: limit)
+      guard sample.trainedCount > 0 else { continue }
+      isDropped = false
+      statistics.tokens += sample.count
+      statistics.trainedTokens += sample.trainedCount
+      try writer.append(sample)
+    }
+    if isDropped { statistics.droppedRows += 1 }
+  }
+
+  func packed(_ samples: TokenSamples, seed: Int?) throws -> PackedSource {
     let packing: PackedSource.Packing =
       recipe.data.packing ? .rows(recipe.batchSize * recipe.sequenceLength) : .samples(recipe.batchSize)
     return try PackedSource(
@@ -97,22 +123,34 @@ struct RowReader {
 
   // MARK: Rows
 
-  private mutating func forEachRow(
-    _ paths: [String], _ body: (inout RowReader, RecordFile, _ index: Int) throws -> Void
+  private mutating func tokens(
+    of paths: [String], isWeighted: Bool, fill: (inout TokenFileWriter) throws -> TrainingData.Statistics
+  ) throws -> TokenFile {
+    let (file, found) = try cache.tokens(of: paths, isWeighted: isWeighted, fill: fill)
+    statistics.add(found)
+    digest += file.header.contentDigest + ";"
+    return file
+  }
+
+  /// Encodes the rows of the files, on all cores, and hands them to `take` in their order.
+  private func forEachRow<Encoded: Sendable>(
+    _ paths: [String], keys: Set<String>, _ encode: @escaping @Sendable (Record) throws -> Encoded,
+    _ take: (Record, Encoded) throws -> Void
   ) throws {
     var left = recipe.data.rows ?? .max
-    for path in paths {
-      let file = try RecordFile(path: path)
-      let count = min(left, file.count)
-      let display = progress.start("reading", total: count, unit: .items("rows"))
-      for index in 0..<count {
+    for path in paths where left > 0 {
+      let reader = try RecordReader(path: path, keys: keys)
+      let display = progress.start("encoding", total: reader.byteCount)
+      let encoder = RowEncoder(reader, limit: left, encode)
+      while let rows = try encoder.next() {
         try interruption.check()
-        try body(&self, file, index)
-        statistics.rows += 1
-        display.update(to: index + 1)
+        for (record, encoded) in rows {
+          try take(record, encoded)
+          if !record.continues { left -= 1 }
+        }
+        display.update(to: reader.bytesRead)
       }
       display.finish()
-      left -= count
     }
   }
 }

@@ -15,25 +15,9 @@ public struct TrainingData: Sendable {
     public let source: any BatchSource
   }
 
-  /// What was read.
-  public struct Statistics: Sendable, Hashable {
-    public var rows = 0
-    public var tokens = 0
-    public var trainedTokens = 0
-    /// Rows cut to the sequence length, and rows of which nothing trained was left.
-    public var truncatedRows = 0
-    public var droppedRows = 0
-    /// The layout that rows of conversations have.
-    public var layout: ConversationLayout?
-
-    public var json: JSONValue {
-      [
-        "rows": .integer(rows), "tokens": .integer(tokens), "trained_tokens": .integer(trainedTokens),
-        "truncated_rows": .integer(truncatedRows), "dropped_rows": .integer(droppedRows),
-        "layout": layout.map { .string($0.rawValue) } ?? .null,
-      ]
-    }
-  }
+  /// What training reads, as a digest: a run is only taken up with the same.
+  public let digest: String
+  private let cache: TokenCache
 
   /// Reads and encodes everything; throws at the first row that cannot be used, by its place.
   public init(_ recipe: TrainingRecipe, _ encoding: Encoding, progress: ProgressReporter, interruption: Interruption)
@@ -61,7 +45,12 @@ public struct TrainingData: Sendable {
         return Validation(name: name, source: try reader.packed(samples, seed: nil))
       }
     statistics = reader.statistics
+    (digest, cache) = (reader.digest, reader.cache)
   }
+
+  /// Removes token files that the run's folder has of other recipes or other data.
+  func removeStaleTokens() throws { try cache.removeOthers() }
+
   /// What files are called in reports: their names without endings, or their paths where those are the same.
   private static func names(of paths: [String]) -> [String] {
     let short = paths.map { String(FilePath.split($0).name.prefix { $0 != "." }) }
@@ -89,10 +78,8 @@ extension RowReader {
     guard recipe.data.validation.isEmpty, recipe.data.validationRatio > 0, samples.count > 1 else {
       return (try packed(samples, seed: recipe.seed), nil)
     }
-    let order = Permutation(count: samples.count, seed: UInt64(recipe.seed), stream: .max - 2)
     let count = max(1, Int(Double(samples.count) * recipe.data.validationRatio))
-    let kept = (0..<count).map { samples[order[$0]] }
-    let rest = (count..<samples.count).map { samples[order[$0]] }
+    let (kept, rest) = samples.split(at: count, seed: UInt64(recipe.seed), stream: .max - 2)
     return (try packed(rest, seed: recipe.seed), try packed(kept, seed: nil))
   }
 }

@@ -110,7 +110,11 @@ public final class TrainingRun {
       data.train, learningRate: recipe.learningRate, schedule: recipe.training, mesh: surroundings.mesh,
       on: surroundings.backend)
     try restore(trainer)
-    if let folder { try begin(folder) }
+    if let folder {
+      try begin(folder)
+      // Every process has read its data by now.
+      try data.removeStaleTokens()
+    }
     let writer = try folder.map { try RunWriter($0, step: trainer.step) }
     var isLast = trainer.step >= trainer.stepCount
     do {
@@ -156,7 +160,7 @@ public final class TrainingRun {
 
   private func isDue(_ step: Int, _ interval: Int?) -> Bool { interval.map { step % $0 == 0 } ?? false }
 
-  private var digest: String { SHA256.hexadecimal(of: Array(recipe.continuationDigestText.utf8)) }
+  private var digest: String { SHA256.hexadecimal(of: Array((recipe.continuationDigestText + data.digest).utf8)) }
 
   private func refuseToOverwrite(_ resumes: Bool) throws {
     let folder = recipe.output.folder
@@ -171,7 +175,8 @@ public final class TrainingRun {
     if let latest, latest.recipeDigest != digest {
       throw PTMError.checkpoint(
         path: latest.path,
-        reason: "it is of another recipe; only mesh, training and output settings may change on --resume")
+        reason: "it is of another recipe or of other data; only mesh, training and output settings may change on "
+          + "--resume")
     }
     let steps = try trainer.layout.gathered([[Double(latest?.step ?? -1)]]).map { $0[0] }
     guard steps.allSatisfy({ $0 == steps[0] }) else {

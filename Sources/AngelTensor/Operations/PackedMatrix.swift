@@ -65,22 +65,18 @@ public struct PackedMatrix: Sendable {
   }
 
   /// The values of a [columns, depth] tensor rounded to a dense dtype (f32, f16 or bf16).
-  package init(_ values: Tensor, as dtype: DType) {
-    let rows = values.detached.cast(to: dtype)
+  package init(_ values: Tensor, as dtype: DType) { self.init(packing: values.detached.cast(to: dtype)) }
+
+  /// A [columns, depth] tensor of any dtype that has a packed form.
+  package init(packing rows: Tensor) {
     let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
     self = withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: dtype, columns: rows.shape[0], depth: rows.shape[1], on: rows.backend)
+      PackedMatrix(rows: bytes, dtype: rows.dtype, columns: rows.shape[0], depth: rows.shape[1], on: rows.backend)
     }
   }
 
   /// The same matrix rounded to a block format (one of `EncodeRows.targets`), whose blocks must divide `depth`.
-  package func encoded(as dtype: DType) -> PackedMatrix {
-    let rows = dequantized().encodedRows(as: dtype)
-    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
-    return withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: dtype, columns: columns, depth: depth, on: backend)
-    }
-  }
+  package func encoded(as dtype: DType) -> PackedMatrix { PackedMatrix(packing: dequantized().encodedRows(as: dtype)) }
 
   /// The panels as bytes.
   var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }

@@ -9,6 +9,8 @@
 #include "arrange.h"
 #include "embedding.h"
 #include "encode_rows.h"
+#include "inverse_factor.h"
+#include "fit_rows.h"
 #include "rmsnorm.h"
 #include "add_rmsnorm.h"
 #include "layernorm.h"

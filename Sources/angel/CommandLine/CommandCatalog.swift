@@ -10,6 +10,7 @@ enum CommandCatalog {
     TokenizeCommand.self,
     LogitsCommand.self,
     PerplexityCommand.self,
+    QuantizeCommand.self,
     DataCommand.self,
     TrainCommand.self,
     DoctorCommand.self,

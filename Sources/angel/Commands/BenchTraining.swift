@@ -159,7 +159,6 @@ struct RandomTokens: BatchSource {
 
   var rowLimit: Int { length * batchSize }
   var batchesPerEpoch: Int { 1 }
-  var trainedTokensPerEpoch: Int { rowLimit }
 
   func batch(_ index: Int) throws -> TokenBatch {
     var batch = TokenBatch()

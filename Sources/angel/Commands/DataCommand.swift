@@ -7,12 +7,12 @@ enum DataCommand: Command {
   static let name = "data"
   static let summary = "prepare data for training"
   static let details = """
-    tokenize writes the texts of FILES (.txt whole, .jsonl and .json by row) as one file of tokens, each text followed by
-    the tokenizer's end token. A recipe names such a file under data.train; training refuses one of another tokenizer.
+    tokenize writes the texts of FILES (.txt whole; .jsonl, .json, .csv, .tsv and .parquet by row; .gz and .zst unpacked)
+    as one file of tokens, each text followed by the tokenizer's end token. Files may be larger than memory. A recipe names such a file under data.train; training refuses one of another tokenizer.
     """
   static let positionals = [
     Positional(name: "ACTION", choices: ["tokenize"], help: "what to do"),
-    Positional(name: "FILES", repeats: true, kind: .file, help: "text, JSON lines or a JSON array"),
+    Positional(name: "FILES", repeats: true, kind: .file, help: "text, JSON, tables or Parquet"),
   ]
   static let tokenizer = Option<String?>.text(
     "tokenizer", placeholder: "MODEL", help: "a model's name, folder or file, or byte")
@@ -40,27 +40,25 @@ enum DataCommand: Command {
     _ files: [String], _ tokenizer: Tokenizer, to target: String, _ arguments: Arguments, _ context: CommandContext
   ) throws {
     let end = arguments[continues] ? nil : tokenizer.endToken
-    var writer = try TokenFileWriter(
-      path: target, vocabularySize: tokenizer.vocabularySize, tokenizerDigest: tokenizer.digest)
-    var texts = 0
+    let texts = TextTokens(tokenizer, endToken: end, key: arguments[textKey])
+    var writer = TokenFileWriter(
+      path: target, vocabularySize: tokenizer.vocabularySize, tokenizerDigest: tokenizer.digest, holds: -1)
     for path in files {
-      let file = try RecordFile(path: path)
-      let display = context.progress.start("tokenizing", total: file.count, unit: .items("texts"))
-      for index in 0..<file.count {
+      let reader = try RecordReader(path: path, keys: [arguments[textKey]])
+      let display = context.progress.start("tokenizing", total: reader.byteCount)
+      let encoder = RowEncoder(reader, texts.tokens)
+      while let rows = try encoder.next() {
         try context.interruption.check()
-        let text = try file.text(at: index, key: arguments[textKey])
-        let tokens = try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
-        try writer.append(tokens + (end.map { [$0] } ?? []))
-        texts += 1
-        display.update(to: index + 1)
+        for (record, tokens) in rows { try writer.append(tokens, continues: record.continues) }
+        display.update(to: reader.bytesRead)
       }
       display.finish()
     }
-    let count = writer.tokenCount
+    let (count, documents) = (writer.tokenCount, writer.documentCount)
     try writer.finish()
     if context.printsJSON {
-      return try context.print(["path": .string(target), "texts": .integer(texts), "tokens": .integer(count)])
+      return try context.print(["path": .string(target), "texts": .integer(documents), "tokens": .integer(count)])
     }
-    try context.output.line("\(target): \(TextFormat.count(count)) tokens of \(TextFormat.count(texts)) texts")
+    try context.output.line("\(target): \(TextFormat.count(count)) tokens of \(TextFormat.count(documents)) texts")
   }
 }

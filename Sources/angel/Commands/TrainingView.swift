@@ -67,6 +67,9 @@ final class TrainingView {
       "tokens", TextFormat.count(data.tokens),
       "\(TextFormat.count(data.trainedTokens)) trained, \(data.truncatedRows) rows cut, \(data.droppedRows) left out",
     ])
+    if data.splitRows > 0 {
+      table.append(["rows split", TextFormat.count(data.splitRows), "the chat template rewrites earlier turns"])
+    }
     table.append(["steps", TextFormat.count(plan.steps), "of \(TextFormat.count(plan.rowsPerStep)) tokens at most"])
     let memory = plan.memory
     for (kind, bytes, detail) in [

@@ -1,0 +1,23 @@
+import AngelCore
+
+/// The bytes of a token file: mapped, or held in memory where they are few.
+enum TokenBytes: Sendable {
+  case mapped(MappedFile)
+  case held([UInt8])
+
+  var count: Int {
+    switch self {
+    case .mapped(let file): file.byteCount
+    case .held(let bytes): bytes.count
+    }
+  }
+
+  func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    switch self {
+    case .mapped(let file): withExtendedLifetime(file) { body(file.unsafeBytes) }
+    case .held(let bytes): bytes.withUnsafeBytes(body)
+    }
+  }
+
+  func array(_ range: Range<Int>) -> [UInt8] { withBytes { Array($0[range]) } }
+}

@@ -1,0 +1,44 @@
+package import AngelCore
+import CAngelKernels
+
+extension Tensor {
+  /// These float32 rows [N, K] as blocks of a GGUF format, rounded so that products with the inputs seen change least
+  /// (fit_rows.h). A primitive; `dtype` is one of `EncodeRows.targets`.
+  ///
+  /// - Parameters:
+  ///   - importance: [K] float32, how much an error of each column weighs; nil: all alike.
+  ///   - spreading: what `inverseFactors` made of the inputs' moments [K, K], and the order [K] it has them in: errors are then
+  ///     passed on to the columns that follow (GPTQ).
+  package func fittedRows(
+    as dtype: DType, importance: Tensor? = nil, spreading: (factor: Tensor, order: Tensor)? = nil
+  ) -> Tensor {
+    let (rows, depth) = (shape[0], shape[1])
+    precondition(
+      self.dtype == .float32 && shape.rank == 2 && depth % dtype.blockElements == 0,
+      "fit_rows: \(specification) as \(dtype.name)")
+    precondition(
+      importance.map { $0.specification == TensorSpecification([depth], .float32) } ?? true,
+      "fit_rows: \(specification) with importance \(importance?.specification.description ?? "")")
+    precondition(
+      spreading.map {
+        $0.factor.specification == TensorSpecification([depth, depth], .float32)
+          && $0.order.specification == TensorSpecification([depth], .int32)
+      } ?? true, "fit_rows: \(specification) with a factor of \(spreading?.factor.specification.description ?? "")")
+    let output = Tensor(uninitialized: TensorSpecification(shape, dtype), on: backend, kind: .workspace)
+    func scratch(_ columns: Int, _ dtype: DType) -> Tensor {
+      Tensor(uninitialized: TensorSpecification([rows, columns], dtype), on: backend, kind: .workspace)
+    }
+    let (left, quants) = (scratch(depth + depth / 16, .float32), scratch(depth, .uint8))
+    let arguments = angel_fit_rows_arguments(
+      input: floats, importance: importance?.floats, factor: spreading?.factor.floats, order: spreading?.order.int32s,
+      output: output.address, scratch: left.mutableFloats, quants: quants.address.assumingMemoryBound(to: UInt8.self),
+      rows: Int64(rows), depth: Int64(depth))
+    // Some twenty scales are tried for each block; with a factor each value takes from all that follow.
+    let spread = spreading == nil ? 0 : shape.elementCount * depth / 2
+    backend.launch(
+      ANGEL_FAMILY_fit_rows, KernelDTypes(.float32, dtype), arguments,
+      Work(bytes: specification.byteCount, multiplyAdds: 100 * shape.elementCount + spread),
+      keeping: self, importance, spreading, left, quants)
+    return output
+  }
+}

@@ -1,0 +1,25 @@
+// fit_rows: float32 rows -> the blocks of a GGUF format, rounded so that products with the inputs seen change least.
+// dtypes: (f32, target, none); targets are those of encode_rows.h.
+//
+// A block's scale (and minimum) is the best of some around the reference rule's: for each the quants are the nearest ones, the
+// scale (and minimum) is refitted to them by least squares, and the sum of c (w - ŵ)² decides, c being `importance`, the mean
+// square of each input. q8_0 keeps the reference rule's scale. Without a `factor` values go to the nearest quants.
+//
+// With a `factor` U of the inputs' moments (inverse_factor.h) rounding is GPTQ's (arXiv:2210.17323, Algorithm 1), with scales
+// fixed before: column by column in `order`, which is that of U's rows, w is rounded to ŵ, and (w - ŵ) / U_ii times row i of U
+// is taken from the columns that follow.
+//
+// All in float32; a row's blocks depend on that row alone.
+#pragma once
+#include "angel_types.h"
+
+struct angel_fit_rows_arguments {
+  const float *input;       // [rows, depth]
+  const float *importance;  // [depth], none negative; or NULL: all alike
+  const float *factor;      // [depth, depth], or NULL
+  const int32_t *order;     // [depth], each column once; used with a factor
+  void *output;             // [rows, depth / 32] blocks
+  float *scratch;           // [rows, depth + depth / 16]
+  uint8_t *quants;          // [rows, depth], scratch
+  int64_t rows, depth;      // depth a multiple of 32
+};

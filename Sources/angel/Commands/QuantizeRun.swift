@@ -1,0 +1,119 @@
+import AngelCPU
+import AngelCheckpoint
+import AngelCore
+import AngelHCF
+import AngelModels
+import AngelNN
+import AngelText
+
+/// One run of `angel quantize`.
+struct QuantizeRun {
+  private let model: String
+  private let target: String
+  private let arguments: Arguments
+  private let context: CommandContext
+  private let checkpoint: Checkpoint
+  private let backend: CPUBackend
+  private let windowLength: Int
+
+  init(model: String, target: String, _ arguments: Arguments, _ context: CommandContext) throws {
+    self.model = model
+    self.target = target
+    self.arguments = arguments
+    self.context = context
+    checkpoint = try context.openCheckpoint(model)
+    try checkpoint.requireTarget(target, isFolder: false, replaces: arguments[ModelsCommand.force])
+    backend = try context.makeBackend(arguments)
+    windowLength = arguments[QuantizeCommand.window] ?? min(512, max(2, checkpoint.dimensions.contextLength ?? 512))
+  }
+
+  func run() throws {
+    let before = try perplexity(of: checkpoint, arithmetic: .f32)
+    let rounded = try round()
+    let written = try write(rounded)
+    let after = try perplexity(of: Checkpoint.open(written.path), arithmetic: .fast)
+    let report = QuantizeReport(
+      model: model, method: arguments[QuantizeCommand.method], type: arguments[QuantizeCommand.type].dtype,
+      byteCount: checkpoint.card.byteCount, rounded: rounded, written: written, before: before, after: after)
+    if context.printsJSON { return try context.print(report.json) }
+    for line in report.lines { try context.output.line(line) }
+  }
+
+  /// The layers, rounded in memory; the model they came from is gone when this returns.
+  private func round() throws -> Quantizer.Result {
+    let loading = context.progress.start("loading \(model)", total: checkpoint.card.byteCount)
+    let loaded = try LoadedLanguageModel(
+      checkpoint, on: backend, arithmetic: .f32, report: { read, _ in loading.update(to: read) })
+    loading.finish()
+    let windows = try calibrationWindows(loaded.tokenizer)
+    var quantizer = Quantizer()
+    quantizer.method = arguments[QuantizeCommand.method]
+    quantizer.format = arguments[QuantizeCommand.type].dtype
+    quantizer.momentBytes = arguments[QuantizeCommand.moments]
+    let calibrating = context.progress.start(
+      quantizer.method == .nearest ? "rounding" : "calibrating", total: nil, unit: .items("tokens"))
+    quantizer.report = { [context] done, total in
+      try context.interruption.check()
+      calibrating.update(to: done, total: total)
+    }
+    let result = try quantizer.quantize(loaded.model, windows: windows, on: backend, pool: backend.pool)
+    calibrating.finish()
+    return result
+  }
+
+  private func write(_ rounded: Quantizer.Result) throws -> ModelConverter.Result {
+    var request = ModelConverter.Request(
+      target: target, layout: .gguf, matrixType: arguments[QuantizeCommand.embedding].dtype)
+    request.encoded = rounded.encoded
+    request.replaces = arguments[ModelsCommand.force]
+    let display = context.progress.start("writing \(target)", total: nil)
+    let converter = ModelConverter(on: backend) { [context] written, total in
+      try context.interruption.check()
+      display.update(to: written, total: total)
+    }
+    let result = try converter.convert(checkpoint, request)
+    display.finish()
+    return result
+  }
+
+  private func calibrationWindows(_ tokenizer: Tokenizer) throws -> [[Int32]] {
+    guard let path = arguments[QuantizeCommand.calibration], arguments[QuantizeCommand.method] != .nearest else {
+      return []
+    }
+    let windows = try self.windows(of: path, tokenizer)
+    let count = min(windows.count, arguments[QuantizeCommand.windows])
+    return (0..<count).map { windows[$0 * windows.count / count] }
+  }
+
+  /// A text in windows, at least one.
+  private func windows(of path: String, _ tokenizer: Tokenizer) throws -> [[Int32]] {
+    let file = try MappedFile(path: path)
+    let bytes = try file.withBytes(0..<file.byteCount) { Array($0) }
+    let tokens = try tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
+    guard tokens.count >= 2 else { throw QuantizerError.noText }
+    let length = min(windowLength, tokens.count)
+    return stride(from: 0, through: tokens.count - length, by: length).map { Array(tokens[$0..<$0 + length]) }
+  }
+
+  /// Nil without --text.
+  private func perplexity(of checkpoint: Checkpoint, arithmetic: Arithmetic) throws -> Double? {
+    guard let path = arguments[QuantizeCommand.text] else { return nil }
+    var options = EngineOptions()
+    options.contextLength = windowLength
+    options.cacheDType = arithmetic.cacheDType
+    let session = try LanguageModelSession(
+      checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options)
+    session.engine.isInterrupted = { [context] in context.interruption.isRequested }
+    let windows = try self.windows(of: path, session.tokenizer).prefix(arguments[QuantizeCommand.textWindows])
+    let display = context.progress.start(
+      "scoring \(FilePath.split(checkpoint.path).name)", total: windows.reduce(0) { $0 + $1.count },
+      unit: .items("tokens"))
+    var perplexity = Perplexity()
+    for window in windows {
+      try perplexity.score(window, with: session.engine)
+      display.advance(by: window.count)
+    }
+    display.finish()
+    return perplexity.value
+  }
+}
