@@ -76,7 +76,7 @@ enum Angel {
   ) -> String? {
     guard let place, place.size > 1, place.rank > 0 else { return "\(error)" }
     if case .lost? = error as? DistributedError { return "\(error)" }
-    for _ in 0..<30 {
+    for _ in 0..<100 {
       usleep(100_000)
       if interruption.isForGood { return nil }
     }

@@ -32,14 +32,14 @@ struct MPITests {
 
   /// Runs `angel train`, under mpirun when `processes` are several.
   private func train(
-    _ changes: [String], processes: Int, whileRunning: () -> Void = {}
+    _ changes: [String], processes: Int, grace: Int = 1, whileRunning: () -> Void = {}
   ) throws -> ChildProcess.Outcome {
     let program = [Self.program, "train", files.recipe, "--threads", "1"] + changes
     let launcher = [try #require(MPILauncher.path), "-n", "\(processes)"]
     let environment = Environment.current().childEntries(adding: [
       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-      // Busy machines need longer than a second from the request to end to the end.
-      "OMPI_MCA_odls_base_sigkill_timeout": "20",
+      // Seconds that Open MPI waits before it asks processes to end, and again before it ends them.
+      "OMPI_MCA_odls_base_sigkill_timeout": "\(grace)",
       // More processes than cores: of Open MPI 4 and 5.
       "OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     ])
@@ -84,7 +84,8 @@ struct MPITests {
     var victim: pid_t?
     var since = 0.0
     let outcome = try train(
-      ["mesh.data=2", "training.steps=1000000", "mesh.silence=3", "output.save_every=1000000"], processes: 2
+      ["mesh.data=2", "training.steps=1000000", "mesh.silence=3", "output.save_every=1000000"], processes: 2,
+      grace: 5
     ) {
       guard victim == nil, (try? files.recordedSteps()) ?? 0 > 3, let found = process(rank: 1) else { return }
       victim = found
