@@ -54,6 +54,9 @@ let package = Package(
       "AngelCheckpoint",
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "CSodium", "CZlib", "CAngelShims"],
       linking: [archive("sodium"), archive("z")]),
+    .target(
+      name: "AngelDistributed", dependencies: ["AngelCore", "AngelNN", "AngelTensor", "CAngelKernels", "CAngelShims"],
+      resources: [.embedInCode("MPI/mpi_plugin.c")], swiftSettings: strict),
     room("AngelData", ["AngelCore", "AngelText", "CZlib", "CZstd"], linking: [archive("z"), archive("zstd")]),
     // Level 6
     room("AngelModels", ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint"]),
@@ -63,7 +66,10 @@ let package = Package(
       ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelModels"]),
     room(
       "AngelPTM",
-      ["AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels"]),
+      [
+        "AngelCore", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelData", "AngelDistributed",
+        "AngelModels",
+      ]),
     // Level 8
     room("AngelServer", ["AngelCore", "AngelText", "AngelHCF", "CSodium", "CAngelShims"]),
     // Level 11
@@ -71,22 +77,26 @@ let package = Package(
       name: "angel",
       dependencies: [
         "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
-        "AngelHCF", "AngelPTM", "AngelData", "AngelServer", "CAngelKernels",
+        "AngelHCF", "AngelPTM", "AngelData", "AngelDistributed", "AngelServer", "CAngelKernels",
       ], swiftSettings: strict),
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
     tests("AngelCore"),
-    tests("angel", ["AngelCheckpoint", "AngelPTM", "AngelServer"]),
+    tests("angel", ["AngelCheckpoint", "AngelDistributed", "AngelPTM", "AngelServer"]),
     tests("AngelMemory"),
     tests("AngelText"),
     tests("AngelTensor", ["AngelMemory", "AngelCPU", "CAngelKernels"]),
     tests("AngelCPU", ["AngelTensor", "CAngelKernels"]),
     tests("AngelCheckpoint", ["AngelTensor", "AngelText"]),
     tests("AngelData", ["AngelText"]),
+    tests("AngelDistributed", ["AngelTensor", "AngelNN"]),
     tests("AngelModels", ["AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelHCF"]),
     tests(
       "AngelPTM",
-      ["AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelModels", "AngelText"]),
+      [
+        "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelDistributed", "AngelModels",
+        "AngelText",
+      ]),
     tests("AngelServer", ["AngelText", "AngelCPU", "AngelHCF", "AngelCheckpoint"]),
     tests(
       "AngelHCF",

@@ -77,6 +77,30 @@ public struct Environment: Sendable {
     return ["1", "ON", "YES", "TRUE"].contains(value.uppercased())
   }
 
+  /// This process's place among those launched together and how many they are, as `mpirun` of Open MPI or MPICH, Slurm's `srun`
+  /// or plain `ANGEL_RANK` and `ANGEL_WORLD` say; nil for a process by itself.
+  public var launchPlace: (rank: Int, size: Int)? {
+    let names = [
+      ("ANGEL_RANK", "ANGEL_WORLD"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"),
+      // With srun --mpi=pmix; a batch script has Slurm's variables too, but no PMIX_RANK.
+      ("PMIX_RANK", "SLURM_STEP_NUM_TASKS"),
+    ]
+    for (rank, size) in names {
+      if let rank = nonEmpty(rank).flatMap({ Int($0) }), let size = nonEmpty(size).flatMap({ Int($0) }), rank >= 0,
+        rank < size
+      {
+        return (rank, size)
+      }
+    }
+    return nil
+  }
+
+  /// Where things are kept that can be made again: `angel` in `$XDG_CACHE_HOME`, else in `~/.cache`; nil without any.
+  public var cacheFolder: String? {
+    if let cache = nonEmpty("XDG_CACHE_HOME"), cache.hasPrefix("/") { return cache + "/angel" }
+    return homeDirectory.map { $0 + "/.cache/angel" }
+  }
+
   /// `NAME=value` lines for a child process: these variables with `additions` over them.
   public func childEntries(adding additions: [String: String]) -> [String] {
     variables.merging(additions) { $1 }.map { "\($0)=\($1)" }.sorted()

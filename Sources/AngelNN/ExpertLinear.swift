@@ -16,7 +16,7 @@ struct ExpertLinear {
     precondition(
       adapters.isEmpty || adapters.count == layers.count,
       "experts: \(adapters.count) of \(layers.count) have an adapter, which must be all or none")
-    let isPlain = adapters.isEmpty && !weights.contains { $0.trainedValues != nil }
+    let isPlain = adapters.isEmpty && !weights.contains(where: \.isTrained)
     rows = isPlain ? weights[0].matrix.1.inputDType(for: weights[0].matrix.0.dtype) : .float32
   }
 
@@ -40,7 +40,7 @@ struct ExpertLinear {
 
   /// Grouped rows times matrices that are all constants, or of which some are trained.
   private static func product(_ x: Tensor, _ parameters: [Parameter], _ order: ExpertOrder) -> Tensor {
-    let isTrained = parameters.contains { $0.trainedValues != nil }
+    let isTrained = parameters.contains(where: \.isTrained)
     guard isTrained else { return x.matmul(ExpertMatrices(parameters.map(\.matrix.0)), order) }
     return parameters[0].operand(x)
       .matmul(experts: parameters.map { $0.trained ?? $0.matrix.0.dequantized() }, order)

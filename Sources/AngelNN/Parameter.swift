@@ -27,6 +27,8 @@ public final class Parameter: Sendable {
     case trained(Tensor)
     /// The same in two halves, of which products read the upper one, in bfloat16.
     case halved(TrainedValues)
+    /// Of such values this process holds a share; the whole is put together when it is asked for.
+    case parted(any PartedValues)
   }
 
   public let shape: Shape
@@ -65,6 +67,7 @@ public final class Parameter: Sendable {
   func compute(in dtype: DType) {
     precondition(dtype == .float32 || dtype == .bfloat16, "training computes in f32 or bf16, not \(dtype.name)")
     state.withLock { $0.computing = dtype }
+    if case .parted = value { preconditionFailure("what training computes in is said before values are shared out") }
     if let values = trainedValues { value = .trained(values.values) }
   }
 
@@ -81,6 +84,8 @@ public final class Parameter: Sendable {
       case .halved(let values):
         precondition(
           values.tensor.shape == shape, "a parameter of shape \(shape) was given \(values.tensor.specification)")
+      case .parted(let values):
+        precondition(values.shape == shape, "a parameter of shape \(shape) was given shares of \(values.shape)")
       case .matrix(let matrix, _):
         precondition(
           shape.rank == 2 && matrix.columns == shape[0] && matrix.depth == shape[1],
@@ -97,14 +102,26 @@ public final class Parameter: Sendable {
   }
 
   /// What products read of the trained values, as something gradients are taken by; nil when the parameter is a constant.
-  public var trained: Tensor? { trainedValues?.tensor.leaf(leaf) }
+  public var trained: Tensor? {
+    if case .parted(let values) = value { return values.readable.leaf(leaf) }
+    return trainedValues?.tensor.leaf(leaf)
+  }
 
   /// The trained values as optimizers and checkpoints see them; nil when the parameter is a constant.
   public var trainedValues: TrainedValues? {
     switch value {
     case .trained(let tensor): TrainedValues(tensor)
     case .halved(let values): values
+    case .parted(let values): values.gathered()
     case .absent, .vector, .matrix: nil
+    }
+  }
+
+  /// Whether gradients are taken by it; nothing is put together to tell.
+  public var isTrained: Bool {
+    switch value {
+    case .trained, .halved, .parted: true
+    case .absent, .vector, .matrix: false
     }
   }
 
@@ -113,6 +130,7 @@ public final class Parameter: Sendable {
     switch value {
     case .vector(let tensor): return tensor
     case .trained(let tensor): return tensor.detached.leaf(leaf)
+    case .parted(let values): return values.readable.leaf(leaf)
     case .absent, .matrix, .halved: preconditionFailure("a vector parameter \(shape) has no value")
     }
   }

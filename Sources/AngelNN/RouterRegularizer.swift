@@ -16,6 +16,10 @@ public final class RouterRegularizer: Sendable {
     public var rows: [Int]
     public var balance: Double
     public var z: Double
+
+    public init(rows: [Int], balance: Double, z: Double) {
+      (self.rows, self.balance, self.z) = (rows, balance, z)
+    }
   }
 
   /// What a layer leaves behind, still on the device.

@@ -6,7 +6,7 @@ extension Parameter {
   public func makeTrained() {
     switch value {
     case .absent: preconditionFailure("a parameter \(shape) has no value to train")
-    case .trained, .halved: break
+    case .trained, .halved, .parted: break
     case .vector(let tensor): value = .trained(tensor)
     case .matrix(let matrix, _): value = .trained(matrix.dequantized().copied(to: .weights))
     }
@@ -53,7 +53,7 @@ extension Module {
   public var trainedParameters: [(path: String, parameter: Parameter)] {
     var seen: Set<ObjectIdentifier> = []
     return parameterShapes().filter {
-      $0.parameter.trained != nil && seen.insert(ObjectIdentifier($0.parameter)).inserted
+      $0.parameter.isTrained && seen.insert(ObjectIdentifier($0.parameter)).inserted
     }
   }
 

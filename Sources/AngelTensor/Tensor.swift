@@ -41,7 +41,7 @@ public struct Tensor: Sendable {
   public var backend: any Backend { storage.backend }
 
   /// Whether no other tensor views this one's memory.
-  var isStorageUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
+  package var isStorageUnique: Bool { mutating get { isKnownUniquelyReferenced(&storage) } }
 
   /// Shape and dtype without the values.
   public var specification: TensorSpecification { TensorSpecification(shape, dtype) }

@@ -1,4 +1,5 @@
 import AngelCore
+import AngelDistributed
 import Glibc
 
 /// The program: finds the command, runs it, and turns what went wrong into one line and an exit code.
@@ -21,6 +22,8 @@ enum Angel {
         let code = run(
           words, environment: .current(), interruption: interruption, input: Input(descriptor: STDIN_FILENO),
           output: Output(descriptor: STDOUT_FILENO), diagnostics: diagnostics)
+        // MPI's own handlers wait for the others for seconds; after a failure these are to be ended at once.
+        if code == .failure, Environment.current().launchPlace != nil { _exit(code.rawValue) }
         exit(code.rawValue)
       }
     } catch {
@@ -59,9 +62,25 @@ enum Angel {
       report(error.description, printsJSON: printsJSON, output, diagnostics)
       return .usage
     } catch {
-      report("\(error)", printsJSON: printsJSON, output, diagnostics)
+      if let text = text(of: error, environment.launchPlace, interruption) {
+        report(text, printsJSON: printsJSON, output, diagnostics)
+      }
       return .failure
     }
+  }
+
+  /// What an error says; of one of several processes nothing where another has said it: what goes wrong on all of them the
+  /// first one says, whereupon the launcher asks the others to end.
+  private static func text(
+    of error: any Error, _ place: (rank: Int, size: Int)?, _ interruption: Interruption
+  ) -> String? {
+    guard let place, place.size > 1, place.rank > 0 else { return "\(error)" }
+    if case .lost? = error as? DistributedError { return "\(error)" }
+    for _ in 0..<100 {
+      usleep(100_000)
+      if interruption.isForGood { return nil }
+    }
+    return "rank \(place.rank) of \(place.size): \(error)"
   }
 
   private static func report(

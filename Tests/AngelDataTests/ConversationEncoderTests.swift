@@ -108,6 +108,11 @@ import Testing
         endTokens: [end])
       let row = try #require(goldens["rows"]?[text("row_name")])
       let conversation = try ConversationLayout.detect(row, at: "x:1").conversation(row, at: "x:1")
+      if text("template") == "smollm3" {
+        // It writes tools, but passes over the calls of a turn: transformers' tokens would teach an empty answer.
+        #expect(throws: DataError.self) { _ = try encoder.encode(conversation, at: "x:1") }
+        continue
+      }
       let samples = try encoder.encode(conversation, at: "x:1")
       let want = try #require(golden["samples"]?.array)
       #expect(samples.count == want.count, "\(text("template")), \(text("row_name"))")

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
+import AngelDistributed
 import AngelMemory
 import AngelPTM
 import AngelTesting
@@ -15,9 +16,11 @@ final class TinyRun {
   private(set) var tasks: [String: [Double]] = [:]
   private(set) var finishedPath: String?
   private(set) var plan: RunPlan?
-  /// Of the pool, at the end.
-  private(set) var usage: MemoryUsage?
   private(set) var statistics: TrainingData.Statistics?
+  /// What the pages held when the run had ended, and at most.
+  private(set) var usage: MemoryUsage?
+  /// What they held after the last step that was reported.
+  private(set) var stepUsage: MemoryUsage?
 
   static let text = (0..<40).map { "line \($0): to be or not to be, that is question number \($0 * 7 % 13)\n" }.joined()
 
@@ -53,34 +56,34 @@ final class TinyRun {
 
   /// Runs `recipe`; `stopsAfter` interrupts it once that many steps are done.
   func execute(
-    _ recipe: TrainingRecipe, resumes: Bool = false, threads: Int = 1, stopsAfter: Int? = nil,
+    _ recipe: TrainingRecipe, resumes: Bool = false, threads: Int = 1, stopsAfter: Int? = nil, mesh: DeviceMesh? = nil,
     openModel: @escaping (String) throws -> Checkpoint = { try Checkpoint.open($0) }
   ) throws {
     let interruption = Interruption()
     let pool = try PagePool(budget: 1 << 30)
     defer { usage = pool.usage }
-    let run = try TrainingRun(
-      recipe,
-      TrainingRun.Surroundings(
-        backend: try CPUBackend(pool: pool, threadCount: threads), progress: .silent,
-        interruption: interruption, openModel: openModel,
-        sample: { _, encoding, prompt, _ in
-          try encoding.tokenizer.decode(prompt, skippingSpecialTokens: false) + "…"
-        },
-        report: { event in
-          switch event {
-          case .step(let record, _):
-            self.losses.append(record.loss)
-            if record.step == stopsAfter { interruption.request() }
-          case .validation(_, let loss): self.validations.append(loss)
-          case .sample(_, _, let text): self.samples.append(text)
-          case .finished(let path): self.finishedPath = path
-          case .plan(let plan, let statistics): (self.plan, self.statistics) = (plan, statistics)
-          case .task(_, let name, let loss): self.tasks[name, default: []].append(loss)
-          case .resumed, .checkpoint: break
-          }
-        }))
-    try run.execute(resumes: resumes)
+    var surroundings = TrainingRun.Surroundings(
+      backend: try CPUBackend(pool: pool, threadCount: threads), progress: .silent,
+      interruption: interruption, openModel: openModel,
+      sample: { _, encoding, prompt, _ in
+        try encoding.tokenizer.decode(prompt, skippingSpecialTokens: false) + "…"
+      },
+      report: { event in
+        switch event {
+        case .step(let record, _):
+          self.losses.append(record.loss)
+          self.stepUsage = pool.usage
+          if record.step == stopsAfter { interruption.request() }
+        case .validation(_, let loss): self.validations.append(loss)
+        case .sample(_, _, let text): self.samples.append(text)
+        case .finished(let path): self.finishedPath = path
+        case .plan(let plan, let statistics): (self.plan, self.statistics) = (plan, statistics)
+        case .task(_, let name, let loss): self.tasks[name, default: []].append(loss)
+        case .resumed, .checkpoint: break
+        }
+      })
+    surroundings.mesh = mesh
+    try TrainingRun(recipe, surroundings).execute(resumes: resumes)
   }
 
   /// The bytes of the weights that the run wrote at its end.

@@ -20,6 +20,24 @@ public struct TokenBatch: Sendable, Hashable {
     zip(bounds, bounds.dropFirst()).flatMap { start, end in (0..<Int32(end - start)) }
   }
 
+  /// Some of the sequences, as a batch of their own.
+  public func sequences(_ range: Range<Int>) -> TokenBatch {
+    let rows = bounds[range.lowerBound]..<bounds[range.upperBound]
+    var result = TokenBatch()
+    result.inputs = Array(inputs[rows])
+    result.targets = Array(targets[rows])
+    result.weights = Array(weights[rows])
+    result.bounds = bounds[range.lowerBound...range.upperBound].map { $0 - rows.lowerBound }
+    return result
+  }
+
+  /// The same rows, none of which counts in the loss.
+  public var unweighted: TokenBatch {
+    var result = self
+    result.weights = [Float](repeating: 0, count: weights.count)
+    return result
+  }
+
   /// Adds a sequence: every token but the last is read, every token but the first is predicted.
   public mutating func append(_ sample: TokenSample) {
     guard sample.count > 1 else { return }

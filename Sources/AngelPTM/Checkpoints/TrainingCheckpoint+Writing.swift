@@ -6,9 +6,19 @@ import AngelTensor
 extension TrainingCheckpoint {
   /// Writes the run as it stands to `folder`, makes it the latest and removes all but the newest `keep`.
   ///
-  /// What stood there stays as it was when anything fails: a full disk costs the new checkpoint only.
+  /// What stood there stays as it was when anything fails: a full disk costs the new checkpoint only. Of several processes all
+  /// call it and the first writes; the path is nil on the others.
   @discardableResult
-  public static func write(_ trainer: Trainer, recipeDigest: String, to folder: String, keep: Int) throws -> String {
+  public static func write(_ trainer: Trainer, recipeDigest: String, to folder: String, keep: Int) throws -> String? {
+    let stored = trainer.storedValues
+    return try trainer.layout.lead(stored) {
+      try write(trainer, stored, recipeDigest: recipeDigest, to: folder, keep: keep)
+    }
+  }
+
+  private static func write(
+    _ trainer: Trainer, _ stored: [StoredValue], recipeDigest: String, to folder: String, keep: Int
+  ) throws -> String {
     try FileOperations.makeFolder(folder)
     let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(trainer.step)".count)) + "\(trainer.step)"
     let path = FilePath.join(folder, name)
@@ -16,7 +26,7 @@ extension TrainingCheckpoint {
     if let latest = try latest(in: folder), latest.step == trainer.step, latest.recipeDigest == recipeDigest {
       return path
     }
-    try writeFolder(trainer, recipeDigest: recipeDigest, to: path)
+    try writeFolder(trainer, stored, recipeDigest: recipeDigest, to: path)
     try TrainingCheckpoint(path: path).verify()
     let link = try AtomicFile(path: FilePath.join(folder, latestName))
     try link.write((name + "\n").utf8)
@@ -25,15 +35,17 @@ extension TrainingCheckpoint {
     return path
   }
 
-  private static func writeFolder(_ trainer: Trainer, recipeDigest: String, to path: String) throws {
-    let stored = trainer.storedValues
+  private static func writeFolder(
+    _ trainer: Trainer, _ stored: [StoredValue], recipeDigest: String, to path: String
+  ) throws {
     let writer = try ModelFolderWriter(path: path)
     var digests = JSONObject()
-    let sources = stored.map { TensorSource(name: $0.key, dtype: $0.value.dtype, shape: $0.value.shape, pieces: []) }
+    let byName = Dictionary(uniqueKeysWithValues: stored.map { ($0.name, $0) })
+    let sources = stored.map { TensorSource(name: $0.name, dtype: $0.dtype, shape: $0.shape, pieces: []) }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 4 << 30) { source, write in
-      // One at a time: those kept in halves are joined for it.
-      guard let values = stored[source.name]?.values() else { return }
-      try values.withHostBytes {
+      // One at a time: those kept in halves are joined for it, those kept in shares gathered.
+      guard let value = byName[source.name] else { return }
+      try trainer.layout.whole(value).withHostBytes {
         digests[source.name] = .string(digest($0))
         try write($0)
       }
@@ -54,36 +66,5 @@ extension TrainingCheckpoint {
     for entry in steps where !kept.contains(entry.name) {
       try FileOperations.remove(FilePath.join(folder, entry.name))
     }
-  }
-}
-
-extension Trainer {
-  /// A tensor of a checkpoint.
-  struct StoredValue {
-    let shape: Shape
-    let dtype: DType
-    let values: () -> Tensor?
-  }
-
-  /// What a checkpoint holds, by name: parameters in float32, states as they are kept.
-  var storedValues: [String: StoredValue] {
-    var stored: [String: StoredValue] = [:]
-    for (path, parameter) in parameters {
-      stored["parameters/" + path] = StoredValue(shape: parameter.shape, dtype: .float32) {
-        parameter.trainedValues?.values
-      }
-    }
-    for (name, state) in states {
-      stored[name] = StoredValue(shape: state.tensor.shape, dtype: state.tensor.dtype) { state.tensor }
-    }
-    return stored
-  }
-
-  /// Everything beside the parameters that a step changes.
-  var states: [String: OptimizerState] {
-    var states: [String: OptimizerState] = [:]
-    for (name, state) in optimizer.states { states["optimizer/" + name] = state }
-    for (path, state) in average?.states ?? [:] { states["average/" + path] = state }
-    return states
   }
 }

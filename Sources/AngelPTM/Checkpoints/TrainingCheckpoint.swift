@@ -61,22 +61,25 @@ public struct TrainingCheckpoint: Sendable {
     return Int(digits)
   }
 
-  /// Puts every value back where it was; throws before anything is changed when something is missing or damaged.
+  /// Puts every value back where it was, of several processes on each what it holds, however many had written it; throws
+  /// before anything is changed when something is missing or damaged.
   public func restore(_ trainer: Trainer) throws {
-    for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
     let saved = try verifiedTensors()
-    for (name, target) in trainer.storedValues {
-      guard let tensor = saved[name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
+    let stored = trainer.storedValues
+    for target in stored {
+      guard let tensor = saved[target.name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
         throw PTMError.checkpoint(
           path: path,
-          reason: "it has no \(target.dtype.name) tensor \(quoted(name)) of \(target.shape); the recipe has changed")
+          reason:
+            "it has no \(target.dtype.name) tensor \(quoted(target.name)) of \(target.shape); the recipe has changed")
       }
     }
-    for (path, parameter) in trainer.parameters {
-      guard let values = saved["parameters/" + path] else { continue }
-      try parameter.update { tensor in try values.withBytes { tensor.overwrite(with: $0) } }
+    for target in stored {
+      let own = trainer.layout.ownBytes(of: target)
+      guard !own.isEmpty else { continue }
+      try saved[target.name]?.withBytes { target.restore(UnsafeRawBufferPointer(rebasing: $0[own])) }
     }
-    for (name, state) in trainer.states { try saved[name]?.withBytes { state.restore($0) } }
+    try trainer.layout.publish()
     trainer.step = step
     trainer.skippedSteps = skippedSteps
   }

@@ -86,7 +86,10 @@ final class DoctorModel {
   }
 
   private func digests(_ trainer: Trainer) throws -> [String: String] {
-    try trainer.storedValues.compactMapValues { try $0.values()?.withHostBytes(TrainingCheckpoint.digest) }
+    Dictionary(
+      uniqueKeysWithValues: try trainer.storedValues.map {
+        ($0.name, try trainer.layout.whole($0).withHostBytes(TrainingCheckpoint.digest))
+      })
   }
 
   /// Logits of a few rows with adapters of random values, beside the weights and added to them. The model is spent

@@ -53,6 +53,7 @@ public struct TrainingRecipe: Configurable, Hashable {
   /// Parameters that stay as they are, by pattern (`ParameterPattern`).
   public var freeze: [String] = []
   public var output = OutputConfiguration()
+  public var mesh = MeshConfiguration()
   public var seed = 0
 
   public init() {}
@@ -78,6 +79,7 @@ public struct TrainingRecipe: Configurable, Hashable {
     .group("distill", \.distill, "the teacher of stage distill"),
     .value("freeze", \.freeze, "parameters that stay as they are, such as embedding* or blocks.0-11.*"),
     .group("output", \.output, "what is written, and when"),
+    .group("mesh", \.mesh, "how the run is shared out over processes"),
     .value("seed", \.seed, in: 0...Int.max, "of first values, order and samples"),
   ]
 
@@ -110,11 +112,16 @@ public struct TrainingRecipe: Configurable, Hashable {
         "training.update_in_backward changes parameters before the gradients of \(training.accumulation) batches are summed: "
           + "set training.accumulation=1, or leave it out")
     }
+    if training.updateInBackward, mesh.processCount > 1 {
+      problems.append(
+        "training.update_in_backward changes parameters before other processes' gradients are known: set mesh.data=1")
+    }
     if chatTemplate != nil, rowsAreTexts { problems.append("chat_template is given, but the rows are texts") }
     if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }
     problems += architecture?.problems() ?? []
     if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
     problems += data.problems()
+    problems += mesh.problems()
     return problems
   }
 
@@ -126,10 +133,10 @@ public struct TrainingRecipe: Configurable, Hashable {
     !data.validation.isEmpty || data.validationRatio > 0 || !output.samples.isEmpty
   }
 
-  /// What a continued run must not change: everything but how long it goes and what it writes.
+  /// What a continued run must not change: everything but how long it goes, on how many processes, and what it writes.
   public var continuationDigestText: String {
     guard case .object(var object) = json else { return "" }
-    for key in ["output", "training"] { object[key] = nil }
+    for key in ["mesh", "output", "training"] { object[key] = nil }
     object["accumulation"] = .integer(training.accumulation)
     return JSONValue.object(object).encoded()
   }

@@ -1,6 +1,7 @@
 import AngelCheckpoint
 import AngelCore
 import AngelData
+import AngelDistributed
 import AngelModels
 import AngelNN
 import AngelTensor
@@ -96,12 +97,17 @@ struct Preparation {
 
   /// What trains the recipe's model on batches of `source`: a run, or the doctor on a few rows.
   func makeTrainer(
-    _ source: any BatchSource, learningRate: LearningRateSchedule, schedule: TrainingSchedule, on backend: any Backend
+    _ source: any BatchSource, learningRate: LearningRateSchedule, schedule: TrainingSchedule,
+    mesh: DeviceMesh? = nil, on backend: any Backend
   ) throws -> Trainer {
     try Trainer(
       makeModel(on: backend), source: source, optimizer: recipe.optimizer, learningRate: learningRate,
       schedule: schedule, experts: recipe.experts, upRatio: lora?.plusRatio ?? 1,
-      distillation: makeDistillation(on: backend), on: backend)
+      distillation: makeDistillation(on: backend),
+      makeLayout: { parameters in
+        guard let group = mesh?.group(along: .data) else { return SoloLayout(parameters) }
+        return try DataLayout(parameters, optimizer: recipe.optimizer, recipe.mesh, group, on: backend)
+      }, on: backend)
   }
 
   /// The recipe's teacher on `backend`, its parameters constants; nil where there is none.

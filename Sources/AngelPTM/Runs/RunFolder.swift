@@ -20,6 +20,9 @@ final class RunFolder {
 
   static func checkpoints(in path: String) -> String { FilePath.join(path, "checkpoints") }
 
+  /// What is written when one of several processes is lost: the line that names it.
+  static func lost(in path: String) -> String { FilePath.join(path, "lost.txt") }
+
   /// Makes and locks the folder; throws when another process holds it.
   init(_ path: String) throws {
     self.path = path

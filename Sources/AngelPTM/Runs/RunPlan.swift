@@ -51,7 +51,8 @@ public struct RunPlan: Sendable, Hashable {
     schedule.accumulation = min(2, schedule.accumulation)
     let trainer = try Trainer(
       model, source: rows, optimizer: recipe.optimizer, learningRate: recipe.learningRate, schedule: schedule,
-      experts: recipe.experts, upRatio: 1, distillation: distillation, on: backend)
+      experts: recipe.experts, upRatio: 1, distillation: distillation,
+      makeLayout: { SoloLayout($0) }, on: backend)
     let sizes = trainer.parameters.map(\.parameter.shape.elementCount)
     trainedParameterCount = sizes.reduce(0, +)
     gigaflopsPerStep = trainer.operationsPerToken * Double(rowsPerStep) / 1e9

@@ -1,6 +1,7 @@
 public import AngelCheckpoint
 public import AngelCore
 import AngelData
+public import AngelDistributed
 public import AngelModels
 import AngelNN
 public import AngelTensor
@@ -28,7 +29,9 @@ public final class TrainingRun {
     public var sample: Sampling?
     /// What the run's page says of program and machine.
     public var environment: [(name: String, value: String)] = []
-    /// Told of everything that happens.
+    /// The processes that train together; nil for one by itself.
+    public var mesh: DeviceMesh?
+    /// Told of everything that happens; of several processes the first is.
     public var report: (RunEvent) throws -> Void
 
     public init(
@@ -72,36 +75,66 @@ public final class TrainingRun {
   }
 
   /// Trains to the end. With `resumes` a run in the recipe's folder is taken up from its latest checkpoint, if there is
-  /// one.
+  /// one. Of several processes all call it; the first writes and reports.
   ///
   /// - Parameter timeLimit: seconds after which the step in hand is the last.
   /// - Throws: `Interrupted` after a checkpoint has been written, when the user asked to stop.
   public func execute(resumes: Bool, timeLimit: Double = .infinity) throws {
+    do { try train(resumes: resumes, timeLimit: timeLimit) } catch let error as DistributedError {
+      // A launcher that is ending a job throws away what its processes still print. The first to notice is right: to others who
+      // come to it later, whoever noticed is lost, too.
+      let path = RunFolder.lost(in: recipe.output.folder)
+      if case .lost(let lost) = error, FilePath.kind(path) == nil {
+        let file = try? AtomicFile(path: path)
+        try? file?.write("\(lost)\n".utf8)
+        try? file?.commit()
+      }
+      throw error
+    }
+  }
+
+  private func train(resumes: Bool, timeLimit: Double) throws {
     let end = MonotonicClock.seconds() + timeLimit
-    try refuseToOverwrite(resumes)
-    try surroundings.report(.plan(plan, data.statistics))
-    let folder = try RunFolder(recipe.output.folder)
+    guard recipe.mesh.processCount == surroundings.mesh?.world.size ?? 1 else {
+      throw PTMError.recipe(
+        "the recipe's mesh is for \(recipe.mesh.processCount) processes, and \(surroundings.mesh?.world.size ?? 1) were "
+          + "launched: start as many (mpirun -n \(recipe.mesh.processCount) angel train …) or set mesh.data")
+    }
+    let isFirst = surroundings.mesh?.world.rank ?? 0 == 0
+    if isFirst {
+      try refuseToOverwrite(resumes)
+      try surroundings.report(.plan(plan, data.statistics))
+    }
+    let folder = isFirst ? try RunFolder(recipe.output.folder) : nil
     let trainer = try preparation.makeTrainer(
-      data.train, learningRate: recipe.learningRate, schedule: recipe.training, on: surroundings.backend)
-    try begin(trainer, folder)
-    try data.removeStaleTokens()
-    let writer = try RunWriter(folder, step: trainer.step)
+      data.train, learningRate: recipe.learningRate, schedule: recipe.training, mesh: surroundings.mesh,
+      on: surroundings.backend)
+    try restore(trainer)
+    if let folder {
+      try begin(folder)
+      // Every process has read its data by now.
+      try data.removeStaleTokens()
+    }
+    let writer = try folder.map { try RunWriter($0, step: trainer.step) }
     var isLast = trainer.step >= trainer.stepCount
     do {
-      if try isValidationMissing(trainer, writer, isLast) { try validate(trainer, writer) }
+      if try trainer.layout.anyone(writer.map { try isValidationMissing(trainer, $0, isLast) } ?? false) {
+        try validate(trainer, writer)
+      }
       let peak = try measurePeak()
       while !isLast {
-        try surroundings.interruption.check()
+        // All processes stop after the same step.
+        if try trainer.layout.anyone(surroundings.interruption.isRequested) { throw Interrupted() }
         try takeStep(trainer, writer, peak)
-        isLast = trainer.step >= trainer.stepCount || MonotonicClock.seconds() > end
+        isLast = try trainer.layout.anyone(trainer.step >= trainer.stepCount || MonotonicClock.seconds() > end)
         if isValidationDue(trainer, isLast) { try validate(trainer, writer) }
-        if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer, folder) }
+        if isLast || isDue(trainer.step, recipe.output.saveEvery) { try save(trainer) }
       }
     } catch let stop as Interrupted {
-      try save(trainer, folder)
+      try save(trainer)
       throw stop
     }
-    try writer.plot()
+    try writer?.plot()
     try export(trainer, folder, writer)
   }
 
@@ -115,11 +148,13 @@ public final class TrainingRun {
     trainer.step == 0 || isLast || isDue(trainer.step, recipe.output.validateEvery)
   }
 
-  private func takeStep(_ trainer: Trainer, _ writer: RunWriter, _ peak: Double) throws {
+  private func takeStep(_ trainer: Trainer, _ writer: RunWriter?, _ peak: Double) throws {
     var record = try trainer.takeStep()
-    record.peakGigaflops = peak
-    try writer.write(record)
-    try surroundings.report(.step(record, of: trainer.stepCount))
+    record.peakGigaflops = peak * Double(surroundings.mesh?.world.size ?? 1)
+    if let writer {
+      try writer.write(record)
+      try surroundings.report(.step(record, of: trainer.stepCount))
+    }
     try trainer.count(record)
   }
 
@@ -134,28 +169,45 @@ public final class TrainingRun {
       "'\(folder)' holds a run that was begun (step \(latest.step)): go on with --resume, or set output.folder")
   }
 
-  /// Writes the whole recipe down and restores a run that was begun.
-  private func begin(_ trainer: Trainer, _ folder: RunFolder) throws {
-    let latest = try TrainingCheckpoint.latest(in: folder.checkpoints)
+  /// Takes a run up that was begun; every process reads its part.
+  private func restore(_ trainer: Trainer) throws {
+    let latest = try TrainingCheckpoint.latest(in: RunFolder.checkpoints(in: recipe.output.folder))
     if let latest, latest.recipeDigest != digest {
       throw PTMError.checkpoint(
         path: latest.path,
-        reason: "it is of another recipe or of other data; only training and output settings may change on --resume")
+        reason: "it is of another recipe or of other data; only mesh, training and output settings may change on "
+          + "--resume")
     }
-    if let latest { try latest.restore(trainer) }
+    let steps = try trainer.layout.gathered([[Double(latest?.step ?? -1)]]).map { $0[0] }
+    guard steps.allSatisfy({ $0 == steps[0] }) else {
+      throw PTMError.recipe(
+        "'\(recipe.output.folder)' is not the same on all hosts: output.folder must lie on storage that they share")
+    }
+    guard let latest else { return }
+    try latest.restore(trainer)
+    if trainer.layout.isFirst { try surroundings.report(.resumed(step: latest.step, path: latest.path)) }
+  }
+
+  /// Writes the whole recipe down.
+  private func begin(_ folder: RunFolder) throws {
+    let lost = RunFolder.lost(in: folder.path)
+    if FilePath.kind(lost) != nil { try FileOperations.remove(lost) }
     let file = try AtomicFile(path: folder.recipe)
     try file.write(recipe.yaml.utf8)
     try file.commit()
-    if let latest { try surroundings.report(.resumed(step: latest.step, path: latest.path)) }
   }
 
-  private func save(_ trainer: Trainer, _ folder: RunFolder) throws {
+  private func save(_ trainer: Trainer) throws {
     let path = try TrainingCheckpoint.write(
-      trainer, recipeDigest: digest, to: folder.checkpoints, keep: recipe.output.keep)
-    try surroundings.report(.checkpoint(step: trainer.step, path: path))
+      trainer, recipeDigest: digest, to: RunFolder.checkpoints(in: recipe.output.folder), keep: recipe.output.keep)
+    if let path { try surroundings.report(.checkpoint(step: trainer.step, path: path)) }
   }
 
   /// Loss and samples with a copy of the model whose parameters are constants.
+  private func validate(_ trainer: Trainer, _ writer: RunWriter?) throws {
+    _ = try trainer.layout.lead([]) { if let writer { try validate(trainer, writer) } }
+  }
+
   private func validate(_ trainer: Trainer, _ writer: RunWriter) throws {
     let samples = surroundings.sample == nil ? [] : recipe.output.samples
     defer { try? writer.write(page) }
@@ -198,20 +250,28 @@ public final class TrainingRun {
       environment: surroundings.environment)
   }
 
-  private func export(_ trainer: Trainer, _ folder: RunFolder, _ writer: RunWriter) throws {
-    let path = preparation.lora == nil ? folder.model : folder.adapter
-    try write(trainer, to: path)
+  private func export(_ trainer: Trainer, _ folder: RunFolder?, _ writer: RunWriter?) throws {
+    _ = try trainer.layout.lead([]) {
+      if let folder { try write(trainer, to: preparation.lora == nil ? folder.model : folder.adapter) }
+    }
     if let average = trainer.average {
       // The run is over: its weights may go.
       try average.replaceParameters()
-      try write(trainer, to: path + "-average")
+      try trainer.layout.publish()
+      _ = try trainer.layout.lead([]) { if let folder { try write(trainer, to: averagePath(folder)) } }
     }
+    guard let folder, let writer else { return }
+    let path = preparation.lora == nil ? folder.model : folder.adapter
     var page = page
     page.hashes = try RunHashes.of(
-      recipe, models: try preparation.sources, recipeFile: folder.recipe, results: [path, path + "-average"],
+      recipe, models: try preparation.sources, recipeFile: folder.recipe, results: [path, averagePath(folder)],
       interruption: surroundings.interruption)
     try writer.write(page)
     try surroundings.report(.finished(path: path))
+  }
+
+  private func averagePath(_ folder: RunFolder) -> String {
+    (preparation.lora == nil ? folder.model : folder.adapter) + "-average"
   }
 
   private func write(_ trainer: Trainer, to path: String) throws {

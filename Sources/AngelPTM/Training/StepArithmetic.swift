@@ -36,7 +36,3 @@ extension LinearHeadModel {
     return parameterShapes().first { $0.parameter === weight }?.path.hasPrefix("embedding.") == true ? weight : nil
   }
 }
-
-extension Parameter {
-  var isTrained: Bool { trained != nil }
-}

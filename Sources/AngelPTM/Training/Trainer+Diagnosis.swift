@@ -10,7 +10,16 @@ extension Trainer {
   /// layers, or in the backward pass, which goes from the last layer to the first.
   ///
   /// Runs the forward pass once more, so it is asked only of steps that are left out.
+  /// Of several processes the first alone looks, at what it holds: where parameters are parted, at gradients only.
   func firstNotFinite(in batches: [TokenBatch], _ gradients: [NamedGradient]) throws -> String {
+    if !layout.needsRecomputation, let place = try firstNotFinite(in: batches) { return place }
+    let broken = try gradients.filter { try !isFinite($0.gradient) }
+    // The backward pass comes to the later layers first.
+    if let last = broken.last { return "the gradient of \(last.path), backward" }
+    return "the loss itself"
+  }
+
+  private func firstNotFinite(in batches: [TokenBatch]) throws -> String? {
     for (path, parameter) in model.parameterShapes() {
       guard let values = parameter.trainedValues?.values else { continue }
       if try !isFinite(values) { return "the weights of \(path), before the step" }
@@ -18,10 +27,7 @@ extension Trainer {
     for batch in batches {
       if let layer = try model.firstNotFiniteLayer(of: batch, on: backend) { return "\(layer), forward" }
     }
-    let broken = try gradients.filter { try !isFinite($0.gradient) }
-    // The backward pass comes to the later layers first.
-    if let last = broken.last { return "the gradient of \(last.path), backward" }
-    return "the loss itself"
+    return nil
   }
 
   private func isFinite(_ tensor: Tensor) throws -> Bool { try GradientNorm.of([tensor]).isFinite }

@@ -17,9 +17,11 @@ extension Trainer {
   /// All gradients first, their norm, then every parameter: what clipping needs, and a step that can be left out whole.
   func updateAfterBackward(of batches: [TokenBatch], weight: Double, rate: Double) throws -> Outcome {
     let (loss, gradients, load) = try gradients(of: batches, weight: weight)
-    let norm = try GradientNorm.of(gradients.map(\.gradient))
+    let norm = try layout.norm(of: gradients)
     guard loss.isFinite, norm.isFinite else {
-      return Outcome(loss: loss, norm: norm, load: load, culprit: try firstNotFinite(in: batches, gradients))
+      // One process looks for it; the others only leave the step out.
+      let culprit = try layout.isFirst ? firstNotFinite(in: batches, gradients) : ""
+      return Outcome(loss: loss, norm: norm, load: load, culprit: culprit)
     }
     let limit = optimizerConfiguration.clip ?? .infinity
     var ratios = newRatios
@@ -28,11 +30,13 @@ extension Trainer {
         parameter, path: path, gradient, scale: norm > limit ? limit / (norm + 1e-6) : 1, rate: rate, &ratios)
     }
     average?.follow(step: step - skippedSteps)
+    try layout.publish()
+    try ratios?.complete { try layout.summed($0) }
     return Outcome(loss: loss, norm: norm, load: load, ratios: ratios)
   }
 
   /// Every parameter as soon as its gradient is known, which is then released: the bits of `updateAfterBackward` without
-  /// clipping, and never more than a few gradients at a time.
+  /// clipping, and never more than a few gradients at a time. On one process alone.
   ///
   /// - Throws: `PTMError.halfUpdated` at a gradient that is not finite, since what was changed before it stays changed.
   func updateInBackward(of batch: TokenBatch, weight: Double, rate: Double) throws -> Outcome {
@@ -43,9 +47,6 @@ extension Trainer {
       let load = ExpertRecord([try routers.loads()])
       return Outcome(loss: value, norm: .nan, load: load, culprit: try firstNotFinite(in: [batch], []))
     }
-    let places = Dictionary(
-      parameters.enumerated().map { (ObjectIdentifier($1.parameter.leaf), $0) }, uniquingKeysWith: { first, _ in first }
-    )
     var squares = [[Double]](repeating: [], count: parameters.count)
     var ratios = newRatios
     var failure: (any Error)?

@@ -1,5 +1,6 @@
 import AngelCore
 public import AngelData
+public import AngelDistributed
 public import AngelModels
 import AngelNN
 public import AngelTensor
@@ -20,6 +21,8 @@ public final class Trainer {
   public internal(set) var skippedSteps = 0
   let optimizer: any Optimizer
   let parameters: [(path: String, parameter: Parameter)]
+  /// How a step lies on processes.
+  let layout: any StepLayout
   /// Nil where the recipe keeps none.
   let average: WeightAverage?
   let backend: any Backend
@@ -29,6 +32,8 @@ public final class Trainer {
   private let distillation: Distillation?
   let operationsPerToken: Double
   let experts: ExpertConfiguration
+  /// The numbers of parameters by their leaves.
+  let places: [ObjectIdentifier: Int]
   private var skippedInARow = 0
 
   /// The gradient of one parameter.
@@ -45,14 +50,28 @@ public final class Trainer {
   ) throws {
     try self.init(
       model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: experts,
-      upRatio: upRatio, distillation: nil, on: backend)
+      upRatio: upRatio, distillation: nil, makeLayout: { SoloLayout($0) }, on: backend)
   }
 
-  /// - Parameter distillation: the teacher that is learnt from, nil for the data's own loss.
+  /// One of several processes that read different rows of `source`; all make it with the same model.
+  public convenience init(
+    _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, mesh: MeshConfiguration,
+    _ group: any ProcessGroup, on backend: any Backend
+  ) throws {
+    try self.init(
+      model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: nil,
+      upRatio: 1, distillation: nil,
+      makeLayout: { try DataLayout($0, optimizer: optimizer, mesh, group, on: backend) }, on: backend)
+  }
+
+  /// - Parameters:
+  ///   - distillation: the teacher that is learnt from, nil for the data's own loss.
+  ///   - makeLayout: shares the trained parameters out over processes.
   init(
     _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
     learningRate: LearningRateSchedule, schedule: TrainingSchedule, experts: ExpertConfiguration?, upRatio: Double,
-    distillation: Distillation?,
+    distillation: Distillation?, makeLayout: ([(path: String, parameter: Parameter)]) throws -> any StepLayout,
     on backend: any Backend
   ) throws {
     self.model = model
@@ -69,8 +88,13 @@ public final class Trainer {
     let own = model.trainedParameters
     guard !own.isEmpty else { throw PTMError.recipe("no parameter is trained: nothing would be learnt") }
     parameters = own + (distillation?.parameters ?? [])
+    places = Dictionary(
+      parameters.enumerated().map { (ObjectIdentifier($1.parameter.leaf), $0) }, uniquingKeysWith: { first, _ in first }
+    )
+    layout = try makeLayout(parameters)
     operationsPerToken = StepArithmetic(model, distillation).operationsPerToken
-    average = try optimizer.ema.map { try WeightAverage($0, of: own, on: backend) }
+    let (paths, owned) = (Set(own.map(\.path)), layout.owned)
+    average = try optimizer.ema.map { try WeightAverage($0, of: owned.filter { paths.contains($0.path) }, on: backend) }
   }
 
   /// Takes one step and says what it did. Throws when too many steps in a row had to be left out.
@@ -114,31 +138,43 @@ public final class Trainer {
     }
   }
 
-  /// The loss of all batches together, divided by the weight of them all, and its gradients.
+  /// The loss of all batches together, divided by the weight of them all, and its gradients by what is owned.
   func gradients(
     of batches: [TokenBatch], weight: Double
   ) throws -> (loss: Double, gradients: [NamedGradient], load: ExpertRecord?) {
-    var total = 0.0
-    var loads: [[RouterRegularizer.Load]] = []
     let rowCount = Double(batches.reduce(0) { $0 + $1.rowCount })
-    var sums = Gradients()
-    for batch in batches {
-      let routers = RouterRegularizer(
-        balance: experts.balance, z: experts.z, share: Double(batch.rowCount) / rowCount)
-      let loss = loss(of: batch, weight: weight, routers)
-      try loss.backward(addingTo: &sums)
-      loads.append(try routers.loads())
-      total += Double(try loss.detached.read(as: Float.self)[0])
+    let passes = layout.passes(of: batches)
+    layout.begin(step: step + 1)
+    let reports = try passes.enumerated().map { index, pass in
+      try run(pass, weight: weight, rowCount: rowCount, isLast: index == passes.count - 1)
     }
-    let named = parameters.compactMap { path, parameter in sums[parameter].map { (path, parameter, $0) } }
-    return (total, named, ExpertRecord(loads))
+    let gradients = try layout.finish()
+    let all = try layout.gathered(reports.map(\.numbers)).map {
+      PassReport(numbers: $0, expertCounts: reports[0].expertCounts)
+    }
+    return (all.reduce(0) { $0 + $1.loss }, gradients, ExpertRecord(all.filter(\.counts).map(\.loads)))
+  }
+
+  /// One pass, forward and backward, whose gradients go to the layout as they become final.
+  private func run(_ pass: StepPass, weight: Double, rowCount: Double, isLast: Bool) throws -> PassReport {
+    let routers = RouterRegularizer(
+      balance: experts.balance, z: experts.z, share: pass.counts ? Double(pass.batch.rowCount) / rowCount : 0)
+    let loss = loss(of: pass.batch, weight: weight, routers)
+    loss.backward { leaf, gradient in
+      guard let place = places[ObjectIdentifier(leaf)] else { return }
+      layout.take(gradient, of: place, isLastPass: isLast)
+    }
+    layout.endPass()
+    try backend.synchronize()
+    return PassReport(
+      loss: Double(try loss.detached.read(as: Float.self)[0]), loads: try routers.loads(), counts: pass.counts)
   }
 
   /// The loss of a batch, divided by `weight`, with its graph.
   func loss(of batch: TokenBatch, weight: Double, _ routers: RouterRegularizer) -> Tensor {
-    distillation?.loss(
-      of: batch, model, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
-      ?? model.loss(
-        of: batch, weight: weight, recomputesLayers: schedule.recompute, routers: routers, on: backend)
+    let recomputes = schedule.recompute || layout.needsRecomputation
+    return distillation?.loss(
+      of: batch, model, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
+      ?? model.loss(of: batch, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
   }
 }

@@ -43,6 +43,15 @@ public struct UpdateRatios: Sendable, Hashable {
     groups[place].weightSquares += size * size
   }
 
+  /// Adds what other processes have measured, each of what it changed; `sum` sums numbers over the processes.
+  mutating func complete(_ sum: ([Double]) throws -> [Double]) rethrows {
+    let sums = try sum(groups.flatMap { [$0.changeSquares, $0.weightSquares] })
+    for place in groups.indices {
+      groups[place].changeSquares = sums[2 * place]
+      groups[place].weightSquares = sums[2 * place + 1]
+    }
+  }
+
   /// `blocks.3.attention.query.weight` → `blocks.3`, `embedding.weight` → `embedding`.
   static func group(of path: String) -> String {
     let words = path.split(separator: ".")

@@ -105,7 +105,7 @@ extension Tensor {
   }
 
   /// Adds a tensor of the same specification, in this tensor's own memory where nobody else can see it.
-  mutating func add(_ other: Tensor) {
+  package mutating func add(_ other: Tensor) {
     let dtypes = KernelDTypes(dtype, dtype == .bfloat16 ? .bfloat16 : nil)
     guard specification == other.specification, isStorageUnique, let kernel = backend.kernel(Add.family, dtypes)
     else { return self = self + other }

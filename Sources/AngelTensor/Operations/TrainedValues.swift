@@ -45,6 +45,29 @@ public struct TrainedValues: Sendable {
     move(values, KernelDTypes(.float32, .bfloat16))
   }
 
+  /// The values `range` of the outermost axis, in the same memory.
+  package func entries(_ range: Range<Int>) -> TrainedValues {
+    let width = tensor.shape.elementCount / max(1, tensor.shape[0])
+    return TrainedValues(
+      tensor.prefix(range), low: low?.prefix((range.lowerBound * width)..<(range.upperBound * width)))
+  }
+
+  /// A copy in memory of its own.
+  package func copied() -> TrainedValues {
+    TrainedValues(tensor.copied(to: .weights), low: low?.copied(to: .weights))
+  }
+
+  /// The memory that holds the values: one tensor, or two with two bytes a value each.
+  package var planes: [Tensor] { [tensor] + (low.map { [$0] } ?? []) }
+
+  /// Values held in these planes.
+  package init(planes: [Tensor]) { self.init(planes[0], low: planes.count > 1 ? planes[1] : nil) }
+
+  private init(_ tensor: Tensor, low: Tensor?) {
+    self.tensor = tensor.detached
+    self.low = low
+  }
+
   var lowHalves: UnsafeMutablePointer<Int16>? { low?.address.assumingMemoryBound(to: Int16.self) }
 
   /// Splits `values` into the halves, or joins the halves there.

@@ -2,6 +2,7 @@
 #pragma once
 #include "angel_types.h"
 #include "angel_pool.h"
+#include "rank_sum.h"
 #include "pack.h"
 #include "matmul.h"
 #include "quantize_rows.h"

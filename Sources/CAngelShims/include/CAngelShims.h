@@ -2,3 +2,4 @@
 #pragma once
 #include "curl_shim.h"
 #include "microhttpd_shim.h"
+#include "mpi_shim.h"

@@ -18,6 +18,9 @@ final class Output: Sendable {
 
   init(descriptor: Int32) { self.descriptor = descriptor }
 
+  /// Nowhere: for processes beside the one that speaks.
+  static let nowhere = Output(descriptor: -1)
+
   /// Whether a person watches.
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
@@ -34,6 +37,7 @@ final class Output: Sendable {
   func attempt(_ text: String) { try? write(text) }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
+    guard descriptor >= 0 else { return }
     try lock.withLock { _ in
       var done = 0
       while done < bytes.count, let base = bytes.baseAddress {

@@ -3,7 +3,7 @@ import Glibc
 /// `angel bench`: how fast this machine runs a model or a kernel.
 enum BenchCommand: Command {
   static let name = "bench"
-  static let summary = "measure speed: inference, serving, training, tokenizers, kernels"
+  static let summary = "measure speed: inference, serving, training on one and several processes, tokenizers, kernels"
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
@@ -11,16 +11,21 @@ enum BenchCommand: Command {
     tokenizer: how long the one of MODEL takes to be ready, and the text it encodes and decodes on
     one core. training: whole steps of --model with random weights. kernels: every kernel against what
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
+    distributed: what --model sends in a step of every layout, and how much of it is hidden on links of --gigabits, on
+    the processes that mpirun started.
     serve: URL's server, or any other with OpenAI's /v1/completions, under a load; options and JSON as `vllm bench serve`.
     """
   static let positionals = [
     Positional(
-      name: "WHAT", choices: ["inference", "serve", "training", "tokenizer", "kernels"], help: "what to measure"),
+      name: "WHAT", choices: ["inference", "serve", "training", "distributed", "tokenizer", "kernels"],
+      help: "what to measure"),
     Positional(
       name: "MODEL", isRequired: false, kind: .model,
       help: "inference and tokenizer: a name in the store, a folder or a file; serve: the URL"),
   ]
-  static let options = BenchInference.options + BenchServe.options + BenchTraining.options + BenchKernels.options
+  static let options =
+    BenchInference.options + BenchServe.options + BenchTraining.options
+    + BenchDistributed.options + BenchKernels.options
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
     "bench inference smollm2 --tests none --batch 1,8,32", "bench inference --shape llama-1b --format q4_k --bandwidth",
@@ -37,6 +42,9 @@ enum BenchCommand: Command {
     case "training":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchTraining.run(arguments, context) }
+    case "distributed":
+      if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
+      try context.interruption.deferred { try BenchDistributed.run(arguments, context) }
     // There is nothing to put in order: Ctrl-C may end it wherever it waits.
     case "serve": try BenchServe.run(arguments, context)
     default: try context.interruption.deferred { try BenchInference.run(arguments, context) }

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
+import AngelDistributed
 import AngelHCF
 import AngelModels
 import AngelPTM
@@ -15,6 +16,10 @@ enum TrainCommand: Command {
     setting, the memory by kind and the steps, and stops. The run's folder (output.folder) gets resolved.yaml,
     metrics.jsonl, curves.svg, tensorboard/, checkpoints/ and at last model/ or adapter/. Ctrl-C saves and stops with 130;
     --resume goes on from the last checkpoint, bit for bit as if the run had not stopped. With --json: one object a line.
+
+    `mpirun -n 4 angel train RECIPE mesh.data=4` trains on four processes: each reads its part of every step, and what is
+    learnt is what one process would learn. With mesh.zero=1, 2 or 3 they share out optimizer states, gradients, parameters.
+    A run may be resumed on any number of processes (Documentation/Parallelism.md).
     """
   static let positionals = [
     Positional(name: "RECIPE", kind: .file, help: "a YAML file; see Recipes/ for examples"),
@@ -25,12 +30,15 @@ enum TrainCommand: Command {
   static let options = [resume.declaration, dryRun.declaration, SessionOptions.memory.declaration]
   static let examples = [
     "train Recipes/shakespeare.yaml", "train Recipes/sft.yaml optimizer.learning_rate=1e-4 --dry-run",
-    "train Recipes/sft.yaml --resume",
+    "train Recipes/sft.yaml --resume", "train Recipes/shakespeare.yaml mesh.data=2 mesh.zero=1 --dry-run",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let (recipe, derived) = try recipe(arguments, context, name)
     try context.interruption.deferred {
+      let world = try arguments[dryRun] ? nil : context.joinWorld(patience: recipe.mesh)
+      // Of several processes the first speaks.
+      let context = world.map { $0.rank > 0 } ?? false ? context.silent : context
       let backend = try context.makeBackend(arguments)
       let view = TrainingView(recipe, context)
       try show(derived, context)
@@ -39,12 +47,16 @@ enum TrainCommand: Command {
         openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
         report: view.show)
       surroundings.environment = MachineFacts.all(backend)
+      surroundings.mesh = try world.map { try DeviceMesh([(.data, recipe.mesh.data)], world: $0.group) }
       let run = try TrainingRun(recipe, surroundings)
       guard !arguments[dryRun] else { return try view.showPlan(run) }
       do { try run.execute(resumes: arguments[resume]) } catch {
         view.end()
+        // All have stopped after the same step.
+        if error is Interrupted { try world?.leave() }
         throw error
       }
+      try world?.leave()
     }
   }
 

@@ -1,35 +1,37 @@
-import AngelCore
 import Glibc
 
 /// Runs another program and gathers what it says; never through a shell.
-struct ChildProcess {
-  struct Outcome {
+public struct ChildProcess {
+  /// How a program ended and what it said.
+  public struct Outcome {
     /// The exit status; 128 plus the signal's number when one ended it.
-    let status: Int32
+    public let status: Int32
     /// The end of standard output and standard error together, at most 64 KiB.
-    let output: String
+    public let output: String
   }
 
   /// The path of a program in the folders of PATH.
-  static func find(_ program: String, in environment: Environment) -> String? {
+  public static func find(_ program: String, in environment: Environment) -> String? {
     environment.programFolders.lazy.map { $0 + "/" + program }.first {
       access($0, X_OK) == 0 && FilePath.status($0)?.kind == .file
     }
   }
 
   /// Runs `arguments[0]` and calls `whileRunning` several times a second; an interruption ends the child.
-  static func run(
+  public static func run(
     _ arguments: [String], environment: [String], interruption: Interruption, whileRunning: () -> Void
   ) throws -> Outcome {
     var pipeEnds: [Int32] = [-1, -1]
-    guard pipe(&pipeEnds) == 0 else { throw fileError("start", arguments[0]) }
+    guard pipe(&pipeEnds) == 0 else { throw FileError.lastSystemError("start", arguments[0]) }
     let readEnd = pipeEnds[0]
     for end in pipeEnds { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     _ = fcntl(readEnd, F_SETFL, O_NONBLOCK)
     defer { close(readEnd) }
     let (process, code) = spawn(arguments, environment: environment, output: pipeEnds[1])
     close(pipeEnds[1])
-    guard code == 0 else { throw fileError("start", arguments[0], code) }
+    guard code == 0 else {
+      throw FileError.system(operation: "start", path: arguments[0], reason: String(cString: strerror(code)))
+    }
     var output: [UInt8] = []
     var isOpen = true
     var status: Int32 = 0

@@ -1,0 +1,85 @@
+import AngelCore
+import Glibc
+
+/// A group behind a link that is measured and, if wanted, held to a number of bits a second.
+///
+/// Counts the bytes that this member puts on the wire: what it sends to others, never what stays with it. A held link takes
+/// as long as those bytes need at its rate, as a full-duplex network card does.
+public final class Link: ProcessGroup {
+  private let group: any ProcessGroup
+  private let bitsPerSecond: Double?
+  /// What it has carried, groups made of it included.
+  public let meter: Meter
+
+  /// - Parameter bitsPerSecond: the rate it is held to; nil: as fast as it goes.
+  public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil, meter: Meter = Meter()) {
+    self.group = group
+    self.bitsPerSecond = bitsPerSecond
+    self.meter = meter
+  }
+
+  public var rank: Int { group.rank }
+  public var size: Int { group.size }
+
+  private func measured(
+    _ purpose: String, sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
+  ) throws(DistributedError) {
+    let begin = MonotonicClock.seconds()
+    try body()
+    // After everyone has come, for what is waited for is not on the wire; as if nothing had been sent yet.
+    if let bitsPerSecond { usleep(UInt32(Double(8 * max(bytes, receives)) / bitsPerSecond * 1e6)) }
+    meter.add(bytes, MonotonicClock.seconds() - begin, purpose)
+  }
+
+  public func exchange(
+    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+  ) throws(DistributedError) {
+    let own = bounds[rank + 1] - bounds[rank]
+    try measured(purpose, sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) {
+      () throws(DistributedError) in
+      try group.exchange(source, bounds, into: target, purpose)
+    }
+  }
+
+  public func gather(
+    _ buffer: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ purpose: String
+  ) throws(DistributedError) {
+    let own = bounds[rank + 1] - bounds[rank]
+    try measured(purpose, sends: own * (size - 1), receives: bounds[size] - bounds[0] - own) {
+      () throws(DistributedError) in
+      try group.gather(buffer, bounds, purpose)
+    }
+  }
+
+  public func broadcast(
+    _ buffer: UnsafeMutableRawBufferPointer, from root: Int, _ purpose: String
+  ) throws(DistributedError) {
+    try measured(
+      purpose, sends: rank == root ? buffer.count * (size - 1) : 0, receives: rank == root ? 0 : buffer.count
+    ) {
+      () throws(DistributedError) in
+      try group.broadcast(buffer, from: root, purpose)
+    }
+  }
+
+  public func barrier(_ purpose: String) throws(DistributedError) { try group.barrier(purpose) }
+
+  public func send(_ buffer: UnsafeRawBufferPointer, to member: Int, _ purpose: String) throws(DistributedError) {
+    try measured(purpose, sends: buffer.count, receives: 0) { () throws(DistributedError) in
+      try group.send(buffer, to: member, purpose)
+    }
+  }
+
+  public func receive(
+    _ buffer: UnsafeMutableRawBufferPointer, from member: Int, _ purpose: String
+  ) throws(DistributedError) {
+    try group.receive(buffer, from: member, purpose)
+  }
+
+  public func enter(step: Int) { group.enter(step: step) }
+
+  /// A link at the same rate, counted here.
+  public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {
+    Link(try group.divided(color: color, key: key), bitsPerSecond: bitsPerSecond, meter: meter)
+  }
+}

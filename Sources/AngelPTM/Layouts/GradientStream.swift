@@ -1,0 +1,142 @@
+import AngelCore
+import AngelDistributed
+import AngelNN
+import AngelTensor
+
+/// Gradients on their way: summed over processes by rank, bucket by bucket, on a thread beside the backward pass.
+///
+/// Buckets are filled in the order in which gradients become final, which is the program's and so the same on all processes.
+/// Where gradients are shared out, a process's sums go on from pass to pass, in the order of the batches; otherwise a process
+/// adds its own passes up first and sends once a step.
+final class GradientStream {
+  /// Gradients that travel together, or have arrived.
+  private struct Load {
+    let indices: [Int]
+    let layout: Bucket
+    /// The sums: of all gradients one after the other, or of this process's shares.
+    let result: Tensor
+  }
+
+  private let map: ShareMap
+  private let sharing: DataLayout.Sharing
+  /// Used by the queue's thread alone.
+  private let group: any ProcessGroup
+  private let queue: CollectiveQueue
+  private let bucketBytes: Int
+  let backend: any Backend
+  /// Sums of this process's own passes so far.
+  private var sums: [Int: Tensor] = [:]
+  /// Gradients that wait for their bucket to fill.
+  private var waiting: [(index: Int, gradient: Tensor)] = []
+  /// The buckets of a pass, in order.
+  private var loads: [Load] = []
+  private var passLoads = 0
+  private var tickets: [CollectiveQueue.Ticket] = []
+
+  init(
+    _ map: ShareMap, _ sharing: DataLayout.Sharing, _ group: any ProcessGroup, bucketBytes: Int, on backend: any Backend
+  ) throws {
+    self.map = map
+    self.sharing = sharing
+    self.group = try group.divided(color: 0, key: group.rank)
+    self.bucketBytes = bucketBytes
+    self.backend = backend
+    queue = try CollectiveQueue()
+  }
+
+  func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
+    // Only now is the last gradient nobody's but ours.
+    if waitingBytes >= bucketBytes { send() }
+    var gradient = gradient
+    if sharing < .gradients {
+      if let sum = sums.removeValue(forKey: index) { gradient = sum + gradient }
+      guard isLastPass else { return sums[index] = gradient }
+    }
+    waiting.append((index, gradient))
+  }
+
+  func endPass() {
+    send()
+    passLoads = 0
+  }
+
+  /// The sums of what this process updates, by parameter.
+  func finish() throws -> [(index: Int, gradient: Tensor)] {
+    defer { (loads, tickets) = ([], []) }
+    for ticket in tickets { try ticket.wait() }
+    return loads.flatMap(sharesOf).sorted { $0.index < $1.index }
+  }
+
+  private var waitingBytes: Int { waiting.reduce(0) { $0 + $1.gradient.specification.byteCount } }
+
+  /// Hands the bucket over to the queue.
+  private func send() {
+    guard !waiting.isEmpty else { return }
+    let (indices, isAlone) = (waiting.map(\.index), waiting.count == 1)
+    let isOurs = isAlone && waiting[0].gradient.isStorageUnique
+    let gradients = waiting.map(\.gradient)
+    waiting = []
+    if sharing == .nothing { return reduce(gradients, indices, inPlace: isOurs) }
+    let layout = Bucket(indices.map(map.values), width: 4)
+    // One tensor lies in the order of its owners; it is only read.
+    let bucket = isAlone ? gradients[0] : made(layout.byteCount / 4)
+    let goesOn = passLoads < loads.count
+    if !goesOn {
+      let own = (layout.bounds[group.rank + 1] - layout.bounds[group.rank]) / 4
+      loads.append(Load(indices: indices, layout: layout, result: made(own)))
+    }
+    let load = loads[passLoads]
+    precondition(load.indices == indices, "gradients came in another order than in the pass before")
+    passLoads += 1
+    let group = group
+    tickets.append(
+      queue.start { () throws(DistributedError) in
+        if !isAlone { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
+        try group.reduceScatter(
+          UnsafeRawBufferPointer(bucket.bytes), layout.bounds, into: load.result.bytes, .float32, goesOn: goesOn,
+          "reduce-scatter of gradients")
+        withExtendedLifetime(gradients) {}
+      })
+  }
+
+  /// Sums whole gradients where they are, or in a bucket that they are copied into.
+  private func reduce(_ gradients: [Tensor], _ indices: [Int], inPlace: Bool) {
+    let bounds = gradients.map { [0, $0.shape.elementCount] }
+    let layout = Bucket(bounds, width: 4)
+    let bucket = inPlace ? gradients[0] : made(layout.byteCount / 4)
+    loads.append(Load(indices: indices, layout: layout, result: bucket))
+    let group = group
+    tickets.append(
+      queue.start { () throws(DistributedError) in
+        if !inPlace { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
+        try group.allReduce(bucket.bytes, .float32, "all-reduce of gradients")
+        withExtendedLifetime(gradients) {}
+      })
+  }
+
+  private func made(_ count: Int) -> Tensor {
+    Tensor(uninitialized: TensorSpecification([count], .float32), on: backend, kind: .gradients)
+  }
+
+  /// What has arrived of one bucket, cut into the shares of parameters.
+  private func sharesOf(_ load: Load) -> [(index: Int, gradient: Tensor)] {
+    let values = load.result.reshaped(-1)
+    let owner = sharing == .nothing ? 0 : group.rank
+    var offset = 0
+    return zip(load.indices, load.layout.shares).compactMap { index, bounds in
+      let count = bounds[owner + 1] - bounds[owner]
+      defer { offset += count }
+      guard count > 0 else { return nil }
+      let rest = Array(map.shapes[index].array.dropFirst())
+      let entries = count * map.shapes[index][0] / map.shapes[index].elementCount
+      return (index, values.prefix(offset..<(offset + count)).reshaped([entries] + rest))
+    }
+  }
+}
+
+extension Tensor {
+  /// The memory of the values, on the host.
+  var bytes: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: address, count: specification.byteCount)
+  }
+}

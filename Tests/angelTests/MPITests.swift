@@ -1,0 +1,132 @@
+import AngelCore
+import AngelPTM
+import AngelTesting
+import Glibc
+import Testing
+
+/// What starts several processes, where it is installed.
+enum MPILauncher {
+  static let path = ChildProcess.find("mpirun", in: .current())
+}
+
+/// The built program under `mpirun`: several processes learn what one learns, and end together when one is lost.
+@Suite(
+  "mpirun", .enabled(if: MPILauncher.path != nil, "no mpirun in PATH (apt-get install openmpi-bin libopenmpi-dev)"),
+  .serialized)
+struct MPITests {
+  let folder: TemporaryFolder
+  let files: TrainingFiles
+
+  init() throws {
+    folder = try TemporaryFolder()
+    files = try TrainingFiles(folder)
+  }
+
+  /// The program beside the test's own binary.
+  private static let program: String = {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return FilePath.join(FilePath.split(own).folder, "angel")
+  }()
+
+  /// Runs `angel train`, under mpirun when `processes` are several.
+  private func train(
+    _ changes: [String], processes: Int, grace: Int = 1, whileRunning: () -> Void = {}
+  ) throws -> ChildProcess.Outcome {
+    let program = [Self.program, "train", files.recipe, "--threads", "1"] + changes
+    let launcher = [try #require(MPILauncher.path), "-n", "\(processes)"]
+    let environment = Environment.current().childEntries(adding: [
+      "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+      // Seconds that Open MPI waits before it asks processes to end, and again before it ends them.
+      "OMPI_MCA_odls_base_sigkill_timeout": "\(grace)",
+      // More processes than cores: of Open MPI 4 and 5.
+      "OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    ])
+    return try ChildProcess.run(
+      processes > 1 ? launcher + program : program, environment: environment, interruption: Interruption(),
+      whileRunning: whileRunning)
+  }
+
+  private func compare(processes: Int, _ layouts: [[String]]) throws {
+    let changes = ["training.steps=6", "training.accumulation=\(processes)", "batch_size=2"]
+    let one = try train(changes + ["output.folder=\(folder("one"))"], processes: 1)
+    #expect(one.status == 0, "\(one.output)")
+    for (number, layout) in layouts.enumerated() {
+      let run = "many\(number)"
+      let many = try train(
+        changes + layout + ["mesh.data=\(processes)", "output.folder=\(folder(run))"], processes: processes)
+      #expect(many.status == 0, "\(many.output)")
+      #expect(try files.losses(run) == files.losses("one"), "\(layout)")
+      #expect(try files.weights(run) == files.weights("one"), "\(layout)")
+    }
+  }
+
+  @Test("two processes give the bits of one, and one of them prints")
+  func two() throws {
+    try compare(processes: 2, (0...3).map { ["mesh.zero=\($0)"] })
+    let plan = try train(["mesh.data=2", "training.steps=1", "output.folder=\(folder("said"))"], processes: 2)
+    #expect(plan.output.components("finished: ") == 2, "\(plan.output)")
+  }
+
+  @Test("four processes give the bits of one", .enabled(if: Environment.current().runsAllTests))
+  func four() throws { try compare(processes: 4, (0...3).map { ["mesh.zero=\($0)"] }) }
+
+  @Test("more processes than the mesh has places are told so, once")
+  func mismatch() throws {
+    let outcome = try train(["mesh.data=3"], processes: 2)
+    #expect(outcome.status != 0)
+    #expect(outcome.output.components("2 processes were launched, but the mesh has 3 places") == 2, "\(outcome.output)")
+  }
+
+  @Test("a killed process ends the job with one line that names it", arguments: [SIGKILL, SIGSTOP])
+  func lost(_ signal: Int32) throws {
+    var victim: pid_t?
+    var since = 0.0
+    let outcome = try train(
+      ["mesh.data=2", "training.steps=1000000", "mesh.silence=3", "output.save_every=1000000"], processes: 2,
+      grace: 5
+    ) {
+      guard victim == nil, (try? files.recordedSteps()) ?? 0 > 3, let found = process(rank: 1) else { return }
+      victim = found
+      since = MonotonicClock.seconds()
+      kill(found, signal)
+    }
+    // Stopped processes are ended by the launcher; none may stay behind.
+    if let victim { kill(victim, SIGKILL) }
+    #expect(outcome.status != 0 && victim != nil)
+    #expect(MonotonicClock.seconds() - since < 60)
+    let words = signal == SIGKILL ? "has ended" : "has shown no sign of life for 3 s"
+    // A launcher that notices by itself shows nothing more, so the line stands in the run's folder too.
+    let line = String(decoding: try TemporaryFolder.read(folder("run/lost.txt")), as: UTF8.self)
+    #expect(line.hasPrefix("rank 1 of 2 on host "), "\(line)")
+    #expect(line.contains("(process \(victim ?? 0)) \(words); step "), "\(line)")
+    #expect(line.contains("all-") || line.contains("requests of the first process"), "\(line)")
+    if signal == SIGSTOP { #expect(outcome.output.components(line.dropLast().description) == 2, "\(outcome.output)") }
+  }
+
+  /// The process of a rank in this test's job.
+  private func process(rank: Int) -> pid_t? {
+    for name in FilePath.entries(of: "/proc") ?? [] {
+      guard let number = pid_t(name), let words = try? FilePath.contents(of: "/proc/\(name)/cmdline", limit: 1 << 16),
+        let variables = try? FilePath.contents(of: "/proc/\(name)/environ", limit: 1 << 20)
+      else { continue }
+      let (line, environment) = (String(decoding: words, as: UTF8.self), String(decoding: variables, as: UTF8.self))
+      if line.hasPrefix(Self.program), line.contains(files.recipe),
+        environment.contains("OMPI_COMM_WORLD_RANK=\(rank)\0") || environment.contains("PMI_RANK=\(rank)\0")
+      {
+        return number
+      }
+    }
+    return nil
+  }
+}
+
+extension String {
+  /// Into how many parts `separator` cuts it.
+  fileprivate func components(_ separator: String) -> Int {
+    var (count, rest) = (1, Substring(self))
+    while let range = rest.firstRange(of: separator) { (count, rest) = (count + 1, rest[range.upperBound...]) }
+    return count
+  }
+}
