@@ -8,7 +8,8 @@ enum DataCommand: Command {
   static let summary = "prepare data for training"
   static let details = """
     tokenize writes the texts of FILES (.txt whole; .jsonl, .json, .csv, .tsv and .parquet by row; .gz and .zst unpacked)
-    as one file of tokens, each text followed by the tokenizer's end token. Files may be larger than memory. A recipe names such a file under data.train; training refuses one of another tokenizer.
+    as one file of tokens, each text followed by the tokenizer's end token. Files may be larger than memory. A recipe names such
+    a file under data.train; training refuses one of another tokenizer.
     """
   static let positionals = [
     Positional(name: "ACTION", choices: ["tokenize"], help: "what to do"),

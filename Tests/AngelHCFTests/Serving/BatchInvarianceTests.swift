@@ -43,6 +43,37 @@ struct BatchInvarianceTests {
     try Self.expectInvariance(of: model, on: backend, count: 16, path)
   }
 
+  @Test("a beginning in common that is longer than a split of positions is read once for all, with the same bits")
+  func longBeginning() throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
+    var configuration = Self.tinyLlama
+    configuration.contextLength = 512
+    var model = LlamaModel(configuration)
+    try ParameterFiller(dtype: .q4_0, on: backend, arithmetic: .fast).fill(&model)
+    // 300 positions in common: one whole split of 256 that rows share, and one that they do not.
+    let requests = Self.requests(12, vocabularySize: 259, 400, openingLength: 300)
+    var options = ServingOptions()
+    options.engine.contextLength = 400
+    options.engine.chunkLength = 64
+    options.sequenceLimit = 12
+    options.cacheTokens = 12 * 400
+    let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: options.engine)
+    let alone = try requests.map { try Self.answer($0, engine) }
+    let loop = try ServingLoop(model, tokenizer: nil, endTokens: [], on: backend, pool: backend.pool, options: options)
+    let logs = try requests.enumerated().map { index, request in
+      let log = EventLog()
+      try loop.submit(request, id: UInt64(index + 1)) { log.add($0) }
+      // The first leaves its blocks to the others.
+      if index == 0 { for _ in 0..<6 { loop.runStep() } }
+      return log
+    }
+    while !loop.isIdle { loop.runStep() }
+    for (index, log) in logs.enumerated() {
+      #expect(log.failure == nil && log.sampled() == alone[index], "request \(index)")
+    }
+    #expect(loop.statistics.prefixHitTokens >= 5 * 288)
+  }
+
   private static var tinyLlama: LlamaConfiguration {
     var result = LlamaConfiguration()
     result.vocabularySize = 300
@@ -99,12 +130,14 @@ struct BatchInvarianceTests {
   }
 
   /// Prompts of all lengths, half of them with a common beginning; greedy, drawn and penalised.
-  private static func requests(_ count: Int, vocabularySize: Int, _ contextLength: Int) -> [ServingRequest] {
+  private static func requests(
+    _ count: Int, vocabularySize: Int, _ contextLength: Int, openingLength: Int = 37
+  ) -> [ServingRequest] {
     var random = SeededRandom(seed: 11)
     func tokens(_ count: Int) -> [Int32] {
       (0..<count).map { _ in Int32.random(in: 0..<Int32(vocabularySize), using: &random) }
     }
-    let opening = tokens(37)
+    let opening = tokens(openingLength)
     return (0..<count).map { index in
       let prompt = (index % 2 == 0 ? opening : []) + tokens(1 + index * 13 % 40)
       var request = ServingRequest(prompt: Array(prompt.prefix(contextLength - 1)), sampling: .greedy)
