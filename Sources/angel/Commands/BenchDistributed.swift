@@ -55,14 +55,21 @@ enum BenchDistributed {
     try showAllReduce(group, kind, context)
     var rows: [Row] = []
     let rates: [Int?] = [nil] + arguments[gigabits].map { $0 }
+    let display = context.progress.start("measuring", total: 2 + 4 * rates.count, unit: .items("layouts"))
     // The last level runs layers twice, which one process by itself is then asked to do, too.
-    let alone = try [0, 3].map { try seconds(nil, $0, arguments, context, backend).seconds }
+    let alone = try [0, 3].map { level in
+      let seconds = try seconds(nil, level, arguments, context, backend).seconds
+      display.advance(by: 1)
+      return seconds
+    }
     for zero in 0...3 {
       for rate in rates {
         try context.interruption.check()
         rows.append(try row(group, zero, rate, alone[zero / 3], arguments, context, backend))
+        display.advance(by: 1)
       }
     }
+    display.finish()
     try show(rows, group.size, context)
   }
 
