@@ -1,7 +1,7 @@
-/// How tensors are shared out among the files of a model.
-enum ShardPlan {
-  /// Tensors in their order, as many to a file as fit it, one at least; one empty range where there are none.
-  static func ranges(of sizes: [Int], limit: Int) -> [Range<Int>] {
+/// How tensors are shared out among the files of a model, or among passes over something.
+package enum ShardPlan {
+  /// Tensors in their order, as many together as fit, one at least; one empty range where there are none.
+  package static func ranges(of sizes: [Int], limit: Int) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     var (start, bytes) = (0, 0)
     for (index, size) in sizes.enumerated() {

@@ -46,7 +46,11 @@ final class InputMoments: Sendable {
       guard state.collected.contains(group), state.groups[group].paths[0] == path else { return }
       let rows = x.cast(to: .float32)
       let product = DenseProduct(transposesLeft: true)(rows, rows)
-      state.groups[group].sum = state.groups[group].sum.map { $0 + product } ?? product
+      if state.groups[group].sum == nil {
+        state.groups[group].sum = product
+      } else {
+        state.groups[group].sum?.add(product)
+      }
       state.groups[group].rowCount += rows.shape[0]
     }
   }

@@ -59,37 +59,44 @@ public struct Quantizer {
       parameters.append((path, linear.weight))
     }
     var result = Result()
-    let byPath = Dictionary(uniqueKeysWithValues: parameters)
     if method != .nearest {
       let engine = try Self.engine(for: watched, windows, on: backend, pool: pool)
-      // One token shows which layers share their inputs.
-      try engine.append(Array(windows[0].prefix(1)), to: engine.makeSequence())
-      let passes = Self.passes(over: moments.groups.map { $0.width * $0.width * 4 }, limit: momentBytes)
-      result.passes = passes.count
-      let total = passes.count * windows.reduce(0) { $0 + $1.count }
-      var done = 0
-      for pass in passes {
-        moments.collect(pass)
-        for window in windows {
-          try engine.append(window, to: engine.makeSequence())
-          done += window.count
-          try report(done, total)
-        }
-        for group in moments.groups[pass] {
-          guard let inputs = try Inputs(group, damping: method == .gptq ? damping : nil) else { continue }
-          for path in group.paths {
-            guard let parameter = byPath[path] else { continue }
-            try round(path, parameter, inputs, into: &result)
-          }
-        }
-      }
-      moments.collect(0..<0)
+      try calibrate(Dictionary(uniqueKeysWithValues: parameters), moments, engine, windows, into: &result)
     }
     let calibrated = Set(result.layers.map(\.path))
     for (path, parameter) in parameters where !calibrated.contains(path) {
       try round(path, parameter, nil, into: &result)
     }
     return result
+  }
+
+  /// Rounds the layers that a run of the windows meets, as many in a pass as `momentBytes` has room for.
+  private func calibrate(
+    _ parameters: [String: Parameter], _ moments: InputMoments, _ engine: InferenceEngine, _ windows: [[Int32]],
+    into result: inout Result
+  ) throws {
+    // One token shows which layers share their inputs.
+    try engine.append(Array(windows[0].prefix(1)), to: engine.makeSequence())
+    let passes = ShardPlan.ranges(of: moments.groups.map { $0.width * $0.width * 4 }, limit: momentBytes)
+    result.passes = passes.count
+    let total = passes.count * windows.reduce(0) { $0 + $1.count }
+    var done = 0
+    for pass in passes {
+      moments.collect(pass)
+      for window in windows {
+        try engine.append(window, to: engine.makeSequence())
+        done += window.count
+        try report(done, total)
+      }
+      for group in moments.groups[pass] {
+        guard let inputs = try Inputs(group, damping: method == .gptq ? damping : nil) else { continue }
+        for path in group.paths {
+          guard let parameter = parameters[path] else { continue }
+          try round(path, parameter, inputs, into: &result)
+        }
+      }
+    }
+    moments.collect(0..<0)
   }
 
   private static func engine(
@@ -101,20 +108,6 @@ public struct Quantizer {
     options.contextLength = longest
     options.cacheDType = .float32
     return try InferenceEngine(model, on: backend, pool: pool, options: options)
-  }
-
-  /// Consecutive groups whose moments fit together; one at least in each.
-  static func passes(over sizes: [Int], limit: Int) -> [Range<Int>] {
-    var passes: [Range<Int>] = []
-    var (start, held) = (0, 0)
-    for (index, size) in sizes.enumerated() {
-      if index > start, held + size > limit {
-        passes.append(start..<index)
-        (start, held) = (index, 0)
-      }
-      held += size
-    }
-    return sizes.isEmpty ? [] : passes + [start..<sizes.count]
   }
 
   /// What a group of layers was given.
@@ -156,24 +149,24 @@ public struct Quantizer {
         values.fittedRows(as: format, importance: inputs.importance, spreading: inputs.spreading)
       }
     let packed = PackedMatrix(packing: chosen)
+    let whole = try Self.energy(values, inputs)
+    func error(_ rounded: PackedMatrix) throws -> Double {
+      whole > 0 ? try Self.energy(values - rounded.dequantized(), inputs) / whole : 0
+    }
+    let nearestError = try error(PackedMatrix(packing: nearest))
     result.layers.append(
       Layer(
         path: path, shape: values.shape, isCalibrated: inputs != nil,
-        error: try Self.error(of: packed, values, inputs),
-        nearestError: try Self.error(of: PackedMatrix(packing: nearest), values, inputs)))
+        error: inputs == nil ? nearestError : try error(packed), nearestError: nearestError))
     result.encoded[path + ".weight"] = EncodedMatrix(
       dtype: format, shape: values.shape, bytes: try chosen.withHostBytes(Array.init))
     parameter.value = .matrix(packed, parameter.matrix.1)
   }
 
-  /// ‖(W - Ŵ) X‖² / ‖W X‖².
-  private static func error(of rounded: PackedMatrix, _ values: Tensor, _ inputs: Inputs?) throws -> Double {
-    func energy(_ matrix: Tensor) throws -> Double {
-      let images = inputs.map { DenseProduct()(matrix, $0.moments) } ?? matrix
-      return Double(try (matrix * images).sum().read(as: Float.self)[0])
-    }
-    let whole = try energy(values)
-    return whole > 0 ? try energy(values - rounded.dequantized()) / whole : 0
+  /// ‖M X‖², over unit inputs where none were seen.
+  private static func energy(_ matrix: Tensor, _ inputs: Inputs?) throws -> Double {
+    let images = inputs.map { DenseProduct()(matrix, $0.moments) } ?? matrix
+    return Double(try (matrix * images).sum().read(as: Float.self)[0])
   }
 }
 

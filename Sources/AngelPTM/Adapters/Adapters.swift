@@ -1,5 +1,5 @@
 public import AngelCheckpoint
-import AngelCore
+public import AngelCore
 public import AngelModels
 public import AngelNN
 public import AngelTensor
@@ -35,7 +35,7 @@ public enum Adapters {
 
   /// Holds every linear layer of `model` whose values are dense constants in a block format; layers whose rows are no whole
   /// blocks stay.
-  public static func quantize(_ model: inout some Module, to format: LoRAConfiguration.Format) {
+  public static func quantize(_ model: inout some Module, to format: BlockFormat) {
     model.visitLinearLayers { _, linear in
       guard linear.weight.role == .matrix, case .matrix(let matrix, let arithmetic) = linear.weight.value,
         !matrix.dtype.isQuantized, matrix.depth % format.dtype.blockElements == 0

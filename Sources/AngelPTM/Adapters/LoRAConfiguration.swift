@@ -9,22 +9,7 @@ public struct LoRAConfiguration: Configurable, Hashable {
   public var plusRatio = 1.0
 
   /// What the frozen layers are held in (QLoRA, arXiv:2305.14314, with the block formats of GGUF); nothing: as the file has them.
-  public var quantize: Format?
-
-  /// Block formats that values can be rounded to.
-  public enum Format: String, ConfigurationChoice {
-    case q4_0, q4_1, q5_0, q5_1, q8_0
-
-    var dtype: DType {
-      switch self {
-      case .q4_0: .q4_0
-      case .q4_1: .q4_1
-      case .q5_0: .q5_0
-      case .q5_1: .q5_1
-      case .q8_0: .q8_0
-      }
-    }
-  }
+  public var quantize: BlockFormat?
 
   /// A folder of adapters to begin from, whose rank, alpha and targets are taken; nothing: new ones.
   public var from: String?

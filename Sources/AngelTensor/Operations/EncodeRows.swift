@@ -7,7 +7,7 @@ package struct EncodeRows: TensorOperation {
   let target: DType
 
   /// The formats that values can be rounded to.
-  package static let targets: [DType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0]
+  package static let targets = BlockFormat.allCases.map(\.dtype)
 
   package func result(of inputs: [TensorSpecification]) -> TensorSpecification {
     precondition(

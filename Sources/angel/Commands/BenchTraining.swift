@@ -49,11 +49,11 @@ enum BenchTraining {
   static let optimizer = Option<OptimizerConfiguration.Rule>.choice(
     "optimizer", default: .adamw, help: "training: the rule by which parameters change")
   static let recompute = Option.flag("recompute", help: "training: compute layers again in the backward pass")
-  static let quantized = Option<LoRAConfiguration.Format?>.custom(
-    "quantized", placeholder: LoRAConfiguration.Format.allCases.map(\.rawValue).joined(separator: "|"),
-    expects: LoRAConfiguration.Format.allCases.map(\.rawValue).joined(separator: ", "),
+  static let quantized = Option<BlockFormat?>.custom(
+    "quantized", placeholder: BlockFormat.allCases.map(\.rawValue).joined(separator: "|"),
+    expects: BlockFormat.allCases.map(\.rawValue).joined(separator: ", "),
     help: "training: with --lora, the blocks that frozen layers are held in (QLoRA)"
-  ) { LoRAConfiguration.Format(rawValue: $0) }
+  ) { BlockFormat(rawValue: $0) }
   static let updateInBackward = Option.flag(
     "update-in-backward", help: "training: change parameters inside the backward pass, without clipping")
   static let options = [

@@ -42,7 +42,8 @@ enum PerplexityCommand: Command {
         on: context.makeBackend(arguments))
       let bytes = try file.withBytes(0..<min(arguments[limit] ?? file.byteCount, file.byteCount)) { Array($0) }
       let tokens = try session.tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
-      let windows = try Self.windows(of: tokens, size: size, file, arguments)
+      guard tokens.count > 1 else { throw PerplexityError.tooShort(path: file.path, tokens: tokens.count) }
+      let windows = TextWindows.cut(tokens, size: size, limit: arguments[Self.windows] ?? .max)
       guard let length = windows.map(\.count).min(), arguments[unscored] < length else {
         throw PerplexityError.nothingScored(unscored: arguments[unscored], window: windows.map(\.count).min() ?? 0)
       }
@@ -53,7 +54,7 @@ enum PerplexityCommand: Command {
       var perplexity = Perplexity()
       for window in windows {
         try context.interruption.check()
-        try perplexity.score(Array(window), unscored: arguments[unscored], with: session.engine)
+        try perplexity.score(window, unscored: arguments[unscored], with: session.engine)
         display.advance(by: window.count)
       }
       display.finish()
@@ -68,15 +69,6 @@ enum PerplexityCommand: Command {
         "perplexity \(TextFormat.fixed(perplexity.value, digits: 4)) over \(perplexity.tokenCount) tokens "
           + "in \(TextFormat.fixed(seconds, digits: 1)) s")
     }
-  }
-  /// The windows to score: whole ones only, but for a text shorter than one.
-  private static func windows(
-    of tokens: [Int32], size: Int, _ file: MappedFile, _ arguments: Arguments
-  ) throws -> [ArraySlice<Int32>] {
-    guard tokens.count > 1 else { throw PerplexityError.tooShort(path: file.path, tokens: tokens.count) }
-    guard tokens.count >= size else { return [tokens[...]] }
-    let count = min(tokens.count / size, arguments[windows] ?? .max)
-    return (0..<count).map { tokens[($0 * size)..<(($0 + 1) * size)] }
   }
 }
 

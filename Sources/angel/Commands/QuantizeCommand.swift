@@ -17,24 +17,9 @@ enum QuantizeCommand: Command {
     Positional(name: "TARGET", kind: .file, help: "the GGUF file to write"),
   ]
 
-  /// The types that values can be rounded to.
-  enum BlockType: String, CaseIterable, Sendable {
-    case q4_0, q4_1, q5_0, q5_1, q8_0
-
-    var dtype: DType {
-      switch self {
-      case .q4_0: .q4_0
-      case .q4_1: .q4_1
-      case .q5_0: .q5_0
-      case .q5_1: .q5_1
-      case .q8_0: .q8_0
-      }
-    }
-  }
-
   static let method = Option<RoundingMethod>.choice("method", default: .weighted, help: "how values find their places")
-  static let type = Option<BlockType>.choice("type", default: .q4_0, help: "the type of the linear layers")
-  static let embedding = Option<BlockType>.choice(
+  static let type = Option<BlockFormat>.choice("type", default: .q4_0, help: "the type of the linear layers")
+  static let embedding = Option<BlockFormat>.choice(
     "embedding", default: .q8_0, help: "the type of the embedding and the output head")
   static let calibration = Option<String?>.text(
     "calibration", placeholder: "FILE", help: "a text for weighted and gptq to run the model on")
@@ -70,6 +55,10 @@ enum QuantizeCommand: Command {
     guard arguments[method] == .nearest || arguments[calibration] != nil else {
       throw UsageError(
         "--method \(arguments[method].rawValue) needs --calibration FILE, a text to run the model on", command: name)
+    }
+    if arguments[method] == .nearest, arguments[calibration] != nil {
+      throw UsageError(
+        "--method nearest looks at no text: leave --calibration out, or choose weighted or gptq", command: name)
     }
     try context.interruption.deferred {
       try QuantizeRun(model: model, target: target, arguments, context).run()

@@ -91,8 +91,7 @@ struct QuantizeRun {
     let bytes = try file.withBytes(0..<file.byteCount) { Array($0) }
     let tokens = try tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
     guard tokens.count >= 2 else { throw QuantizerError.noText }
-    let length = min(windowLength, tokens.count)
-    return stride(from: 0, through: tokens.count - length, by: length).map { Array(tokens[$0..<$0 + length]) }
+    return TextWindows.cut(tokens, size: windowLength)
   }
 
   /// Nil without --text.
