@@ -30,9 +30,10 @@ extension ConvertibleModel {
       let record = try checkpoint.tensor(name)
       return TensorSource(name: name, dtype: record.dtype, shape: record.shape, pieces: [.rows(record, order: nil)])
     }
-    return ConvertedModel(
-      architecture: checkpoint.architecture, tensors: others + tensors,
-      metadata: GGUFMetadata.copied(from: checkpoint, tensors: tensors) ?? [])
+    guard let metadata = GGUFMetadata.copied(from: checkpoint, tensors: tensors) else {
+      preconditionFailure("'\(checkpoint.path)' is no GGUF file")
+    }
+    return ConvertedModel(architecture: checkpoint.architecture, tensors: others + tensors, metadata: metadata)
   }
 
   private static func gguf(

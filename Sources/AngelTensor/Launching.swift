@@ -7,10 +7,11 @@ extension Backend {
     _ kernel: Kernel, _ arguments: Arguments, _ work: Work, keeping operands: repeat each Operand
   ) {
     withUnsafeBytes(of: arguments) { launch(kernel, $0, work: work) }
-    withExtendedLifetime((repeat each operands)) {}
+    for operand in repeat each operands { withExtendedLifetime(operand) {} }
   }
 
-  /// Runs the kernel of a primitive, which every arithmetic backend must have; traps where it is missing.
+  /// Runs the kernel of a primitive, which every arithmetic backend must have; traps where it is missing. Operands that a later
+  /// launch keeps need not be named before.
   package func launch<Arguments, each Operand>(
     _ family: angel_family, _ dtypes: KernelDTypes, _ arguments: Arguments, _ work: Work,
     keeping operands: repeat each Operand

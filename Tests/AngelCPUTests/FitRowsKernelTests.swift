@@ -50,8 +50,8 @@ import Testing
         let output = memory.room(depth * depth, of: Float.nan)
         run(
           angel_inverse_factor_arguments(
-            moments: memory.copy(inputs.moments), orders: memory.copy(inputs.order), factors: output,
-            scratch: memory.room(depth * depth, of: Double.nan), count: 1, depth: Int64(depth), damping: damping))
+            moments: memory.copy(inputs.moments), order: memory.copy(inputs.order), factor: output,
+            scratch: memory.room(depth * depth, of: Double.nan), depth: Int64(depth), damping: damping))
         return array(output, depth * depth)
       }
     }
@@ -113,8 +113,8 @@ import Testing
       launch(
         angel_kernel_lookup(ANGEL_FAMILY_inverse_factor, ANGEL_F32, ANGEL_NO_DTYPE, ANGEL_NO_DTYPE),
         angel_inverse_factor_arguments(
-          moments: memory.room(9, of: Float(0)), orders: memory.copy([Int32(2), 0, 1]), factors: output,
-          scratch: memory.room(9, of: Double.nan), count: 1, depth: Int64(depth), damping: 0.01))
+          moments: memory.room(9, of: Float(0)), order: memory.copy([Int32(2), 0, 1]), factor: output,
+          scratch: memory.room(9, of: Double.nan), depth: Int64(depth), damping: 0.01))
       return array(output, 9)
     }
     #expect(output == [1, 0, 0, 0, 1, 0, 0, 0, 1])

@@ -129,8 +129,7 @@ public struct Quantizer {
       spreading = damping.map { damping in
         let order = Tensor(
           (0..<Int32(width)).sorted { (squares[Int($1)], $0) < (squares[Int($0)], $1) }, on: mean.backend)
-        let factors = mean.reshaped(1, width, width).inverseFactors(orders: order.reshaped(1, width), damping: damping)
-        return (factors.reshaped(width, width), order)
+        return (mean.inverseFactor(order: order, damping: damping), order)
       }
       moments = mean
     }

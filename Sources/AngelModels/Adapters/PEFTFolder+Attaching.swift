@@ -34,6 +34,7 @@ extension PEFTFolder {
     if let left = tensors.keys.sorted().first {
       throw refuse("tensor \(quoted(left)) belongs to no linear layer of this model: was it made for another one?")
     }
+    guard !adapters.isEmpty else { throw refuse("it has no adapter of a linear layer") }
     if let problem = AdapterPlacement.problem(adapters.keys.sorted(), dora: shape.dora, in: model) {
       throw refuse(problem)
     }

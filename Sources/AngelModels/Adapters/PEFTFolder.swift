@@ -34,8 +34,8 @@ public struct PEFTFolder: Sendable {
       throw refuse("\(key) is \(value.encoded()), which is not supported")
     }
     guard let rank = object["r"]?.integer, (1...4096).contains(rank), let alpha = object["lora_alpha"]?.double,
-      alpha > 0, alpha.isFinite
-    else { throw refuse("r (1 to 4096) and a positive lora_alpha are needed") }
+      (1e-6...1e6).contains(alpha)
+    else { throw refuse("r (1 to 4096) and lora_alpha (1e-6 to 1e6) are needed") }
     var shape = AdapterShape()
     shape.rank = rank
     shape.alpha = alpha

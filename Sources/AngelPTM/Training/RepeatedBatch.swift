@@ -17,6 +17,5 @@ struct RepeatedBatch: BatchSource {
 
   var rowLimit: Int { batch.rowCount }
   var batchesPerEpoch: Int { 1 }
-  var trainedTokensPerEpoch: Int { batch.weights.count { $0 != 0 } }
   func batch(_ index: Int) throws -> TokenBatch { batch }
 }

@@ -4,21 +4,10 @@ import AngelCore
 public struct Gradients: Sendable {
   private var byLeaf: [ObjectIdentifier: (leaf: GradientNode, gradient: Tensor)] = [:]
 
-  /// None yet.
-  public init() {}
-
   /// The gradient by a leaf, nil where the result does not depend on it.
   package subscript(leaf: GradientNode) -> Tensor? {
     get { byLeaf[ObjectIdentifier(leaf)]?.gradient }
     set { byLeaf[ObjectIdentifier(leaf)] = newValue.map { (leaf, $0) } }
-  }
-
-  /// Adds to the gradient by a leaf, in the memory it has where nobody else sees it.
-  mutating func add(_ gradient: Tensor, for leaf: GradientNode) {
-    let key = ObjectIdentifier(leaf)
-    guard var sum = byLeaf.removeValue(forKey: key)?.gradient else { return byLeaf[key] = (leaf, gradient) }
-    sum.add(gradient)
-    byLeaf[key] = (leaf, sum)
   }
 
   /// The gradient by a trainable tensor, nil where the result does not depend on it.
@@ -34,14 +23,9 @@ extension Tensor {
   /// - Throws: the first failure recorded on the backend since it was last asked.
   public func backward() throws(BackendError) -> Gradients {
     var gradients = Gradients()
-    try backward(addingTo: &gradients)
-    return gradients
-  }
-
-  /// The same, each gradient added to those of earlier numbers as soon as it is known.
-  public func backward(addingTo gradients: inout Gradients) throws(BackendError) {
-    backward { gradients.add($1, for: $0) }
+    backward { gradients[$0] = $1 }
     try backend.synchronize()
+    return gradients
   }
 
   /// The gradients of the sum of this tensor's elements times `weights`, by everything trainable it was made from.

@@ -7,7 +7,7 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - importance: [K] float32, how much an error of each column weighs; nil: all alike.
-  ///   - spreading: what `inverseFactors` made of the inputs' moments [K, K], and the order [K] it has them in: errors are then
+  ///   - spreading: what `inverseFactor` made of the inputs' moments [K, K], and the order [K] it has them in: errors are then
   ///     passed on to the columns that follow (GPTQ).
   package func fittedRows(
     as dtype: DType, importance: Tensor? = nil, spreading: (factor: Tensor, order: Tensor)? = nil

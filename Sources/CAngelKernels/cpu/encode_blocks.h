@@ -1,5 +1,7 @@
 // Blocks of 32 quants as files hold them, for the formats that values can be rounded to (encode_rows.h, fit_rows.h).
 #pragma once
+#include <math.h>
+
 #include "half.h"
 #include "panels.h"
 
@@ -18,6 +20,15 @@ ANGEL_INLINE struct angel_quant_grid angel_quant_grid_of(angel_dtype format) {
     case ANGEL_Q5_1: return (struct angel_quant_grid){31, 0, 1, 24};
     default: return (struct angel_quant_grid){255, 128, 0, 34};
   }
+}
+
+ANGEL_INLINE float angel_inverse_scale(float d) { return d == 0 ? 0 : 1 / d; }
+
+// The value of largest magnitude, the first of equals.
+ANGEL_INLINE float angel_extreme(const float x[ANGEL_BLOCK]) {
+  float most = x[0];
+  for (int e = 1; e < ANGEL_BLOCK; e++) most = fabsf(x[e]) > fabsf(most) ? x[e] : most;
+  return most;
 }
 
 // Scale and minimum as float16, then the quants.

@@ -1,28 +1,17 @@
 // encode_rows: one function a format, from 32 floats to a block (encode_rows.h).
 #include "encode_rows.h"
 
-#include <math.h>
-
 #include "encode_blocks.h"
 
 typedef void (*encode_block)(const float *x, uint8_t *block);
 
-static float inverse_of(float d) { return d == 0 ? 0 : 1 / d; }
-
 // Towards zero, within 0 ... most; what no integer stands for is 0.
 static uint8_t bounded(float x, int most) { return x >= (float)most ? (uint8_t)most : x > 0 ? (uint8_t)x : 0; }
-
-// The value of largest magnitude, the first of equals.
-static float extreme(const float *x) {
-  float most = x[0];
-  for (int e = 1; e < ANGEL_BLOCK; e++) most = fabsf(x[e]) > fabsf(most) ? x[e] : most;
-  return most;
-}
 
 // Quants around the middle of the grid.
 ANGEL_INLINE void encode_centred(const float *x, angel_dtype format, uint8_t *block) {
   const struct angel_quant_grid grid = angel_quant_grid_of(format);
-  const float half = (float)grid.offset, scale = extreme(x) / -half, inverse = inverse_of(scale);
+  const float half = (float)grid.offset, scale = angel_extreme(x) / -half, inverse = angel_inverse_scale(scale);
   uint8_t q[ANGEL_BLOCK];
   for (int e = 0; e < ANGEL_BLOCK; e++) q[e] = bounded(x[e] * inverse + (half + 0.5f), grid.most);
   angel_store_block(format, q, scale, 0, block);
@@ -36,7 +25,7 @@ ANGEL_INLINE void encode_from_minimum(const float *x, angel_dtype format, uint8_
     low = x[e] < low ? x[e] : low;
     high = x[e] > high ? x[e] : high;
   }
-  const float scale = (high - low) / (float)grid.most, inverse = inverse_of(scale);
+  const float scale = (high - low) / (float)grid.most, inverse = angel_inverse_scale(scale);
   uint8_t q[ANGEL_BLOCK];
   for (int e = 0; e < ANGEL_BLOCK; e++) q[e] = bounded((x[e] - low) * inverse + 0.5f, grid.most);
   angel_store_block(format, q, scale, low, block);
@@ -48,7 +37,7 @@ static void encode_q5_0(const float *x, uint8_t *block) { encode_centred(x, ANGE
 static void encode_q5_1(const float *x, uint8_t *block) { encode_from_minimum(x, ANGEL_Q5_1, block); }
 
 static void encode_q8_0(const float *x, uint8_t *block) {
-  const float scale = fabsf(extreme(x)) / 127, inverse = inverse_of(scale);
+  const float scale = fabsf(angel_extreme(x)) / 127, inverse = angel_inverse_scale(scale);
   uint8_t q[ANGEL_BLOCK];
   for (int e = 0; e < ANGEL_BLOCK; e++) {
     const float product = x[e] * inverse, magnitude = fabsf(product);

@@ -1,8 +1,6 @@
 // fit_rows (fit_rows.h).
 #include "fit_rows.h"
 
-#include <math.h>
-
 #include "encode_blocks.h"
 #include "lanes.h"
 #include "variants.h"
@@ -26,12 +24,9 @@ ANGEL_INLINE float quant_of(float x, float minimum, float inverse, struct angel_
   return within(floorf((x - minimum) * inverse + ((float)grid.offset + 0.5f)), (float)grid.most);
 }
 
-ANGEL_INLINE float inverse_of(float d) { return d == 0 ? 0 : 1 / d; }
-
 // Quants around the middle: scales near m / -offset, m being the value of largest magnitude.
 ANGEL_INLINE struct scale best_centred(const float *x, const float *c, struct angel_quant_grid grid) {
-  float extreme = x[0];
-  for (int e = 1; e < ANGEL_BLOCK; e++) extreme = fabsf(x[e]) > fabsf(extreme) ? x[e] : extreme;
+  const float extreme = angel_extreme(x);
   if (extreme == 0) return (struct scale){0};
   const float half = (float)grid.offset;
   if (grid.most == 255) return stored(fabsf(extreme) / 127, 0);
@@ -118,7 +113,7 @@ ANGEL_INLINE void round_columns(
     const int64_t column = a->order[first + e];
     const struct scale scale = row.scales[column / ANGEL_BLOCK];
     const float *factor = a->factor + (first + e) * a->depth + first;
-    const float quant = quant_of(x[e], scale.minimum, inverse_of(scale.d), grid);
+    const float quant = quant_of(x[e], scale.minimum, angel_inverse_scale(scale.d), grid);
     row.quants[column] = (uint8_t)quant;
     errors[e] = (x[e] - (scale.d * (quant - (float)grid.offset) + scale.minimum)) / factor[e];
     for (int k = e + 1; k < ANGEL_BLOCK; k++) x[k] -= errors[e] * factor[k];
@@ -173,7 +168,7 @@ ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, a
         rows[r].scales[b] = scale;
         for (int e = 0; e < ANGEL_BLOCK && a->factor == NULL; e++) {
           const int64_t column = b * ANGEL_BLOCK + e;
-          rows[r].quants[column] = (uint8_t)quant_of(input[column], scale.minimum, inverse_of(scale.d), grid);
+          rows[r].quants[column] = (uint8_t)quant_of(input[column], scale.minimum, angel_inverse_scale(scale.d), grid);
         }
       }
       for (int64_t k = 0; k < a->depth && a->factor != NULL; k++) rows[r].values[k] = input[a->order[k]];

@@ -72,15 +72,10 @@ ANGEL_INLINE void factorize(
   }
 }
 
-ANGEL_INLINE void inverse_factor(const void *arguments, int32_t part, int32_t parts, [[maybe_unused]] angel_isa isa) {
+ANGEL_INLINE void inverse_factor(
+  const void *arguments, int32_t part, [[maybe_unused]] int32_t parts, [[maybe_unused]] angel_isa isa) {
   const struct angel_inverse_factor_arguments *a = arguments;
-  const struct angel_range own = angel_part_range(a->count, part, parts);
-  const int64_t size = a->depth * a->depth;
-  for (int64_t m = own.begin; m < own.end; m++) {
-    factorize(
-      a->moments + m * size, a->orders + m * a->depth, a->factors + m * size, a->scratch + m * size, a->depth,
-      a->damping);
-  }
+  if (part == 0) factorize(a->moments, a->order, a->factor, a->scratch, a->depth, a->damping);
 }
 ANGEL_VARIANTS(inverse_factor, inverse_factor)
 

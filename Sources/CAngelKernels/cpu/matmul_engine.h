@@ -71,9 +71,10 @@ struct angel_dense_tile {
 // How matmul_bf16.c cuts its work: what one call of a tile has at most.
 enum {
   ANGEL_BF16_TILE_ROWS = 6,  // of the widest tile; so few rows see all depth at once
-  ANGEL_BF16_ROW_BLOCK = 132, // more rows than these pass by a stretch of weights in several calls
-  ANGEL_BF16_PAIRS = 96,     // of depth, for more rows than a tile has: 24 KiB of four panels
+  ANGEL_BF16_ROW_BLOCK = 132,  // more rows than these pass by a stretch of weights in several calls
+  ANGEL_BF16_PAIRS = 96,  // of depth, for more rows than a tile has: 24 KiB of four panels
 };
+
 // Rows of bfloat16 against bfloat16 panels.
 struct angel_bf16_tile {
   const uint8_t *input;  // first row, at the first pair of the stretch

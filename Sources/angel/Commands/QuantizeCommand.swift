@@ -9,8 +9,9 @@ enum QuantizeCommand: Command {
   static let details = """
     Writes a GGUF file whose linear layers are of --type. nearest rounds value by value; weighted finds the scales that lose
     least where a layer's inputs are large; gptq makes up in later columns for what earlier ones lost. The last two run the
-    model over windows of --calibration, a text of the kind the model will see. Embedding and output head are of --embedding.
-    With --text the perplexity on it is printed: of MODEL in float32, and of the new file as it will run.
+    model over windows of --calibration, a text of the kind the model will see. Embedding, output head and layers whose rows
+    are no whole blocks are of --embedding. With --text the perplexity on it is printed: of MODEL in float32, and of the new
+    file as it will run.
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),

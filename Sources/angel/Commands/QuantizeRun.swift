@@ -28,8 +28,10 @@ struct QuantizeRun {
   }
 
   func run() throws {
+    // What is wrong with the text shows before anything is computed.
+    let windows = try calibrationWindows(Tokenizer(checkpoint.tokenizer()))
     let before = try perplexity(of: checkpoint, arithmetic: .f32)
-    let rounded = try round()
+    let rounded = try round(windows)
     let written = try write(rounded)
     let after = try perplexity(of: Checkpoint.open(written.path), arithmetic: .fast)
     let report = QuantizeReport(
@@ -40,12 +42,11 @@ struct QuantizeRun {
   }
 
   /// The layers, rounded in memory; the model they came from is gone when this returns.
-  private func round() throws -> Quantizer.Result {
+  private func round(_ windows: [[Int32]]) throws -> Quantizer.Result {
     let loading = context.progress.start("loading \(model)", total: checkpoint.card.byteCount)
     let loaded = try LoadedLanguageModel(
       checkpoint, on: backend, arithmetic: .f32, report: { read, _ in loading.update(to: read) })
     loading.finish()
-    let windows = try calibrationWindows(loaded.tokenizer)
     var quantizer = Quantizer()
     quantizer.method = arguments[QuantizeCommand.method]
     quantizer.format = arguments[QuantizeCommand.type].dtype

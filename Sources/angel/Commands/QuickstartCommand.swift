@@ -14,7 +14,7 @@ enum QuickstartCommand: Command {
     memory it takes, streams two answers with their speed, teaches an adapter a manner of speaking from 56 short rows in
     about two minutes (--no-train leaves that out), shows the same answers with it, serves the taught model on a free port of
     this machine and asks it over HTTP, and names the commands to try next. Ctrl-C stops it; the next quickstart goes on
-    with a fine-tuning that was stopped. Evaluation and quantisation will join it as they arrive.
+    with a fine-tuning that was stopped. Evaluation will join it as it arrives.
     """
   static let model = Option<String>.text(
     "model", placeholder: "MODEL", default: "smollm2", help: "a built-in name, a name in the store, a folder or a file")
