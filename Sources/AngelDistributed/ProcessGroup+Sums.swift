@@ -50,11 +50,11 @@ extension ProcessGroup {
   ) throws(DistributedError) {
     let share = bounds[rank + 1] - bounds[rank]
     precondition(target.count == share, "reduceScatter: \(target.count) bytes for a share of \(share)")
-    let parts = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, share * size), alignment: 64)
-    defer { parts.deallocate() }
-    try exchange(source, bounds, into: UnsafeMutableRawBufferPointer(rebasing: parts[..<(share * size)]), purpose)
-    guard share > 0, let target = target.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
-    type.sum(parts, ranks: size, into: target, count: share / type.byteCount, goesOn: goesOn)
+    try withScratch(byteCount: share * size) { parts throws(DistributedError) in
+      try exchange(source, bounds, into: parts, purpose)
+      guard share > 0, let target = target.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
+      type.sum(parts, ranks: size, into: target, count: share / type.byteCount, goesOn: goesOn)
+    }
   }
 
   /// Replaces `buffer` by the sum over the members, by rank: the same bits on every member.
@@ -73,13 +73,13 @@ extension ProcessGroup {
   private func allReduceSmall(
     _ buffer: UnsafeMutableRawBufferPointer, _ type: ReducedType, _ purpose: String
   ) throws(DistributedError) {
-    let parts = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * size, alignment: 64)
-    defer { parts.deallocate() }
-    UnsafeMutableRawBufferPointer(rebasing: parts[(rank * buffer.count)...]).copyMemory(
-      from: UnsafeRawBufferPointer(buffer))
-    try gather(parts, (0...size).map { $0 * buffer.count }, purpose)
-    guard let target = buffer.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
-    type.sum(parts, ranks: size, into: target, count: buffer.count / type.byteCount)
+    try withScratch(byteCount: buffer.count * size) { parts throws(DistributedError) in
+      UnsafeMutableRawBufferPointer(rebasing: parts[(rank * buffer.count)...]).copyMemory(
+        from: UnsafeRawBufferPointer(buffer))
+      try gather(parts, (0...size).map { $0 * buffer.count }, purpose)
+      guard let target = buffer.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
+      type.sum(parts, ranks: size, into: target, count: buffer.count / type.byteCount)
+    }
   }
 
   /// Up to here latency counts more than bytes.
@@ -87,16 +87,19 @@ extension ProcessGroup {
 
   /// The numbers of every member, by rank: all give as many.
   public func gathered(_ numbers: [Double], _ purpose: String) throws(DistributedError) -> [[Double]] {
-    var all = [Double](repeating: 0, count: numbers.count * size)
-    all.replaceSubrange((rank * numbers.count)..<((rank + 1) * numbers.count), with: numbers)
-    let stride = 8 * numbers.count
-    let failure = all.withUnsafeMutableBytes { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try gather(bytes, (0...size).map { $0 * stride }, purpose)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    let all = try gathered(numbers, (0...size).map { $0 * numbers.count }, purpose)
     return (0..<size).map { Array(all[($0 * numbers.count)..<(($0 + 1) * numbers.count)]) }
+  }
+
+  /// The numbers of every member one after the other, `bounds` being those of each, one more than members.
+  package func gathered(
+    _ numbers: [Double], _ bounds: [Int], _ purpose: String
+  ) throws(DistributedError) -> [Double] {
+    try withScratch(byteCount: 8 * bounds[size]) { bytes throws(DistributedError) in
+      let all = bytes.bindMemory(to: Double.self)
+      for (place, number) in zip(bounds[rank]..<bounds[rank + 1], numbers) { all[place] = number }
+      try gather(bytes, bounds.map { 8 * $0 }, purpose)
+      return Array(all)
+    }
   }
 }

@@ -11,8 +11,8 @@ public protocol ProcessGroup: AnyObject, Sendable {
   /// How many members there are.
   var size: Int { get }
 
-  /// Gives every member its share of `source` and receives every member's bytes for this one, in rank order, into `target`: a
-  /// reduce-scatter without the sum. All members have the same bounds.
+  /// Gives every member its share of `source` and receives every member's bytes for this one, in rank order, into `target`,
+  /// which lies apart from `source`: a reduce-scatter without the sum. All members have the same bounds.
   func exchange(
     _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String)
     throws(DistributedError)
@@ -20,7 +20,7 @@ public protocol ProcessGroup: AnyObject, Sendable {
   /// Fills in the shares of the others; this member's own is in place already.
   func gather(_ buffer: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ purpose: String) throws(DistributedError)
 
-  /// Gives everyone the bytes of `root`.
+  /// Gives everyone the bytes of `root`. The others wait as long as it lives: its work may come before, such as files it writes.
   func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int, _ purpose: String) throws(DistributedError)
 
   /// Returns when every member has come.

@@ -1,4 +1,5 @@
 import AngelCore
+import Glibc
 import Synchronization
 import Testing
 
@@ -110,6 +111,48 @@ import Testing
       do throws(DistributedError) { try members[1].barrier("a test") } catch { failure.withLock { $0 = error } }
     }
     #expect(failure.withLock { $0 } == .closed("its test is over"))
+  }
+
+  @Test("after a member has waited in vain, a late one reads nothing and is told why")
+  func late() throws {
+    let members = ThreadGroup.members(2, timeout: 0)
+    let first = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+    let reason = DistributedError.closed("a test: 1 of 2 members came within 0 s")
+    #expect(throws: reason) { try members[0].broadcast(first, from: 0, "a test") }
+    // Its memory is its own again.
+    first.deallocate()
+    var own: [UInt8] = [7, 7, 7, 7, 7, 7, 7, 7]
+    #expect(throws: reason) { try own.withUnsafeMutableBytes { try members[1].broadcast($0, from: 0, "a test") } }
+    #expect(own == [7, 7, 7, 7, 7, 7, 7, 7])
+    #expect(throws: reason) { try members[0].barrier("a test") }
+  }
+
+  @Test("a group that closes while a member reads lets nobody go before it has read")
+  func closingWhileReading() throws {
+    let meeting = Meeting(size: 2, timeout: 30)
+    let hasReturned = Atomic(false)
+    try DedicatedThread.run(2) { rank in
+      #expect(throws: Never.self) {
+        try meeting.meet(rank, .nothing, "a test") { _ in
+          guard rank == 1 else { return }
+          meeting.close("a test")
+          for _ in 0..<1000 { sched_yield() }
+          #expect(!hasReturned.load(ordering: .acquiring))
+        }
+      }
+      hasReturned.store(true, ordering: .releasing)
+    }
+    #expect(throws: DistributedError.closed("a test")) { try meeting.meet(0, .nothing, "a test") { _ in } }
+  }
+
+  @Test("a group that closes while it is divided closes its parts, too")
+  func closingWhileDividing() throws {
+    let meeting = Meeting(size: 1, timeout: 30)
+    let part = try meeting.meet(0, .nothing, "a test") { _ in
+      meeting.close("a test")
+      return meeting.child(color: 0, size: 1)
+    }
+    #expect(throws: DistributedError.closed("a test")) { try part.meet(0, .nothing, "a test") { _ in } }
   }
 
   @Test("a link counts what a member sends to others: of an all-reduce twice its part of the rest")

@@ -35,7 +35,9 @@ public final class MPIGroup: ProcessGroup {
     // MPI counts in 32 bits.
     for start in stride(from: 0, to: buffer.count, by: 1 << 30) {
       let count = min(1 << 30, buffer.count - start)
-      try world.run(purpose) { $0.broadcast(handle, buffer.baseAddress.map { $0 + start }, Int64(count), Int32(root)) }
+      try world.run(purpose, isPatient: true) {
+        $0.broadcast(handle, buffer.baseAddress.map { $0 + start }, Int64(count), Int32(root))
+      }
     }
   }
 

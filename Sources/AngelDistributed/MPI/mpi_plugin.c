@@ -1,5 +1,6 @@
 // The part of MPI that angel uses, with plain C types: handles differ between implementations, so this file is compiled
-// with the installed mpicc and opened at run time. One thread at a time calls it; nothing here waits but init and finalize.
+// with the installed mpicc and opened at run time. One thread at a time calls it; nothing here waits but join, divide and
+// finalize.
 //
 // Bounds are byte offsets, one more than members. Functions that start something return a request's number, others 0;
 // below zero: MPI's error, whose text angel_mpi_error gives.
@@ -66,7 +67,7 @@ int angel_mpi_finalize(void) {
   return code == MPI_SUCCESS ? 0 : failed(code);
 }
 
-// Waits for all members of the group.
+// Waits for all members of the group, which should be there.
 int angel_mpi_divide(int group, int color, int key, int *rank, int *size) {
   MPI_Comm comm;
   const int code = MPI_Comm_split(groups[group], color, key, &comm);

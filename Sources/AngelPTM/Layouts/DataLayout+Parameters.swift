@@ -34,16 +34,25 @@ extension DataLayout {
 
   private func gather(_ planes: [(index: Int, plane: Tensor)], width: Int) throws(DistributedError) {
     let layout = Bucket(planes.map { map.values($0.index) }, width: width)
-    let purpose = "all-gather of parameters"
-    if planes.count == 1 { return try group.gather(planes[0].plane.bytes, layout.bounds, purpose) }
-    let bucket = UnsafeMutableRawBufferPointer.allocate(byteCount: layout.byteCount, alignment: 64)
-    defer { bucket.deallocate() }
-    guard let start = bucket.baseAddress else { return }
-    layout.pack(planes.map { UnsafeRawPointer($0.plane.address) }, into: start, of: group.rank)
-    try group.gather(bucket, layout.bounds, purpose)
-    layout.unpack(start, into: planes.map(\.plane.address))
-    withExtendedLifetime(planes) {}
+    if planes.count == 1 { return try gather(planes[0].plane, layout.bounds) }
+    try withScratch(byteCount: layout.byteCount) { bucket throws(DistributedError) in
+      guard let start = bucket.baseAddress else { return }
+      layout.pack(planes.map { UnsafeRawPointer($0.plane.address) }, into: start, of: group.rank)
+      try group.gather(bucket, layout.bounds, Self.purpose)
+      layout.unpack(start, into: planes.map(\.plane.address))
+      withExtendedLifetime(planes) {}
+    }
   }
+
+  /// Fills in the shares of the others where they belong.
+  private func gather(_ whole: Tensor, _ bounds: [Int]) throws(DistributedError) {
+    do { try group.gather(whole.bytes, bounds, Self.purpose) } catch {
+      keep(afterFailure: whole.storage)
+      throw error
+    }
+  }
+
+  private static var purpose: String { "all-gather of parameters" }
 
   /// One plane of a parted parameter, put together from everyone's shares; anything after a failure.
   func gathered(plane: Int, of index: Int, _ specification: TensorSpecification) -> Tensor {
@@ -55,12 +64,12 @@ extension DataLayout {
     do throws(DistributedError) {
       if requests != nil, isFirst {
         try ask(for: 2 * index + plane)
-        try collect(into: whole.bytes, bounds, ownPlane(plane, of: index))
+        try collect(into: whole, bounds, ownPlane(plane, of: index))
       } else {
         if let own = ownPlane(plane, of: index) {
           (whole.address + bounds[group.rank]).copyMemory(from: own.address, byteCount: own.specification.byteCount)
         }
-        try group.gather(whole.bytes, bounds, "all-gather of parameters")
+        try gather(whole, bounds)
       }
     } catch { failure = error }
     return whole

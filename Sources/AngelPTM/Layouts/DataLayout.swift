@@ -136,15 +136,7 @@ extension ShareMap {
     let counts = shapes.indices.map { index in (0..<group.size).map { blockCount(index, of: $0) } }
     var bounds = [0]
     for rank in 0..<group.size { bounds.append(bounds[rank] + counts.reduce(0) { $0 + $1[rank] }) }
-    var all = [Double](repeating: 0, count: bounds[group.size])
-    all.replaceSubrange(bounds[group.rank]..<bounds[group.rank + 1], with: own.joined())
-    let failure = all.withUnsafeMutableBytes { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try group.gather(bytes, bounds.map { 8 * $0 }, "all-gather of gradient norms")
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    let all = try group.gathered(Array(own.joined()), bounds, "all-gather of gradient norms")
     var next = bounds
     return counts.flatMap { count in
       (0..<group.size).flatMap { rank in

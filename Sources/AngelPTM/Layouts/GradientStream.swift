@@ -45,13 +45,17 @@ final class GradientStream {
   }
 
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
-    // Only now is the last gradient nobody's but ours.
-    if waitingBytes >= bucketBytes { send() }
     var gradient = gradient
     if sharing < .gradients {
-      if let sum = sums.removeValue(forKey: index) { gradient = sum + gradient }
+      if var sum = sums.removeValue(forKey: index) {
+        sum.add(gradient)
+        gradient = sum
+      }
       guard isLastPass else { return sums[index] = gradient }
     }
+    // A bucket leaves before it would grow beyond its size, so a large gradient is in one by itself; and not before the next
+    // comes, for only then is it nobody's but ours.
+    if waitingBytes + gradient.specification.byteCount > bucketBytes { send() }
     waiting.append((index, gradient))
   }
 
