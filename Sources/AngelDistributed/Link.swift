@@ -21,6 +21,7 @@ public final class Link: ProcessGroup {
 
   public var rank: Int { group.rank }
   public var size: Int { group.size }
+  public var scratch: Scratch { group.scratch }
 
   private func measured(
     _ purpose: String, sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
@@ -39,12 +40,13 @@ public final class Link: ProcessGroup {
   }
 
   public func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
   ) throws(DistributedError) {
-    let own = bounds[rank + 1] - bounds[rank]
-    try measured(purpose, sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) {
+    let own = shares[rank].count
+    try measured(purpose, sends: shares.reduce(-own) { $0 + $1.count }, receives: own * (size - 1)) {
       () throws(DistributedError) in
-      try group.exchange(source, bounds, into: target, purpose)
+      try group.exchange(source, shares, into: target, purpose)
     }
   }
 

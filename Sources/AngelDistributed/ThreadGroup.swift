@@ -6,6 +6,7 @@ import Glibc
 public final class ThreadGroup: ProcessGroup {
   public let rank: Int
   public var size: Int { meeting.size }
+  public let scratch = Scratch()
   private let meeting: Meeting
 
   private init(_ rank: Int, _ meeting: Meeting) {
@@ -23,9 +24,10 @@ public final class ThreadGroup: ProcessGroup {
   public func leave(_ reason: String) { meeting.close(reason) }
 
   public func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
   ) throws(DistributedError) {
-    let share = bounds[rank]..<bounds[rank + 1]
+    let share = shares[rank]
     try meeting.meet(rank, .reads(source), purpose) { entries in
       for (member, entry) in entries.enumerated() {
         Self.copy(entry.bytes[share], into: target, at: member * share.count)

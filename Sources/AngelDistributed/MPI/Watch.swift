@@ -71,7 +71,7 @@ final class Watch: Sendable {
   /// Tells everyone who everyone is.
   func introduce(_ group: MPIGroup) throws(DistributedError) {
     let count = Identity.byteCount
-    let all = try withScratch(byteCount: count * size) { bytes throws(DistributedError) in
+    let all = try group.scratch.withBytes(count * size) { bytes throws(DistributedError) in
       UnsafeMutableRawBufferPointer(rebasing: bytes[(rank * count)...]).copyBytes(from: Self.own())
       try group.gather(bytes, (0...size).map { $0 * count }, "the start of the job")
       return (0..<size).map { Self.identity(Array(bytes[($0 * count)..<(($0 + 1) * count)])) }

@@ -76,7 +76,7 @@ extension DataLayout {
 
   /// The first process's number, on all.
   private func passed(_ number: Int64) throws(DistributedError) -> Int64 {
-    try withScratch(byteCount: 8) { bytes throws(DistributedError) in
+    try group.scratch.withBytes(8) { bytes throws(DistributedError) in
       bytes.storeBytes(of: number, as: Int64.self)
       try group.broadcast(bytes, from: 0, "requests of the first process")
       return bytes.load(as: Int64.self)

@@ -26,6 +26,8 @@ final class DataLayout: StepLayout {
   let gradients: GradientStream
   /// What products could not be given; thrown where the step ends.
   var failure: DistributedError?
+  /// Of the step so far, for parameters.
+  private var waitedForParameters = 0.0
   /// While the first process leads, the numbers by which it asks for values.
   var requests: [String: Int]?
   private let rows: RowShare
@@ -60,10 +62,22 @@ final class DataLayout: StepLayout {
 
   var isFirst: Bool { group.rank == 0 }
   var needsRecomputation: Bool { sharing == .parameters }
+  var waitedSeconds: Double { gradients.waitedSeconds + waitedForParameters }
 
   func passes(of batches: [TokenBatch]) -> [StepPass] { rows.passes(of: batches) }
 
-  func begin(step: Int) { group.enter(step: step) }
+  func begin(step: Int) {
+    waitedForParameters = 0
+    gradients.begin()
+    group.enter(step: step)
+  }
+
+  /// Counts the time that `body` takes as waited for.
+  func waiting<Result, Failure>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    let begin = MonotonicClock.seconds()
+    defer { waitedForParameters += MonotonicClock.seconds() - begin }
+    return try body()
+  }
 
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
     gradients.take(gradient, of: index, isLastPass: isLastPass)
