@@ -47,7 +47,7 @@ enum TrainCommand: Command {
         openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
         report: view.show)
       surroundings.environment = MachineFacts.all(backend)
-      surroundings.mesh = try world.map { try DeviceMesh([(.data, recipe.mesh.data)], world: $0.group) }
+      surroundings.mesh = try world.map { try DeviceMesh(recipe.mesh.axes, world: $0.group) }
       let run = try TrainingRun(recipe, surroundings)
       guard !arguments[dryRun] else { return try view.showPlan(run) }
       do { try run.execute(resumes: arguments[resume]) } catch {
