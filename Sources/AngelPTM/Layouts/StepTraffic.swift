@@ -11,10 +11,13 @@ public struct StepTraffic: Sendable, Hashable {
 
   public var byteCount: Int { rows + layers }
 
-  /// What is sent by purpose, as links count it, that this arithmetic is about.
-  public static func isCounted(_ purpose: String) -> Bool {
-    ["of gradients", "of parameters", "of activations", "of losses"].contains { purpose.hasSuffix($0) }
-  }
+  /// Whether this arithmetic is about what is sent for `purpose`, as links count it.
+  public static func isCounted(_ purpose: String) -> Bool { purposes.contains(purpose) }
+
+  private static let purposes: Set = [
+    "reduce-scatter of gradients", "all-reduce of gradients", "all-gather of parameters", "all-gather of activations",
+    "reduce-scatter of activations", "all-reduce of losses",
+  ]
 
   /// - Parameters:
   ///   - model: the whole model.

@@ -178,8 +178,9 @@ public final class TrainingRun {
         reason: "it is of another recipe or of other data; only mesh, training and output settings may change on "
           + "--resume")
     }
-    let steps = try trainer.layout.gathered([[Double(latest?.step ?? -1)]]).map { $0[0] }
-    guard steps.allSatisfy({ $0 == steps[0] }) else {
+    let step = [Double(latest?.step ?? -1)]
+    let steps = try surroundings.mesh?.world.gathered(step, "all-gather of checkpoints' steps") ?? [step]
+    guard steps.allSatisfy({ $0 == step }) else {
       throw PTMError.recipe(
         "'\(recipe.output.folder)' is not the same on all hosts: output.folder must lie on storage that they share")
     }
