@@ -129,7 +129,7 @@ struct SpeculationTests {
 
   @Test("guesses grow where they are right and cheap, stop where they are not, and are tried again ever more rarely")
   func depth() {
-    var right = SpeculationDepth(probabilities: [0.5])
+    var right = SpeculationDepth(probabilities: [0.5], guessSeconds: 0)
     for _ in 0..<60 {
       let count = right.count(rank: 0, limit: 7)
       right.note(rows: count + 1, seconds: 1 + 0.2 * Double(count))
@@ -138,7 +138,7 @@ struct SpeculationTests {
     #expect(right.count(rank: 0, limit: 7) == 7)
     #expect(right.count(rank: 0, limit: 2) == 2)
 
-    var wrong = SpeculationDepth(probabilities: [0.7, 0.7])
+    var wrong = SpeculationDepth(probabilities: [0.7, 0.7], guessSeconds: 0)
     var guessed: [Int] = []
     for _ in 0..<2000 {
       let count = wrong.count(rank: 0, limit: 7)
@@ -151,14 +151,19 @@ struct SpeculationTests {
     #expect(guessed.suffix(1000).contains(1), "still tried")
     #expect(wrong.count(rank: 1, limit: 7) > 0, "another rank is another matter")
 
-    // A model whose guesses cost nearly a step each must be right nearly always to pay.
+    // Guesses that cost nearly a step each must be right nearly always to pay: here they are, and yet hardly ever made.
     var dear = SpeculationDepth(probabilities: [0.7])
-    for _ in 0..<100 {
+    var (plain, spent) = (0.0, 0.0)
+    for _ in 0..<2000 {
       let count = dear.count(rank: 0, limit: 7)
-      dear.note(rows: count + 1, seconds: 1 + 0.2 * Double(count))
-      dear.note(rank: 0, guessed: count, right: count / 2, guessSeconds: 0.8 * Double(count))
+      let right = count * 9 / 10 + (count == 1 ? 1 : 0)
+      let cost = 1 + 0.25 * Double(count)
+      dear.note(rows: count + 1, seconds: cost)
+      dear.note(rank: 0, guessed: count, right: right, guessSeconds: 0.9 * Double(count))
+      plain += Double(right + 1)
+      spent += cost + 0.9 * Double(count)
     }
-    #expect(dear.count(rank: 0, limit: 7) <= 1)
+    #expect(spent < 1.01 * plain)
   }
 
   @Test("what cannot guess for a model is refused by name")

@@ -9,14 +9,14 @@ struct SpeculationDepth {
 
   /// Seconds of a step, by the place of its size; nil: not seen.
   private var stepSeconds = [Double?](repeating: nil, count: stepSizes.count)
-  /// Seconds of a guess.
-  private var guessSeconds = 0.0
+  /// Seconds of a guess; nil: not seen.
+  private var guessSeconds: Double?
   private var ranks: [Rank]
-  /// Tokens since guesses were last tried, and after how many they are tried again though they do not seem to pay.
-  private var idleCount = 0
-  private var patience = shortestPatience
-  private static let shortestPatience = 16
-  private static let longestPatience = 256
+  /// Steps without guesses since there were any, and how often they were tried though they did not seem to pay.
+  private var idleSteps = 0
+  private var trials = 0
+  /// The share of the time that trials may cost at first; each one halves it, down to a sixteenth.
+  private static let trialShare = 0.015
 
   /// Guesses of one rank.
   private struct Rank {
@@ -26,14 +26,31 @@ struct SpeculationDepth {
     var probability: Double { right / tried }
   }
 
-  /// - Parameter probabilities: for each rank, how often its guesses are thought to be right before any was made.
-  init(probabilities: [Double]) {
+  /// - Parameters:
+  ///   - probabilities: for each rank, how often its guesses are thought to be right before any was made.
+  ///   - guessSeconds: what a guess costs, where that is known before.
+  init(probabilities: [Double], guessSeconds: Double? = nil) {
     ranks = probabilities.map { Rank(right: 2 * $0, tried: 2) }
+    self.guessSeconds = guessSeconds
   }
 
   /// How many guesses of a rank to make, at most `limit`.
   mutating func count(rank: Int, limit: Int) -> Int {
-    let probability = ranks[rank].probability
+    // One is enough to see what they cost.
+    guard guessSeconds != nil else { return min(1, limit) }
+    let best = bestCount(ranks[rank].probability, limit: limit)
+    if best > 0 {
+      (idleSteps, trials) = (0, 0)
+      return best
+    }
+    idleSteps += 1
+    let cost = (seconds(ofStep: 1) + (guessSeconds ?? 0)) / seconds(ofStep: 0) - 1
+    guard limit > 0, Double(idleSteps) >= cost / Self.trialShare * Double(1 << min(trials, 4)) else { return 0 }
+    (idleSteps, trials) = (0, trials + 1)
+    return 1
+  }
+
+  private func bestCount(_ probability: Double, limit: Int) -> Int {
     var (best, bestRate) = (0, 0.0)
     for (place, size) in Self.stepSizes.enumerated() where size - 1 <= limit {
       var (expected, power) = (1.0, 1.0)
@@ -41,43 +58,33 @@ struct SpeculationDepth {
         power *= probability
         expected += power
       }
-      let rate = expected / (seconds(ofStep: place) + Double(size - 1) * guessSeconds)
+      let rate = expected / (seconds(ofStep: place) + Double(size - 1) * (guessSeconds ?? 0))
       // What hardly pays is not worth its noise.
       if rate > bestRate * 1.02 { (best, bestRate) = (size - 1, rate) }
     }
-    if best > 0 { return best }
-    idleCount += 1
-    guard idleCount >= patience, limit > 0 else { return 0 }
-    return 1
+    return best
   }
 
   /// Learns from a step: how many of the guesses were right before the first that was not.
   mutating func note(rank: Int, guessed: Int, right: Int, guessSeconds: Double) {
     guard guessed > 0 else { return }
-    let wasTrial = idleCount > 0
-    idleCount = 0
     ranks[rank].right = 0.9 * ranks[rank].right + Double(right)
     ranks[rank].tried = 0.9 * ranks[rank].tried + Double(min(right + 1, guessed))
-    Self.mix(guessSeconds / Double(guessed), into: &self.guessSeconds)
-    patience = wasTrial && right == 0 ? min(2 * patience, Self.longestPatience) : Self.shortestPatience
+    let seconds = guessSeconds / Double(guessed)
+    self.guessSeconds = self.guessSeconds.map { Self.mean($0, seconds) } ?? seconds
   }
 
   /// Learns what a step of so many rows cost.
   mutating func note(rows: Int, seconds: Double) {
     guard let place = Self.stepSizes.firstIndex(of: rows) else { return }
-    guard var mean = stepSeconds[place] else {
-      // The first is slower: it is recorded.
-      stepSeconds[place] = .some(min(seconds, self.seconds(ofStep: place)))
-      return
-    }
-    // A neighbour on the core makes one step many times as slow; that says nothing about the next.
-    Self.mix(min(seconds, 2 * mean), into: &mean)
-    stepSeconds[place] = mean
+    // The first of a size is slower, for it is recorded; and a neighbour on the core makes one step many times as slow, which
+    // says nothing about the next.
+    stepSeconds[place] =
+      stepSeconds[place].map { Self.mean($0, min(seconds, 2 * $0)) } ?? min(seconds, self.seconds(ofStep: place))
   }
 
-  private static func mix(_ value: Double, into mean: inout Double) {
-    mean = mean == 0 ? value : mean + 0.2 * (value - mean)
-  }
+  /// A mean in which the latest counts a fifth.
+  private static func mean(_ mean: Double, _ value: Double) -> Double { mean + 0.2 * (value - mean) }
 
   /// Seconds of a step as measured, or as its neighbours and a first guess of what a row adds have it.
   private func seconds(ofStep place: Int) -> Double {

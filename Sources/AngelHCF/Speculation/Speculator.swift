@@ -15,7 +15,7 @@ struct Speculator {
     switch speculation.source {
     case .lookup:
       guesser = LookupGuesser()
-      depth = SpeculationDepth(probabilities: [0.3, 0.45, 0.6, 0.75])
+      depth = SpeculationDepth(probabilities: [0.3, 0.45, 0.6, 0.75], guessSeconds: 0)
     case .model(let other):
       guard other.vocabularySize == engine.vocabularySize else {
         throw .otherVocabulary(guessing: other.vocabularySize, vocabularySize: engine.vocabularySize)

@@ -49,7 +49,8 @@ struct BenchWorkload {
       name: "correction", text: "Repeat this text word for word, but write Marlow instead of Lindow.\n\n" + passage),
     BenchWorkload(name: "extraction", text: "List every year and number in this text as JSON.\n\n" + passage),
     BenchWorkload(name: "translation", text: "Translate into French: The school is a hotel, and nine boats are left."),
-    BenchWorkload(name: "code edit", text: "Rename `result` to `sum` in this function.\n\n```python\n" + code + "\n```"),
+    BenchWorkload(
+      name: "code edit", text: "Rename `result` to `sum` in this function.\n\n```python\n" + code + "\n```"),
     BenchWorkload(name: "code", text: code + "\n\n\ndef average(prices, rate):\n", isMessage: false),
     BenchWorkload(name: "list", text: "Name twenty animals with four legs, one on each line."),
     BenchWorkload(name: "arithmetic", text: "3 + 4 = 7\n4 + 4 = 8\n5 + 4 = 9\n6 + 4 =", isMessage: false),

@@ -51,7 +51,8 @@ enum SpeculationOptions {
       options.cacheDType = try SessionOptions.engine(arguments, context).cacheDType
       let other = try context.openSession(context.openCheckpoint(name), named: name, options: options, on: backend)
       guard other.tokenizer.digest == session.tokenizer.digest else {
-        throw UsageError("--speculate is '\(name)', whose tokens are not those of the model", command: GenerateCommand.name)
+        throw UsageError(
+          "--speculate is '\(name)', whose tokens are not those of the model", command: GenerateCommand.name)
       }
       return Speculation(.model(other.engine))
     }
