@@ -49,7 +49,7 @@ import Testing
   @Test("files of tokens and packed Parquet are refused by name, whoever asks for their rows")
   func noRows() {
     let tokens = "it holds tokens, not rows; name files of tokens alone, or the texts they were made from"
-    #expect(problem("ANGELTOK", "a.tokens").hasSuffix("a.tokens: " + tokens), "\(problem("ANGELTOK", "a.tokens"))")
+    #expect(problem("ANGELTOK", "a.tokens").hasSuffix("a.tokens': " + tokens), "\(problem("ANGELTOK", "a.tokens"))")
     #expect(problem("ANGELTOK", "a.tokens.zst").hasSuffix(tokens))
     for name in ["a.parquet.gz", "a.Parquet.zst"] {
       #expect(problem("PAR1", name).contains("Parquet is not read from a packed file"), "\(name)")

@@ -87,7 +87,7 @@ public struct TokenFile: Sendable {
       digest.endDocument()
     }
     guard digest.text == header.contentDigest else {
-      throw .damaged(path: path, reason: "its tokens are not those that were written; make it again")
+      throw .damaged(path: path, reason: "its tokens are not those that were written")
     }
   }
 
