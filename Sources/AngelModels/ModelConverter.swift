@@ -56,8 +56,7 @@ public struct ModelConverter {
   /// Writes `checkpoint` as asked; throws naming what cannot be represented before anything is written.
   public func convert(_ checkpoint: Checkpoint, _ request: Request) throws -> Result {
     try checkTarget(checkpoint, request)
-    var plan = ConversionPlan(layout: request.layout, matrixType: request.matrixType)
-    plan.encoded = request.encoded
+    let plan = ConversionPlan(layout: request.layout, matrixType: request.matrixType, encoded: request.encoded)
     let content =
       checkpoint.layout == request.layout && plan.encoded.isEmpty
       ? try unchanged(checkpoint, plan)

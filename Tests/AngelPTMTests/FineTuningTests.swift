@@ -4,6 +4,7 @@ import AngelCore
 import AngelMemory
 import AngelModels
 import AngelTesting
+import AngelText
 import Testing
 
 @testable import AngelPTM
@@ -125,6 +126,20 @@ import Testing
     let whole = try tune(
       try recipe(rows, ["model=\(merged)", "training.steps=1", "output.folder=\(run.folder("whole"))"]))
     #expect(abs(whole.validations[0] - last) < 1e-5 * last)
+  }
+
+  @Test("the template called gemma has no system turn: its words open the first of the user")
+  func gemmaSystem() throws {
+    let template = try ChatTemplate(NamedTemplates.source(of: "gemma"))
+    let turns: [ChatMessage] = [.init(role: "user", "Q"), .init(role: "assistant", "A")]
+    func rendered(_ messages: [ChatMessage]) throws -> String {
+      try template.render(
+        messages: messages, tools: nil, addsGenerationPrompt: true, beginToken: "<bos>", endToken: "<eos>")
+    }
+    let end = "<end_of_turn>\n<start_of_turn>model\nA<end_of_turn>\n<start_of_turn>model\n"
+    #expect(try rendered(turns) == "<bos><start_of_turn>user\nQ" + end)
+    #expect(
+      try rendered([.init(role: "system", "Be brief.")] + turns) == "<bos><start_of_turn>user\nBe brief.\n\nQ" + end)
   }
 
   @Test("a model without a chat template is given one, by name or file, which is written beside the result")

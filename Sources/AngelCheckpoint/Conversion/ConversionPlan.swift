@@ -9,11 +9,12 @@ public struct ConversionPlan {
   /// The type of matrices; nil keeps each tensor's own, or float32 where the layout has no such type.
   public let matrixType: DType?
   /// Matrices that were rounded for the new file, by parameter path; they are written as they are.
-  public var encoded: [String: EncodedMatrix] = [:]
+  public let encoded: [String: EncodedMatrix]
 
-  public init(layout: Checkpoint.Layout, matrixType: DType?) {
+  public init(layout: Checkpoint.Layout, matrixType: DType?, encoded: [String: EncodedMatrix] = [:]) {
     self.layout = layout
     self.matrixType = matrixType
+    self.encoded = encoded
   }
 
   /// The types that can be written, by layout.

@@ -88,14 +88,3 @@ public enum Adapters {
     }
   }
 }
-
-extension Tensor {
-  /// Values between -limit and limit, a function of seed, stream and place.
-  static func uniform(
-    _ shape: Shape, limit: Float, seed: UInt64, stream: UInt64, on backend: any Backend
-  ) -> Tensor {
-    let generator = PhiloxGenerator(seed: seed, stream: stream)
-    let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
-    return Tensor(values, shape: shape, on: backend, kind: .weights)
-  }
-}

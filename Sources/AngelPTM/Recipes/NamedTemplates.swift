@@ -9,10 +9,13 @@ enum NamedTemplates {
     {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
     {% endif %}
     """
-  /// Turns of the Gemma family, whose vocabulary has their marks in every release.
+  /// Turns of the Gemma family, whose vocabulary has their marks in every release. It has no system turn: what one says opens
+  /// the first of the user, as Gemma 3's own template has it.
   private static let gemma = """
-    {{ bos_token }}{% for message in messages %}<start_of_turn>{{ 'model' if message.role == 'assistant' else message.role }}
-    {{ message.content }}<end_of_turn>
+    {{ bos_token }}{% set opening = '' %}{% set turns = messages %}{% if messages and messages[0].role == 'system' %}\
+    {% set opening = messages[0].content + '\\n\\n' %}{% set turns = messages[1:] %}{% endif %}\
+    {% for message in turns %}<start_of_turn>{{ 'model' if message.role == 'assistant' else message.role }}
+    {{ opening if loop.first else '' }}{{ message.content }}<end_of_turn>
     {% endfor %}{% if add_generation_prompt %}<start_of_turn>model
     {% endif %}
     """

@@ -50,3 +50,14 @@ public enum InitialValues {
     path.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
   }
 }
+
+extension Tensor {
+  /// Values between -limit and limit, a function of seed, stream and place.
+  static func uniform(
+    _ shape: Shape, limit: Float, seed: UInt64, stream: UInt64, on backend: any Backend
+  ) -> Tensor {
+    let generator = PhiloxGenerator(seed: seed, stream: stream)
+    let values = (0..<shape.elementCount).map { (2 * generator.uniform(at: UInt64($0)) - 1) * limit }
+    return Tensor(values, shape: shape, on: backend, kind: .weights)
+  }
+}
