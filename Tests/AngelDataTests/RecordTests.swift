@@ -89,9 +89,9 @@ import Testing
     arguments: [
       ("{\"a\":1}\n{\"a\":}\n", "x.jsonl", "x.jsonl:2:6: not JSON: "),
       ("[{\"a\":1},\n {\"b\" 2}]", "x.json", "x.json:2:7: not JSON: "),
-      ("[1, 2", "x.json", "x.json': the array does not end: the file seems to be cut off at byte 5"),
-      ("{}", "x.json", "x.json': a .json file of rows is one array [ … ]; write one object a line as .jsonl"),
-      ("[1] 2", "x.json", "x.json': there is text after the array, from byte 3"),
+      ("[1, 2", "x.json", "x.json:1: the array does not end: the file seems to be cut off at byte 5"),
+      ("{}", "x.json", "x.json:1: a .json file of rows is one array [ … ]; write one object a line as .jsonl"),
+      ("[1] 2", "x.json", "x.json:1: there is text after the array, from byte 3"),
       ("", "x.jsonl", "x.jsonl': it holds no rows; there is nothing to train on"),
       ("[]", "x.json", "x.json': it holds no rows; there is nothing to train on"),
       ("a,b", "x.parquet", "x.parquet': it is not sound Parquet: it does not end as one"),

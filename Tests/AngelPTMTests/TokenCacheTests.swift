@@ -18,7 +18,7 @@ import Testing
 
   /// The path of what a cache keeps of the data, and whether it had to be filled.
   private func keep(
-    _ description: TokenizerDescription = .bytes(), isWeighted: Bool = false, _ changes: [String] = [],
+    _ description: TokenizerDescription = .bytes(), isWeighted: Bool = false, changes: [String] = [],
     removesOthers: Bool = false
   ) throws -> (path: String, isFilled: Bool) {
     let encoding = TrainingData.Encoding(tokenizer: try Tokenizer(description), template: nil, endTokens: [])
@@ -48,11 +48,11 @@ import Testing
     let first = try keep()
     let second = try keep()
     #expect(first.isFilled && !second.isFilled && first.path == second.path)
-    #expect(try keep(["data.text_key=body"]).isFilled)
+    #expect(try keep(changes: ["data.text_key=body"]).isFilled)
     // Sequences of texts are cut from the file, those of conversations lie in it.
-    #expect(try !keep(["sequence_length=16"]).isFilled)
+    #expect(try !keep(changes: ["sequence_length=16"]).isFilled)
     #expect(try keep(isWeighted: true).isFilled && !keep(isWeighted: true).isFilled)
-    #expect(try keep(isWeighted: true, ["sequence_length=16"]).isFilled)
+    #expect(try keep(isWeighted: true, changes: ["sequence_length=16"]).isFilled)
   }
 
   @Test("a file of the same path, size and time with another content is read anew")
@@ -110,7 +110,7 @@ import Testing
 
   @Test("of the folder only what a cache has made is removed")
   func removal() throws {
-    let old = try keep(["data.text_key=body"]).path
+    let old = try keep(changes: ["data.text_key=body"]).path
     let folder = FilePath.split(old).folder
     let left = ".\(String(repeating: "0a", count: 16)).tokens.77-1.partial"
     let others = ["mine.tokens", String(repeating: "x", count: 32) + ".tokens", ".mine.partial", "notes"]

@@ -65,7 +65,8 @@ public final class RecordReader {
         path: path, reason: "it holds tokens, not rows; name files of tokens alone, or the texts they were made from")
     }
     if packed != nil, name.hasSuffix(".parquet") {
-      throw .unusable(path: path, reason: "Parquet is not read from a packed file; unpack it, its pages are packed anyway")
+      throw .unusable(
+        path: path, reason: "Parquet is not read from a packed file; unpack it, its pages are packed anyway")
     }
   }
 
@@ -90,7 +91,10 @@ public final class RecordReader {
     case .bytes(let rows): record = try rows.next()
     case .parquet(let rows, _):
       let value = try Self.reading(path) { () throws(ParquetError) in try rows.next() }
-      record = value.map { Record(content: .value($0), path: path, position: .row(rows.rowsRead), continues: false) }
+      record = value.map {
+        Record(
+          content: .value($0, bytes: rows.rowByteCount), path: path, position: .row(rows.rowsRead), continues: false)
+      }
     }
     guard record != nil || !isEmpty else {
       throw .unusable(path: path, reason: "it holds no rows; there is nothing to train on")
