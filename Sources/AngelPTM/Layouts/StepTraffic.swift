@@ -60,7 +60,7 @@ public struct StepTraffic: Sendable, Hashable {
   }
 
   /// Rows of width d are gathered after each norm before shared layers, and scattered after those; backward the other way round.
-  /// Rows that are summed travel in float32, others as they are.
+  /// Rows that are summed travel in float32, others as they are; experts' are float32 by then.
   private static func layers(
     _ model: some LanguageModel, _ sizes: Sizes, _ mesh: MeshConfiguration, _ passRows: Int, _ recomputes: Bool
   ) -> Int {
@@ -69,14 +69,12 @@ public struct StepTraffic: Sendable, Hashable {
     let (moved, summed) = (isHalf ? 2 : 4, 4)
     let paths = sizes.parameters.map(\.path)
     let gathers = paths.count { $0.hasSuffix(".weight") && sizes.plan.gathers(String($0.dropLast(7))) }
-    // The experts of a layer are summed together.
-    let scatters = Set(
-      paths.filter { sizes.plan.axis(of: $0) == 1 }.map { path in
-        path.split(separator: ".experts.").first.map(String.init) ?? path
-      }
-    ).count
-    let forward = gathers * moved + scatters * summed
-    let backward = gathers * summed + scatters * moved
+    let sums = paths.filter { sizes.plan.axis(of: $0) == 1 }
+    let dense = sums.count { !$0.contains(".experts.") }
+    // Those of a layer are summed together.
+    let experts = Set(sums.compactMap { path in path.firstRange(of: ".experts.").map { path[..<$0.lowerBound] } }).count
+    let forward = gathers * moved + (dense + experts) * summed
+    let backward = gathers * summed + dense * moved + experts * summed
     let activations = (recomputes ? 2 : 1) * forward + backward
     let whole = sizes.parameters.filter { !sizes.isSplit($0.path) }.map { 4 * $0.parameter.shape.elementCount }
     let small = whole.filter { $0 < TensorLayout.largeByteCount }.reduce(0, +)
