@@ -13,6 +13,8 @@ public final class LanguageModelSession {
   public let chatTemplate: ChatTemplate?
   public let engine: InferenceEngine
   public var generator: TextGenerator
+  /// Constraints for answers in this model's tokens.
+  public let constraints: ConstraintCompiler
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 
@@ -32,6 +34,7 @@ public final class LanguageModelSession {
     chatTemplate = loaded.chatTemplate
     endTokens = loaded.endTokens
     engine = try InferenceEngine(loaded.model, on: backend, pool: pool, options: options)
+    constraints = ConstraintCompiler(tokenizer, endTokens: endTokens)
     generator = TextGenerator(engine, tokenizer: tokenizer, endTokens: endTokens)
   }
 

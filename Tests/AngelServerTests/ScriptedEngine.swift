@@ -10,6 +10,7 @@ final class ScriptedEngine: ServingEngine {
   let contextLength = 256
   let tokenizer: Tokenizer
   let chatTemplate: ChatTemplate?
+  let constraints: ConstraintCompiler
   var vocabularySize: Int { tokenizer.vocabularySize }
   /// The tokens of every answer.
   private let script: [Int32]
@@ -43,6 +44,7 @@ final class ScriptedEngine: ServingEngine {
     let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny"))
     tokenizer = try Tokenizer(checkpoint.tokenizer())
     chatTemplate = try ChatTemplate(Self.template)
+    constraints = ConstraintCompiler(tokenizer, endTokens: checkpoint.endTokens(for: tokenizer))
     script = try tokenizer.encode(text, addingSpecialTokens: false)
     let jobs = jobs
     try DedicatedThread {

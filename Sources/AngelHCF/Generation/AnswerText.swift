@@ -26,8 +26,8 @@ struct AnswerText: Sendable {
     stops = StopSequenceMatcher(stop)
   }
 
-  /// Takes a token and returns the text that is certain now.
-  mutating func append(_ token: Int32) throws(TokenizerError) -> String {
+  /// Takes a token and returns the text that is certain now; with `isLast` the answer ends with it.
+  mutating func append(_ token: Int32, isLast: Bool = false) throws(TokenizerError) -> String {
     count += 1
     if endTokens.contains(token) { return end(.stop) }
     // Embeddings are often padded beyond the tokenizer's vocabulary; such a token has no text.
@@ -37,6 +37,7 @@ struct AnswerText: Sendable {
       finishReason = .stop
       return output.text
     }
+    if isLast { return output.text + end(.stop) }
     return count < limit ? output.text : output.text + end(.length)
   }
 

@@ -16,6 +16,7 @@ public final class BatchEngine: ServingEngine {
   public let vocabularySize: Int
   public let tokenizer: Tokenizer
   public let chatTemplate: ChatTemplate?
+  public let constraints: ConstraintCompiler
   private let admission: Admission
   private let inbox: Mailbox<Message>
   private let figures: Figures
@@ -59,6 +60,7 @@ public final class BatchEngine: ServingEngine {
     vocabularySize = loop.settings.vocabularySize
     tokenizer = loaded.tokenizer
     chatTemplate = loaded.chatTemplate
+    constraints = ConstraintCompiler(loaded.tokenizer, endTokens: loaded.endTokens)
     let (admission, inbox, figures) = (
       Admission(limit: options.queuedTokenLimit), Mailbox<Message>(), Figures()
     )

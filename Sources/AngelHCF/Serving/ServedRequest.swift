@@ -1,4 +1,5 @@
 import AngelCore
+import AngelGrammar
 
 /// A request in the engine's hands: whom to tell, and what it took so far.
 final class ServedRequest {
@@ -45,6 +46,12 @@ final class ServedRequest {
   var promptLogprobs: Int? {
     guard case .answers(let request, _, _) = content else { return nil }
     return request.promptLogprobs
+  }
+
+  /// What each answer must be; nil: anything.
+  var constraint: TokenConstraint? {
+    guard case .answers(let request, _, _) = content else { return nil }
+    return request.constraint
   }
 
   /// Notes that work on it begins; `cachedTokens` of its prompt need none.

@@ -1,3 +1,4 @@
+import AngelGrammar
 import AngelMemory
 import AngelTensor
 
@@ -27,6 +28,8 @@ final class ServedSequence {
   struct Answer {
     var sampler: Sampler
     var text: AnswerText
+    /// Nil where the answer may be anything.
+    var matcher: TokenMatcher?
   }
 
   init(_ id: SequenceID, _ request: ServedRequest, prompt: [Int32], answer: Answer?) {

@@ -11,6 +11,9 @@ public protocol ServingEngine: AnyObject, Sendable {
   /// Nil when the model's files bring none.
   var chatTemplate: ChatTemplate? { get }
 
+  /// Constraints for answers in this model's tokens.
+  var constraints: ConstraintCompiler { get }
+
   /// Takes a request into the queue, or refuses it at once.
   ///
   /// - Parameter onEvent: called on the engine's own thread for every event, in order; it must return quickly.

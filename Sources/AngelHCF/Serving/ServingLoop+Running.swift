@@ -85,7 +85,8 @@ extension ServingLoop {
     sequence.append(Int32(sampled.token))
     request.noteToken()
     statistics.generatedTokens += 1
-    guard let text = try sequence.answer?.text.append(Int32(sampled.token)) else { return }
+    let isLast = sequence.answer?.matcher?.isComplete ?? false
+    guard let text = try sequence.answer?.text.append(Int32(sampled.token), isLast: isLast) else { return }
     request.send(.piece(ServingPiece(answer: sequence.id.answer, text: text, tokens: [sampled])))
     if let reason = sequence.answer?.text.finishReason { finish(sequence, reason) }
   }
@@ -130,9 +131,11 @@ extension RowJob: @unchecked Sendable {}
 extension ServedSequence {
   /// Draws the next token.
   fileprivate func draw(_ logits: UnsafeBufferPointer<Float>, step: Int) throws -> SampledToken {
-    guard let token = try answer?.sampler.sample(logits, step: step) else {
+    let mask = try answer?.matcher?.mask()
+    guard let token = try answer?.sampler.sample(logits, step: step, allowing: mask) else {
       preconditionFailure("a sequence without an answer has no tokens to draw")
     }
+    try answer?.matcher?.accept(Int32(token.token))
     return token
   }
 }

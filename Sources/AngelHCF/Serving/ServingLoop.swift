@@ -1,4 +1,5 @@
 import AngelCore
+import AngelGrammar
 import AngelMemory
 import AngelNN
 import AngelText
@@ -61,7 +62,8 @@ final class ServingLoop {
         sampler: sampler,
         text: AnswerText(
           settings.tokenizer, endTokens: sampling.ignoresEndToken ? [] : settings.endTokens, stop: sampling.stop,
-          limit: min(sampling.maxTokens ?? room, room)))
+          limit: min(sampling.maxTokens ?? room, room)),
+        matcher: request.constraint.map { TokenMatcher($0) })
     }
     let sequence = ServedSequence(
       SequenceID(request: request.id, answer: answer), request, prompt: prompt, answer: state)
