@@ -11,6 +11,8 @@ public struct ServingRequest: Sendable {
   /// With a number n, the prompt's own tokens are reported first, each with its log-probability and the n likeliest in
   /// its place (what a request that echoes its prompt with log-probabilities asks for); nil reports none.
   public var promptLogprobs: Int?
+  /// The adapter to answer with; nil: the model alone.
+  public var adapter: String?
 
   /// A request with the defaults.
   public init(prompt: [Int32], sampling: SamplingParameters) {
