@@ -10,6 +10,8 @@ public struct Linear: Module {
   public var bias: Parameter?
   /// What is learnt beside the weight; nil for most layers.
   public var adapter: LowRankAdapter?
+  /// Adapters that serve beside the weight, each row's own; nil: there are none (`AdapterBank`).
+  var adaptedRows: AdaptedRows?
   /// Sees what the layer is given; nil for most layers.
   public var observer: (any InputObserver)?
 
@@ -30,6 +32,7 @@ public struct Linear: Module {
   /// [R, inputs] → [R, outputs]
   public func callAsFunction(_ x: Tensor) -> Tensor {
     observer?.observe(x)
+    if let adaptedRows, adaptedRows.isUsed { return adaptedRows(x, product(x, nil), bias: bias?.vector) }
     guard let adapter else { return product(x, bias?.vector) }
     guard let scales = adapter.outputScales({ product($0, nil) }) else { return product(x, bias?.vector) + adapter(x) }
     let sum = product(x, nil) + adapter(x)

@@ -12,8 +12,6 @@ public struct EngineOptions: Sendable {
   public var cacheDType: DType = .float16
   /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512
-  /// Stands beside the weights, which are held as without it; nil: nothing does.
-  public var adapter: PEFTFolder?
 
   public init() {}
 

@@ -10,6 +10,8 @@ struct SequenceSlice {
   var start: Int
   /// For each table of the cache, byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
   var blocks: [[Int64]]
+  /// The number of its adapter (`AdapterBank`); negative: none.
+  var adapter: Int32 = -1
 
   /// The position after the last token.
   var end: Int { start + tokens.count }
@@ -25,17 +27,20 @@ final class StepRunner {
   private let backend: any Backend
   private let blockLimit: Int
   private let skippedLayers: Range<Int>
+  private let adapters: AdapterBank?
   private var decodeSteps: DecodeSteps
 
   /// - Parameters:
   ///   - contextLength: the most tokens of a sequence.
   ///   - recordedRows: the most rows that the recorded steps may have together; at least one step is kept.
   ///   - skippedLayers: left out of recorded steps, whose logits then are guesses.
+  ///   - adapters: what slices name adapters of; nil: they name none.
   init(
     _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int,
-    skippedLayers: Range<Int> = 0..<0, on backend: any Backend
+    skippedLayers: Range<Int> = 0..<0, adapters: AdapterBank? = nil, on backend: any Backend
   ) {
     self.model = model
+    self.adapters = adapters
     self.cache = cache
     self.backend = backend
     self.skippedLayers = skippedLayers
@@ -60,6 +65,7 @@ final class StepRunner {
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
       rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
   }
 
@@ -74,6 +80,7 @@ final class StepRunner {
       decodeSteps.take(size)
       ?? DecodeStep(
         size, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers, on: backend)
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
     }
@@ -81,6 +88,9 @@ final class StepRunner {
     decodeSteps.put(step)
     return logits
   }
+
+  /// Forgets recorded steps: the model has more to do than they say.
+  func forgetRecorded() { decodeSteps.removeAll() }
 }
 
 /// The recorded steps of a runner by their size, the latest last.
@@ -98,6 +108,8 @@ private struct DecodeSteps {
   }
 
   mutating func put(_ step: DecodeStep) { steps.append(step) }
+
+  mutating func removeAll() { steps = [] }
 }
 
 extension CacheGeometry {

@@ -10,11 +10,14 @@ protocol BatchRunner: AnyObject {
   ///   - sequenceLength: of any of the sequences; all must have the same rotary frequencies.
   ///   - givesHiddenStates: whether hidden states will be asked for.
   func run(_ slices: [SequenceSlice], sequenceLength: Int, givesHiddenStates: Bool) throws -> any BatchRows
+  /// Says that the model has more to do from now on than in steps before.
+  func forgetRecorded()
 }
 
 /// What a step made of its rows, slices laid end to end.
 protocol BatchRows {
-  /// Calls `visit` with i and the logits after row `rows[i]`, several at a time on several threads; returns when all were.
+  /// Calls `visit` with i and the logits after row `rows[i]`, several at a time on several threads; returns when all
+  /// were.
   func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws
   /// The final hidden state of a row.
   func hiddenState(of row: Int) throws -> [Float]
@@ -43,6 +46,8 @@ final class ModelBatchRunner: BatchRunner {
     try backend.synchronize()
     return PromptRows(hidden: hidden, model: runner.model, logitRows: logitRows)
   }
+
+  func forgetRecorded() { runner.forgetRecorded() }
 
   /// Rows whose logits are there.
   private struct Rows: BatchRows {
@@ -80,8 +85,9 @@ extension Tensor {
     let failure = Mutex<(any Error)?>(nil)
     backend.perform(rows.count) { index in
       do {
-        let values: [Float] = try prefix(rows[index]..<(rows[index] + 1)).read()
-        values.withUnsafeBufferPointer { visit(index, $0) }
+        try prefix(rows[index]..<(rows[index] + 1)).withHostBytes {
+          visit(index, $0.assumingMemoryBound(to: Float.self))
+        }
       } catch { failure.withLock { if $0 == nil { $0 = error } } }
     }
     if let failure = failure.withLock({ $0 }) { throw failure }

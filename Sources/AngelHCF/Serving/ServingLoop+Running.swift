@@ -1,15 +1,21 @@
+import AngelCore
 import AngelTensor
 
 extension ServingLoop {
-  /// Runs the parts of a step as one batch and takes in what came of it; returns the seconds the model took, drawing
-  /// included.
-  func run(_ parts: [Part]) throws -> Double {
-    let begin = clock.now
+  /// What the model took of a step, drawing included: on the clock, and CPU time of this thread.
+  struct StepTime {
+    var seconds = 0.0
+    var cpuSeconds = 0.0
+  }
+
+  /// Runs the parts of a step as one batch and takes in what came of it; returns what the model took.
+  func run(_ parts: [Part]) throws -> StepTime {
+    let (begin, cpuBegin) = (clock.now, ThreadClock.seconds())
     let slices = parts.map { part in
       let start = part.sequence.cachedCount
       return SequenceSlice(
         tokens: Array(part.sequence.tokens[start..<(start + part.count)]), start: start,
-        blocks: blocks.tables(of: part.sequence.blocks))
+        blocks: blocks.tables(of: part.sequence.blocks), adapter: part.sequence.request.adapter?.number ?? -1)
     }
     let first = parts[0].sequence
     let rows = try runner.run(
@@ -24,13 +30,13 @@ extension ServingLoop {
       let isWanted = sequence.answer == nil && sequence.cachedCount + part.count == sequence.tokens.count
       return isWanted ? try rows.hiddenState(of: part.row + part.count - 1) : nil
     }
-    let seconds = (clock.now - begin).seconds
+    let time = StepTime(seconds: (clock.now - begin).seconds, cpuSeconds: ThreadClock.seconds() - cpuBegin)
     for part in parts { advance(part) }
     for job in jobs { take(job) }
     for (part, vector) in zip(parts, vectors) {
       if let vector { finish(part.sequence, vector: vector.normalized) }
     }
-    return seconds
+    return time
   }
 
   /// The rows of a part whose logits are wanted: prompt tokens to be scored, and the last known token's, to draw from.
@@ -124,8 +130,8 @@ private final class RowJob {
   }
 }
 
-// SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a job
-// reads what no job writes, and only the one that draws writes its sampler.
+// SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a
+// job reads what no job writes, and only the one that draws writes its sampler.
 extension RowJob: @unchecked Sendable {}
 
 extension ServedSequence {

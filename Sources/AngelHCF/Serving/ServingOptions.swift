@@ -10,6 +10,9 @@ public struct ServingOptions: Sendable {
   public var queuedTokenLimit = 1 << 18
   /// Whether requests that begin alike share the keys and values of what they have in common.
   public var sharesPrefixes = true
+  /// The most adapters beside the model at once, and the bytes of memory that are planned for them.
+  public var adapterLimit = 0
+  public var adapterBytes = 0
 
   public init() {}
 

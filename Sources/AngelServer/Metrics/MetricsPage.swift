@@ -48,6 +48,8 @@ struct MetricsPage {
     counter("vllm:num_preemptions_total", "Requests that gave up their place.", labels, Double(s.preemptions))
     counter("angel:model_seconds_total", "Seconds the engine spent on the model.", labels, s.modelSeconds)
     counter("angel:scheduling_seconds_total", "Seconds it spent on everything else.", labels, s.schedulingSeconds)
+    counter(
+      "angel:scheduling_cpu_seconds_total", "CPU seconds of its thread in that time.", labels, s.schedulingCPUSeconds)
   }
 
   /// What the server counts of a model.

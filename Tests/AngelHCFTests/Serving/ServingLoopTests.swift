@@ -125,6 +125,43 @@ struct ServingLoopTests {
     #expect(again.tokens() == log.tokens() && (again.usage?.cachedTokens ?? 0) >= 256)
   }
 
+  @Test("where blocks of three tables run short, one sequence gives its own back and not all of them")
+  func oneGivesWay() throws {
+    let limits = SchedulerLimits(rows: 128, sequences: 4)
+    var engine = try FakeEngine(blocks: 35, limits: limits, contextLength: 128, windows: [0, 40, 40])
+    let lengths = [28, 28, 30, 31]
+    let asked = lengths.enumerated().map { index, length in
+      request((0..<length).map { Int32(($0 * 5 + index * 7) % 32) }, 20)
+    }
+    let logs = asked.map { _ in EventLog() }
+    for (request, log) in zip(asked, logs) { _ = try engine.submit(request) { log.add($0) } }
+    // The last two take their 33rd token's blocks from the 11 that are left, then both others want three of five.
+    for _ in 0..<6 { engine.loop.runStep() }
+    #expect(engine.loop.currentStatistics.preemptions == 1 && engine.loop.running.count == 3)
+    #expect(engine.finish())
+    for (request, log) in zip(asked, logs) {
+      #expect(log.tokens() == (try FakeEngine.expected(request, contextLength: 128, windows: [0, 40, 40])[0]))
+    }
+  }
+
+  @Test("where the pool's pages run out before its limit, the last in turn gives way to one before it")
+  func pagesRunOut() throws {
+    // Blocks of half a page: four of them are there, though the limit is eight.
+    var engine = try FakeEngine(
+      blocks: 8, limits: SchedulerLimits(rows: 64, sequences: 2), contextLength: 128, pages: 2, sharesPrefixes: false)
+    let asked = [request((0..<30).map { Int32($0 % 32) }, 20), request((0..<28).map { Int32($0 * 3 % 32) }, 20)]
+    let logs = asked.map { _ in EventLog() }
+    for (request, log) in zip(asked, logs) { _ = try engine.submit(request) { log.add($0) } }
+    for _ in 0..<6 { engine.loop.runStep() }
+    #expect(engine.loop.running.map(\.id.request) == [1])
+    #expect(engine.finish())
+    for (request, log) in zip(asked, logs) {
+      let expected = try FakeEngine.expected(request, contextLength: 128)[0]
+      #expect(log.failure == nil && log.tokens() == expected)
+    }
+    #expect(logs[0].usage?.preemptions == 0 && (logs[1].usage?.preemptions ?? 0) > 0)
+  }
+
   @Test("a prompt that is wholly cached runs its last token alone")
   func wholePromptCached() throws {
     var engine = try FakeEngine(blocks: 16, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128)
