@@ -51,7 +51,7 @@ public final class InferenceEngine {
     chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
-    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.stepSizes.reduce(0, +),
+    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
       on: backend)
   }
 

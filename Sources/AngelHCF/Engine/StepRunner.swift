@@ -19,8 +19,8 @@ struct SequenceSlice {
 
 /// Runs a model over rows of any number of sequences at once.
 ///
-/// By the kernel contract a row's result does not depend on the others, so sequences may be put together at will. Single
-/// tokens of several sequences are recorded once for each number of them, and replayed.
+/// By the kernel contract a row's result does not depend on the others, so sequences may be put together at will. Steps of
+/// few rows whose logits are all wanted are recorded once for each number of rows, and replayed.
 final class StepRunner {
   let model: any LanguageModel
   let cache: KeyValueCache
@@ -69,17 +69,17 @@ final class StepRunner {
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
   }
 
-  /// The logits [R, vocabulary] after each token of slices of equal length, through a recorded step. Not for models whose
+  /// The logits [R, vocabulary] after each token of slices of a few each, through a recorded step. Not for models whose
   /// rotary frequencies depend on the length, unless all lengths have those of the shortest.
   ///
   /// The tensor holds these values until the next step.
   func decode(_ slices: [SequenceSlice]) throws -> Tensor {
     // Tensors that found no memory must not be used again: a step that fails is dropped.
-    let size = DecodeStep.Size(sequences: slices.count, rowsOfEach: slices[0].tokens.count)
+    let rows = slices.reduce(0) { $0 + $1.tokens.count }
     let step =
-      decodeSteps.take(size)
+      decodeSteps.take(rows)
       ?? DecodeStep(
-        size, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers, on: backend)
+        rows: rows, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers, on: backend)
     adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
@@ -93,17 +93,17 @@ final class StepRunner {
   func forgetRecorded() { decodeSteps.removeAll() }
 }
 
-/// The recorded steps of a runner by their size, the latest last.
+/// The recorded steps of a runner by their number of rows, the latest last.
 private struct DecodeSteps {
   let rowLimit: Int
   private var steps: [DecodeStep] = []
 
   init(rowLimit: Int) { self.rowLimit = rowLimit }
 
-  mutating func take(_ size: DecodeStep.Size) -> DecodeStep? {
-    if let index = steps.firstIndex(where: { $0.size == size }) { return steps.remove(at: index) }
+  mutating func take(_ rows: Int) -> DecodeStep? {
+    if let index = steps.firstIndex(where: { $0.rows == rows }) { return steps.remove(at: index) }
     // Before the new step takes memory of its own.
-    while !steps.isEmpty, steps.reduce(size.rows, { $0 + $1.size.rows }) > rowLimit { steps.removeFirst() }
+    while !steps.isEmpty, steps.reduce(rows, { $0 + $1.rows }) > rowLimit { steps.removeFirst() }
     return nil
   }
 

@@ -38,6 +38,7 @@ public final class AdaptedEngine: ServingEngine {
   public var vocabularySize: Int { engine.vocabularySize }
   public var tokenizer: Tokenizer { engine.tokenizer }
   public var chatTemplate: ChatTemplate? { engine.chatTemplate(for: adapter) }
+  public var constraints: ConstraintCompiler { engine.constraints }
 
   public func submit(_ request: ServingRequest, onEvent: @escaping @Sendable (ServingEvent) -> Void) throws
     -> ServingTicket

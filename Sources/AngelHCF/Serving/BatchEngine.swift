@@ -1,7 +1,7 @@
 public import AngelCheckpoint
 import AngelCore
 public import AngelMemory
-public import AngelModels
+import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
@@ -250,7 +250,7 @@ extension ServingLoop {
           rows: options.rowLimit, sequences: options.sequenceLimit, windows: geometry.windows),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
         endTokens: endTokens, rotaryScaling: configuration.rotaryScaling,
-        sharesPrefixes: options.sharesPrefixes),
+        sharesPrefixes: options.sharesPrefixes, speculates: options.speculates),
       pool: cache.blocks,
       runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend),
       adapters: bank.map { AdapterPlaces($0, beside: runner.model, on: backend) })

@@ -23,6 +23,9 @@ final class ServedSequence {
   private var waitingSince: Int?
   private var waitedSteps = 0
   var lastStep = 0
+  /// What the tokens after these may be: run with them in the next step, and kept as far as it is what is drawn.
+  var guesses: [Int32] = []
+  var guessRank = 0
   /// Nil where a hidden state is wanted.
   var answer: Answer?
 
@@ -32,6 +35,7 @@ final class ServedSequence {
     var text: AnswerText
     /// Nil where the answer may be anything.
     var matcher: TokenMatcher?
+    var lookup = LookupGuesser()
   }
 
   init(_ id: SequenceID, _ request: ServedRequest, prompt: [Int32], answer: Answer?) {
@@ -47,6 +51,9 @@ final class ServedSequence {
 
   /// Whether the last known token has run, so that the next can be drawn.
   var isComplete: Bool { cachedCount == tokens.count }
+
+  /// Tokens to have in the cache after the next step, guesses included.
+  var wantedCount: Int { tokens.count + guesses.count }
 
   /// Blocks set aside for it.
   var outstandingCount: Int { max(0, grantedCount - blocks.heldCount) }
@@ -74,5 +81,6 @@ final class ServedSequence {
     cachedCount = 0
     sharedCount = 0
     lastPlace = request.root
+    guesses = []
   }
 }

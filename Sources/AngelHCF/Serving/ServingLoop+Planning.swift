@@ -8,6 +8,9 @@ extension ServingLoop {
     let count: Int
     /// The first of its rows.
     let row: Int
+
+    /// Whether it is the last known token and guesses at what follows.
+    var onlyDecodes: Bool { sequence.tokens.count - sequence.cachedCount == 1 && sequence.answer != nil }
   }
 
   /// The plan of the next step, and what of the waiting sequences' tokens is cached.
@@ -51,7 +54,7 @@ extension ServingLoop {
     let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
     return SchedulerEntry(
       id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps(at: step),
-      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.grantedCount,
+      tokens: sequence.wantedCount, cached: sequence.cachedCount, blocks: sequence.grantedCount,
       runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length), lastStep: sequence.lastStep)
   }
 
@@ -112,7 +115,7 @@ extension ServingLoop {
   /// Gives back the blocks that the next token will not see in any layer, and what was set aside for rows that have
   /// run.
   func dropUnseen(_ sequence: ServedSequence) {
-    let count = sequence.tokens.count
+    let count = max(sequence.tokens.count, sequence.cachedCount)
     blocks.dropUnseen(&sequence.blocks, from: sequence.cachedCount)
     sequence.grantedCount = min(
       sequence.grantedCount, settings.limits.blocks(count, pending: max(1, count - sequence.cachedCount)))

@@ -23,6 +23,8 @@ final class ServingLoop {
   /// Steps so far.
   private(set) var step = 0
   var statistics = ServingStatistics()
+  /// How many tokens to guess.
+  var depth = LookupGuesser.depth
   /// Told about each request when its work begins or it ends before: its tokens no longer wait.
   var onBegin: (ServedRequest) -> Void = { _ in }
   /// Told after each step how many rows ran in how many seconds.
@@ -38,6 +40,9 @@ final class ServingLoop {
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
     var sharesPrefixes = true
+    var speculates = false
+    /// Guesses wherever there are some, in tests; nil: as many as pay.
+    var guessCount: Int?
   }
 
   init(_ settings: Settings, pool: BlockPool, runner: any BatchRunner, adapters: AdapterPlaces? = nil) {
@@ -161,6 +166,7 @@ final class ServingLoop {
   func runStep() {
     step += 1
     let (begin, cpuBegin) = (clock.now, ThreadClock.seconds())
+    guess()
     let (plan, prefixes) = makePlan()
     for id in plan.preempted { preempt(id) }
     admit(plan.admitted, prefixes, plan.runs)
@@ -206,7 +212,7 @@ final class ServingLoop {
     // All prefixes first: what has a user is not given up for another's blocks.
     for sequence in arriving { if let prefix = prefixes[sequence.id] { blocks.take(prefix) } }
     for sequence in running where runs.contains(where: { $0.id == sequence.id }) {
-      let (tokens, pending) = (sequence.tokens.count, sequence.tokens.count - sequence.cachedCount)
+      let (tokens, pending) = (sequence.wantedCount, sequence.wantedCount - sequence.cachedCount)
       sequence.grantedCount = max(sequence.grantedCount, settings.limits.blocks(tokens, pending: pending))
     }
     for sequence in arriving { place(sequence, prefixes[sequence.id] ?? SharedBlocks.Prefix()) }

@@ -24,6 +24,8 @@ struct BenchBatch {
     options.sequenceLimit = batch
     // No repetition may find its prompts in the cache.
     options.sharesPrefixes = false
+    // Answers to prompts of no meaning repeat themselves: guessing would measure that.
+    options.speculates = false
     options.cacheTokens = batch * length
     options.adapterLimit = adapters
     let trial = try BatchTrial(model, on: backend, pool: backend.pool, options: options)

@@ -53,6 +53,10 @@ enum ServeCommand: Command {
     "body-limit", placeholder: "SIZE", expects: "a size such as 16MiB", default: 16 << 20, defaultText: "16MiB",
     help: "the longest body of a request"
   ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { (1 << 10...1 << 32).contains($0) ? $0 : nil } }
+  /// Where guesses come from.
+  enum Guesses: String, CaseIterable { case off, lookup }
+  static let speculation = Option<Guesses>.choice(
+    "speculate", default: .lookup, help: "guess tokens from what answers repeat; the answers stay the same")
   static let adapters = Option.texts(
     "adapter", placeholder: "[NAME=]FOLDER", help: "an adapter of `angel train` or PEFT to serve beside the first MODEL"
   )
@@ -64,7 +68,7 @@ enum ServeCommand: Command {
     [
       host.declaration, port.declaration, keys.declaration, certificate.declaration, privateKey.declaration,
       cors.declaration, hostName.declaration, log.declaration, drain.declaration, concurrency.declaration,
-      cacheTokens.declaration, queue.declaration, bodyLimit.declaration, adapters.declaration,
+      cacheTokens.declaration, queue.declaration, bodyLimit.declaration, speculation.declaration, adapters.declaration,
       adapterLimit.declaration, adapterLoading.declaration,
     ] + SessionOptions.withoutAdapter
   static let examples = [

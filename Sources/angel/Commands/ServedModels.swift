@@ -42,6 +42,7 @@ struct ServedModels {
     options.sequenceLimit = arguments[ServeCommand.concurrency]
     options.cacheTokens = arguments[ServeCommand.cacheTokens]
     options.queuedTokenLimit = arguments[ServeCommand.queue]
+    options.speculates = arguments[ServeCommand.speculation] == .lookup
     return options
   }
 

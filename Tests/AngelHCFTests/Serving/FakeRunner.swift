@@ -34,7 +34,7 @@ final class FakeRunner: BatchRunner {
     return (0..<vocabularySize).map { Float((hash &>> UInt64($0)) & 1023) / 128 }
   }
 
-  func run(_ slices: [SequenceSlice], sequenceLength: Int, givesHiddenStates: Bool) throws -> any BatchRows {
+  func run(_ slices: [SequenceSlice], sequenceLength: Int, uses: BatchUse) throws -> any BatchRows {
     let rotaryClass = scaling.lengthClass(sequenceLength)
     for slice in slices {
       for (index, token) in slice.tokens.enumerated() {
@@ -67,8 +67,8 @@ final class FakeRunner: BatchRunner {
       }
     }
 
-    func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
-      for (index, row) in rows.enumerated() {
+    func forEachLogits(after rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+      for (index, row) in rows.enumerated().flatMap({ index, rows in rows.map { (index, $0) } }) {
         let (slice, position) = self.rows[row]
         let isDamaged = slice.tokens[position - slice.start] == damagedToken
         let logits = FakeRunner.logits(after: cells(row)).map { isDamaged ? .nan : $0 }
@@ -89,7 +89,7 @@ struct FakeEngine {
 
   init(
     blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none,
-    windows: [Int] = [0], pages: Int? = nil, sharesPrefixes: Bool = true
+    windows: [Int] = [0], pages: Int? = nil, sharesPrefixes: Bool = true, guessCount: Int? = nil
   ) throws {
     // With a number of pages, two blocks fill one.
     pool = BlockPool(
@@ -102,6 +102,8 @@ struct FakeEngine {
     settings.limits.windows = CacheWindows(
       wide: windows[0], local: windows.dropFirst().max() ?? 0, localCount: windows.count - 1)
     settings.sharesPrefixes = sharesPrefixes
+    settings.speculates = guessCount != nil
+    settings.guessCount = guessCount
     loop = ServingLoop(settings, pool: pool, runner: runner)
   }
 

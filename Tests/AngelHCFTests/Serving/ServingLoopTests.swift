@@ -27,16 +27,20 @@ struct ServingLoopTests {
   @Test(
     "10,000 steps of random requests: answers are those given alone, nothing leaks, everybody ends once",
     arguments: [
-      (seed: 1, scaling: RotaryScaling.none, windows: [0], shares: true), (2, .none, [0], false),
-      (3, .dynamic(factor: 2, originalLength: 40), [0], true), (4, .none, [21], true), (5, .none, [0, 21, 21], true),
-      (6, .none, [0, 16], true), (7, .none, [0, 1, 1], false),
-      (8, .dynamic(factor: 2, originalLength: 40), [0, 33], true),
+      (seed: 1, scaling: RotaryScaling.none, windows: [0], shares: true, guesses: Int?.none),
+      (2, .none, [0], false, nil), (3, .dynamic(factor: 2, originalLength: 40), [0], true, nil),
+      (4, .none, [21], true, nil), (5, .none, [0, 21, 21], true, nil), (6, .none, [0, 16], true, nil),
+      (7, .none, [0, 1, 1], false, nil), (8, .dynamic(factor: 2, originalLength: 40), [0, 33], true, nil),
+      (9, .none, [0], true, 3), (10, .none, [0, 16], true, 7), (11, .none, [21], false, 1),
+      (12, .dynamic(factor: 2, originalLength: 40), [0], true, 5),
     ])
-  func stream(seed: UInt64, scaling: RotaryScaling, windows: [Int], shares: Bool) throws {
+  func stream(seed: UInt64, scaling: RotaryScaling, windows: [Int], shares: Bool, guesses: Int?) throws {
+    // Guesses are made where nobody waits.
+    let most = guesses == nil ? 20 : 4
     let limits = SchedulerLimits(rows: 48, sequences: 8)
     var engine = try FakeEngine(
       blocks: 24 * windows.count, limits: limits, contextLength: 96, scaling: scaling, windows: windows,
-      sharesPrefixes: shares)
+      sharesPrefixes: shares, guessCount: guesses)
     var random = SeededRandom(seed: seed)
     let openings = (0..<3).map { _ in (0..<70).map { _ in Int32.random(in: 0..<32, using: &random) } }
     var open: [(id: UInt64, request: ServingRequest, log: EventLog)] = []
@@ -59,7 +63,7 @@ struct ServingLoopTests {
 
     let steps = seed == 1 || RandomisedSteps.isThorough ? 10_000 : 2_000
     for step in 0..<steps {
-      if open.count < 20, Int.random(in: 0..<3, using: &random) == 0 {
+      if open.count < most, Int.random(in: 0..<3, using: &random) == 0 {
         let opening = openings[Int.random(in: 0..<3, using: &random)]
         let prompt =
           opening.prefix(.random(in: 0...50, using: &random))
@@ -92,7 +96,12 @@ struct ServingLoopTests {
     #expect(engine.users.allSatisfy { $0.heldCount == 0 } && engine.loop.blocks.usedCount == 0)
     try engine.loop.blocks.checkInvariants(users: [])
     let statistics = engine.loop.currentStatistics
-    #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
+    if guesses == nil {
+      #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
+    } else {
+      #expect(statistics.guessedTokens > steps / 4 && statistics.acceptedTokens > steps / 200)
+      #expect(statistics.acceptedTokens < statistics.guessedTokens)
+    }
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
   }
