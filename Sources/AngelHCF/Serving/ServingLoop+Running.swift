@@ -15,7 +15,7 @@ extension ServingLoop {
       let start = part.sequence.cachedCount
       let known = part.sequence.tokens[start...].prefix(part.count)
       return SequenceSlice(
-        tokens: known + part.sequence.guesses.prefix(part.count - known.count), start: start,
+        tokens: Array(known) + Array(part.sequence.guesses.prefix(part.count - known.count)), start: start,
         blocks: blocks.tables(of: part.sequence.blocks), adapter: part.sequence.request.adapter?.number ?? -1)
     }
     let first = parts[0].sequence
