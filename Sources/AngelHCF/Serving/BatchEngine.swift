@@ -1,7 +1,7 @@
 public import AngelCheckpoint
 import AngelCore
 public import AngelMemory
-public import AngelModels
+import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
@@ -28,7 +28,7 @@ public final class BatchEngine: AdapterEngine {
     case submit(Submission)
     case cancel(UInt64)
     case load(adapter: String, PEFTFolder, onEnd: @Sendable (Result<Void, any Error>) -> Void)
-    case unload(ServedAdapter, onEnd: @Sendable () -> Void)
+    case unload(PlacedAdapter, onEnd: @Sendable () -> Void)
     case drain(@Sendable () -> Void)
     case stop
   }
@@ -188,7 +188,7 @@ public final class BatchEngine: AdapterEngine {
 
   private func enter(
     _ prompt: [Int32], tokens: Int, _ begin: ContinuousClock.Instant, _ content: ServedRequest.Content,
-    _ sampler: Sampler?, _ adapter: ServedAdapter?
+    _ sampler: Sampler?, _ adapter: PlacedAdapter?
   ) throws(ServingRefusal) -> ServingTicket {
     let id = try admission.enter(tokens: tokens) { id in
       inbox.send(
