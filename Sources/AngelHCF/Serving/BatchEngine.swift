@@ -29,7 +29,7 @@ public final class BatchEngine: AdapterEngine {
     case submit(Submission)
     case cancel(UInt64)
     case load(adapter: String, PEFTFolder, onEnd: @Sendable (Result<Void, any Error>) -> Void)
-    case unload(ServedAdapter, onEnd: @Sendable () -> Void)
+    case unload(PlacedAdapter, onEnd: @Sendable () -> Void)
     case drain(@Sendable () -> Void)
     case stop
   }
@@ -190,7 +190,7 @@ public final class BatchEngine: AdapterEngine {
 
   private func enter(
     _ prompt: [Int32], tokens: Int, _ begin: ContinuousClock.Instant, _ content: ServedRequest.Content,
-    _ sampler: Sampler?, _ adapter: ServedAdapter?
+    _ sampler: Sampler?, _ adapter: PlacedAdapter?
   ) throws(ServingRefusal) -> ServingTicket {
     let id = try admission.enter(tokens: tokens) { id in
       inbox.send(

@@ -8,7 +8,7 @@ public final class BatchTrial {
   private let loop: ServingLoop
   private let vocabularySize: Int
   private var nextID: UInt64 = 1
-  private var adapters: [ServedAdapter] = []
+  private var adapters: [PlacedAdapter] = []
   /// Asked between steps; true ends the work.
   public var isInterrupted: () -> Bool = { false }
 

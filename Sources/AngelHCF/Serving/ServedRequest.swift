@@ -8,7 +8,7 @@ final class ServedRequest {
   /// Tokens it counted for in the queue until it was first taken up.
   let queuedTokens: Int
   /// Nil: the model alone.
-  let adapter: ServedAdapter?
+  let adapter: PlacedAdapter?
   let content: Content
   private let outbox: EventOutbox
   private let begin: ContinuousClock.Instant
@@ -118,7 +118,7 @@ struct Submission: Sendable {
   /// Draws the first answer; nil for a hidden state.
   let sampler: Sampler?
   /// Nil: the model alone.
-  var adapter: ServedAdapter?
+  var adapter: PlacedAdapter?
 }
 
 extension ServedRequest.Content: Sendable {}

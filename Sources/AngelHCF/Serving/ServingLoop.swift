@@ -19,7 +19,7 @@ final class ServingLoop {
   /// Nil: there are none.
   let adapters: AdapterPlaces?
   /// Adapters that go once no request has them, and who is told then.
-  private var leaving: [(adapter: ServedAdapter, onEnd: @Sendable () -> Void)] = []
+  private var leaving: [(adapter: PlacedAdapter, onEnd: @Sendable () -> Void)] = []
   /// Steps so far.
   private(set) var step = 0
   var statistics = ServingStatistics()
@@ -143,7 +143,7 @@ final class ServingLoop {
   }
 
   /// Takes an adapter out once the requests that have it have ended.
-  func remove(_ adapter: ServedAdapter, onEnd: @escaping @Sendable () -> Void) {
+  func remove(_ adapter: PlacedAdapter, onEnd: @escaping @Sendable () -> Void) {
     leaving.append((adapter, onEnd))
     settle()
   }

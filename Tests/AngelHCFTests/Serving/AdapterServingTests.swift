@@ -13,7 +13,7 @@ import Testing
 struct AdapterServingTests {
   private func loop(
     _ adapters: Int, shares: Bool = true, sequences: Int = 12
-  ) throws -> (loop: ServingLoop, adapters: [ServedAdapter?]) {
+  ) throws -> (loop: ServingLoop, adapters: [PlacedAdapter?]) {
     let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
     let loaded = try LoadedLanguageModel(Checkpoint.open(TinyModel.goldens), on: backend, arithmetic: .fast)
     var options = ServingOptions()
@@ -25,7 +25,7 @@ struct AdapterServingTests {
     let loop = try ServingLoop(
       loaded.model, tokenizer: nil, endTokens: [], on: backend, pool: backend.pool, options: options)
     let places = try #require(loop.adapters)
-    var all: [ServedAdapter?] = [nil]
+    var all: [PlacedAdapter?] = [nil]
     for number in 0..<adapters {
       let (adapter, outdates) = try places.addRandom(rank: 4 + 16 * number, seed: UInt64(number), scale: 8)
       #expect(outdates == (number == 0), "only the first gives layers more to do")
@@ -49,7 +49,7 @@ struct AdapterServingTests {
   }
 
   private func submit(
-    _ request: ServingRequest, _ adapter: ServedAdapter?, id: Int, to loop: ServingLoop
+    _ request: ServingRequest, _ adapter: PlacedAdapter?, id: Int, to loop: ServingLoop
   ) throws -> EventLog {
     let log = EventLog()
     try loop.submit(request, id: UInt64(id), adapter: adapter, onEvent: log.add)
@@ -97,7 +97,7 @@ struct AdapterServingTests {
   func prefixes() throws {
     let (loop, adapters) = try loop(2)
     var id = 0
-    func cachedTokens(_ adapter: ServedAdapter?) throws -> Int? {
+    func cachedTokens(_ adapter: PlacedAdapter?) throws -> Int? {
       id += 1
       let log = try submit(request(20), adapter, id: id, to: loop)
       while !loop.isIdle { loop.runStep() }

@@ -174,7 +174,7 @@ struct BatchInvarianceTests {
 extension ServingLoop {
   /// Takes a request without a door in front.
   func submit(
-    _ request: ServingRequest, id: UInt64, adapter: ServedAdapter? = nil,
+    _ request: ServingRequest, id: UInt64, adapter: PlacedAdapter? = nil,
     onEvent: @escaping @Sendable (ServingEvent) -> Void
   ) throws {
     let sampler = try Sampler(
