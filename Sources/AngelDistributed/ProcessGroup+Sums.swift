@@ -86,6 +86,17 @@ extension ProcessGroup {
   }
 }
 
+extension ProcessGroup {
+  /// The number that the first member gives, on all; the others may wait for it as long as it lives.
+  package func passed(_ number: Int, _ purpose: String) throws(DistributedError) -> Int {
+    try scratch.withBytes(8) { bytes throws(DistributedError) in
+      bytes.storeBytes(of: Int64(number), as: Int64.self)
+      try broadcast(bytes, from: 0, purpose)
+      return Int(bytes.load(as: Int64.self))
+    }
+  }
+}
+
 extension Range<Int> {
   /// One of `count` even pieces of a range of float32 values, all in bytes.
   fileprivate func piece(_ number: Int, of count: Int) -> Self {

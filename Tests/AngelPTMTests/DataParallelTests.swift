@@ -185,7 +185,7 @@ import Testing
       let run = TinyRun(try TemporaryFolder())
       let recipe = try Self.recipe(model, run, changes + ["mesh.data=3"])
       let trained = try run.preparation(recipe).makeModel(on: CPUBackend(pool: PagePool(budget: 1 << 28)))
-      #expect(three.sentBytes == 2 * StepTraffic.byteCount(of: trained, recipe.mesh))
+      #expect(three.sentBytes == 2 * StepTraffic(of: trained, recipe.mesh, passRows: 0).byteCount)
     }
   }
 

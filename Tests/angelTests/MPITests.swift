@@ -61,6 +61,18 @@ struct MPITests {
     #expect(plan.output.components("finished: ") == 2, "\(plan.output)")
   }
 
+  @Test("two processes that share layers out give the losses of one to a hundred-thousandth")
+  func layers() throws {
+    let changes = ["training.steps=6", "batch_size=2"]
+    let one = try train(changes + ["output.folder=\(folder("one"))"], processes: 1)
+    #expect(one.status == 0, "\(one.output)")
+    let two = try train(changes + ["mesh.tensor=2", "output.folder=\(folder("two"))"], processes: 2)
+    #expect(two.status == 0, "\(two.output)")
+    let (expected, losses) = (try files.losses("one"), try files.losses("two"))
+    #expect(losses.count == 6 && expected.count == 6)
+    for (loss, expected) in zip(losses, expected) { #expect(abs(loss - expected) < 1e-5 * expected) }
+  }
+
   @Test("four processes give the bits of one", .enabled(if: Environment.current().runsAllTests))
   func four() throws { try compare(processes: 4, (0...3).map { ["mesh.zero=\($0)"] }) }
 

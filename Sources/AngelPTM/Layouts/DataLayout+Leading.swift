@@ -5,9 +5,10 @@ import AngelTensor
 /// The first process writes checkpoints and models, validates and samples by itself; for what it does not hold it asks the
 /// others, who wait for its questions meanwhile.
 extension DataLayout {
-  func ownBytes(of value: StoredValue) -> Range<Int> {
+  func restore(_ value: StoredValue, from bytes: UnsafeRawBufferPointer) {
     let bounds = bounds(of: value)
-    return bounds[group.rank]..<bounds[group.rank + 1]
+    let own = bounds[group.rank]..<bounds[group.rank + 1]
+    if !own.isEmpty { value.restore(UnsafeRawBufferPointer(rebasing: bytes[own])) }
   }
 
   /// Who holds which bytes of a stored value; everyone all of them where it is not shared out.
@@ -69,33 +70,26 @@ extension DataLayout {
 
   /// Tells the others what is wanted: a plane of a parameter, a stored value, or nothing more.
   func ask(for request: Int) throws(DistributedError) {
-    _ = try passed(Int64(request))
+    _ = try group.passed(request, Self.purpose)
   }
 
-  private func asked() throws(DistributedError) -> Int { Int(try passed(0)) }
+  private func asked() throws(DistributedError) -> Int { try group.passed(0, Self.purpose) }
 
-  /// The first process's number, on all.
-  private func passed(_ number: Int64) throws(DistributedError) -> Int64 {
-    try group.scratch.withBytes(8) { bytes throws(DistributedError) in
-      bytes.storeBytes(of: number, as: Int64.self)
-      try group.broadcast(bytes, from: 0, "requests of the first process")
-      return bytes.load(as: Int64.self)
-    }
-  }
+  private static var purpose: String { "requests of the first process" }
 
   private func serve(_ request: Int, _ value: StoredValue?) throws(DistributedError) {
     let own = value.map { $0.own() } ?? ownPlane(request % 2, of: request / 2)
     guard let own, own.specification.byteCount > 0 else { return }
-    try group.send(UnsafeRawBufferPointer(own.bytes), to: 0, "shares for the first process")
+    try group.send(UnsafeRawBufferPointer(own.hostBytes), to: 0, "shares for the first process")
     withExtendedLifetime(own) {}
   }
 
   /// Puts everyone's shares where they belong.
   func collect(into whole: Tensor, _ bounds: [Int], _ own: Tensor?) throws(DistributedError) {
     for rank in 0..<group.size where bounds[rank] < bounds[rank + 1] {
-      let place = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[bounds[rank]..<bounds[rank + 1]])
+      let place = UnsafeMutableRawBufferPointer(rebasing: whole.hostBytes[bounds[rank]..<bounds[rank + 1]])
       if rank == 0, let own {
-        place.copyMemory(from: UnsafeRawBufferPointer(own.bytes))
+        place.copyMemory(from: UnsafeRawBufferPointer(own.hostBytes))
       } else {
         do { try group.receive(place, from: rank, "shares for the first process") } catch {
           keep(afterFailure: whole.storage)

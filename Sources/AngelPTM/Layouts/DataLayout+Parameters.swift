@@ -38,7 +38,7 @@ extension DataLayout {
     try group.scratch.withBytes(layout.byteCount) { bucket throws(DistributedError) in
       guard let start = bucket.baseAddress else { return }
       layout.pack(planes.map { UnsafeRawPointer($0.plane.address) }, into: start, of: group.rank)
-      try group.gather(bucket, layout.bounds, Self.purpose)
+      try group.gather(bucket, layout.bounds, Self.gathering)
       layout.unpack(start, into: planes.map(\.plane.address))
       withExtendedLifetime(planes) {}
     }
@@ -46,13 +46,13 @@ extension DataLayout {
 
   /// Fills in the shares of the others where they belong.
   private func gather(_ whole: Tensor, _ bounds: [Int]) throws(DistributedError) {
-    do { try group.gather(whole.bytes, bounds, Self.purpose) } catch {
+    do { try group.gather(whole.hostBytes, bounds, Self.gathering) } catch {
       keep(afterFailure: whole.storage)
       throw error
     }
   }
 
-  private static var purpose: String { "all-gather of parameters" }
+  private static var gathering: String { "all-gather of parameters" }
 
   /// One plane of a parted parameter, put together from everyone's shares; anything after a failure.
   func gathered(plane: Int, of index: Int, _ specification: TensorSpecification) -> Tensor {

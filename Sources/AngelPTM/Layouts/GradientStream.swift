@@ -118,7 +118,7 @@ final class GradientStream {
       queue.start { () throws(DistributedError) in
         if !isAlone { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
         try group.reduceScatter(
-          UnsafeRawBufferPointer(bucket.bytes), layout.bounds, into: load.result.bytes, goesOn: goesOn,
+          UnsafeRawBufferPointer(bucket.hostBytes), layout.bounds, into: load.result.hostBytes, goesOn: goesOn,
           "reduce-scatter of gradients")
         withExtendedLifetime(gradients) {}
       })
@@ -134,7 +134,7 @@ final class GradientStream {
     tickets.append(
       queue.start { () throws(DistributedError) in
         if !inPlace { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
-        try group.allReduce(bucket.bytes, "all-reduce of gradients")
+        try group.allReduce(bucket.hostBytes, "all-reduce of gradients")
         withExtendedLifetime(gradients) {}
       })
   }
@@ -156,12 +156,5 @@ final class GradientStream {
       let entries = count * map.shapes[index][0] / map.shapes[index].elementCount
       return (index, values.prefix(offset..<(offset + count)).reshaped([entries] + rest))
     }
-  }
-}
-
-extension Tensor {
-  /// The memory of the values, on the host.
-  var bytes: UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(start: address, count: specification.byteCount)
   }
 }

@@ -16,7 +16,7 @@ enum BenchDistributed {
 
   /// One layout on links of one rate, all of this process but `sent`.
   private struct Row {
-    let zero: Int
+    let mesh: MeshConfiguration
     /// Nil: as fast as it goes.
     let gigabits: Int?
     let stepSeconds: Double
@@ -26,7 +26,7 @@ enum BenchDistributed {
     let waitedSeconds: Double
     /// What this process's bytes take at the link's rate.
     let wireSeconds: Double
-    /// Bytes of a step that all processes send, of gradients and parameters, and what the formula says.
+    /// Bytes of a step that all processes send, and what the formula says.
     let sent: Int
     let formula: Int
 
@@ -39,7 +39,7 @@ enum BenchDistributed {
   private struct Measurement {
     let seconds: Double
     let waitedSeconds: Double
-    /// Of gradients and parameters, sent by this process.
+    /// Sent by this process.
     let byteCount: Int
     /// What all send by the formula.
     let formula: Int
@@ -59,19 +59,23 @@ enum BenchDistributed {
   ) throws {
     let backend = try CPUBackend(pool: PagePool(), threadCount: context.threads ?? 1)
     try BenchAllReduce.run(group, kind, context)
-    var rows: [Row] = []
+    let layouts = layouts(group.size)
     let rates: [Int?] = [nil] + arguments[gigabits].map { $0 }
-    let display = context.progress.start("measuring", total: 2 + 4 * rates.count, unit: .items("layouts"))
+    let display = context.progress.start(
+      "measuring", total: 2 + layouts.count * rates.count, unit: .items("layouts"))
     // The last level runs layers twice, which one process by itself is then asked to do, too.
     let alone = try [0, 3].map { level in
-      let seconds = try measurement(nil, level, arguments, context, backend).seconds
+      var mesh = MeshConfiguration()
+      mesh.zero = level
+      let seconds = try measurement(nil, mesh, arguments, context, backend).seconds
       display.advance(by: 1)
       return seconds
     }
-    for zero in 0...3 {
+    var rows: [Row] = []
+    for mesh in layouts {
       for rate in rates {
         try context.interruption.check()
-        rows.append(try row(group, zero, rate, alone[zero / 3], arguments, context, backend))
+        rows.append(try row(group, mesh, rate, alone[mesh.zero / 3], arguments, context, backend))
         display.advance(by: 1)
       }
     }
@@ -79,16 +83,26 @@ enum BenchDistributed {
     try show(rows, group.size, context)
   }
 
+  /// Rows alone at every level, layers alone, and both where there are processes enough.
+  private static func layouts(_ size: Int) -> [MeshConfiguration] {
+    let places = (0...3).map { (size, 1, $0) } + [(1, size, 0)] + (size % 2 == 0 && size > 2 ? [(size / 2, 2, 1)] : [])
+    return places.map { data, tensor, zero in
+      var mesh = MeshConfiguration()
+      (mesh.data, mesh.tensor, mesh.zero) = (data, tensor, zero)
+      return mesh
+    }
+  }
+
   private static func row(
-    _ group: any ProcessGroup, _ zero: Int, _ rate: Int?, _ alone: Double, _ arguments: Arguments,
+    _ group: any ProcessGroup, _ mesh: MeshConfiguration, _ rate: Int?, _ alone: Double, _ arguments: Arguments,
     _ context: CommandContext, _ backend: CPUBackend
   ) throws -> Row {
     let bitsPerSecond = rate.map { Double($0) * 1e9 }
     let link = Link(group, bitsPerSecond: bitsPerSecond)
-    let measured = try measurement(link, zero, arguments, context, backend)
+    let measured = try measurement(link, mesh, arguments, context, backend)
     let bytes = try group.gathered([Double(measured.byteCount)], "the bench").reduce(0) { $0 + $1[0] }
     return Row(
-      zero: zero, gigabits: rate, stepSeconds: measured.seconds, aloneSeconds: alone,
+      mesh: mesh, gigabits: rate, stepSeconds: measured.seconds, aloneSeconds: alone,
       waitedSeconds: measured.waitedSeconds,
       wireSeconds: bitsPerSecond.map { Double(8 * measured.byteCount) / $0 } ?? 0, sent: Int(bytes),
       formula: measured.formula)
@@ -96,39 +110,29 @@ enum BenchDistributed {
 
   /// Medians over some steps of one layout; of one process by itself where there is no link.
   private static func measurement(
-    _ link: Link?, _ zero: Int, _ arguments: Arguments, _ context: CommandContext, _ backend: CPUBackend
+    _ link: Link?, _ mesh: MeshConfiguration, _ arguments: Arguments, _ context: CommandContext, _ backend: CPUBackend
   ) throws -> Measurement {
-    let size = link?.size ?? 1
     let kind = arguments[BenchTraining.model]
     let model = kind.make()
     fill(model, context, backend)
     var schedule = TrainingSchedule()
-    schedule.accumulation = size
+    schedule.accumulation = mesh.data
     schedule.watchEvery = nil
     schedule.steps = 1000
-    schedule.recompute = zero == 3
-    let source = RandomTokens(
-      vocabularySize: 32_000, length: arguments[BenchTraining.sequence] ?? 128,
-      batchSize: arguments[BenchTraining.sequences] ?? 2)
-    var mesh = MeshConfiguration()
-    (mesh.data, mesh.zero) = (size, zero)
-    let trainer: Trainer
-    if let link {
-      trainer = try Trainer(
-        model, source: source, optimizer: OptimizerConfiguration(), learningRate: LearningRateSchedule(),
-        schedule: schedule, mesh: mesh, link, on: backend)
-    } else {
-      trainer = try Trainer(
-        model, source: source, optimizer: OptimizerConfiguration(), learningRate: LearningRateSchedule(),
-        schedule: schedule, on: backend)
-    }
+    schedule.recompute = mesh.zero == 3
+    let (length, sequences) = (arguments[BenchTraining.sequence] ?? 128, arguments[BenchTraining.sequences] ?? 2)
+    let source = RandomTokens(vocabularySize: 32_000, length: length, batchSize: sequences)
+    let traffic = StepTraffic(of: model, mesh, passRows: length * sequences)
+    let trainer = try Trainer(
+      model, source: source, optimizer: OptimizerConfiguration(), learningRate: LearningRateSchedule(),
+      schedule: schedule, mesh, mesh: link.map { try DeviceMesh(mesh.axes, world: $0) }, on: backend)
     _ = try trainer.takeStep()
     link?.meter.reset()
     let records = try (0..<arguments[BenchTraining.steps]).map { _ in try trainer.takeStep() }
-    let bytes = link?.meter.total { $0.hasSuffix("of gradients") || $0.hasSuffix("of parameters") } ?? 0
+    let bytes = link?.meter.total(where: StepTraffic.isCounted) ?? 0
     return Measurement(
       seconds: records.map(\.seconds).median, waitedSeconds: records.map(\.waitedSeconds).median,
-      byteCount: bytes / records.count, formula: StepTraffic.byteCount(of: model, mesh))
+      byteCount: bytes / records.count, formula: traffic.byteCount)
   }
 
   private static func fill(_ model: some LanguageModel, _ context: CommandContext, _ backend: CPUBackend) {
@@ -137,11 +141,18 @@ enum BenchDistributed {
       model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
   }
 
+  private static func name(_ mesh: MeshConfiguration) -> String {
+    let rows = mesh.data > 1 ? ["data=\(mesh.data) zero=\(mesh.zero)"] : []
+    let layers = mesh.tensor > 1 ? ["tensor=\(mesh.tensor)"] : []
+    return (rows + layers).joined(separator: " ")
+  }
+
   private static func show(_ rows: [Row], _ size: Int, _ context: CommandContext) throws {
     if context.printsJSON {
       for row in rows {
         try context.print([
-          "bench": "layout", "processes": .integer(size), "zero": .integer(row.zero),
+          "bench": "layout", "processes": .integer(size), "data": .integer(row.mesh.data),
+          "tensor": .integer(row.mesh.tensor), "zero": .integer(row.mesh.zero),
           "gigabits": row.gigabits.map { .integer($0) } ?? .null, "step_seconds": .number(row.stepSeconds),
           "alone_seconds": .number(row.aloneSeconds), "bytes": .integer(row.sent), "formula": .integer(row.formula),
           "wire_seconds": .number(row.wireSeconds), "waited_seconds": .number(row.waitedSeconds),
@@ -157,7 +168,7 @@ enum BenchDistributed {
     for row in rows {
       func time(_ seconds: Double) -> String { "\(TextFormat.fixed(seconds, digits: 3)) s" }
       table.append([
-        "data=\(size) zero=\(row.zero)", row.gigabits.map { "\($0) Gb/s" } ?? "free", time(row.stepSeconds),
+        name(row.mesh), row.gigabits.map { "\($0) Gb/s" } ?? "free", time(row.stepSeconds),
         time(row.aloneSeconds), "\(row.sent)", row.sent == row.formula ? "the same" : "\(row.formula)",
         row.gigabits == nil ? "" : time(row.wireSeconds), time(row.waitedSeconds),
         row.hidden.map { "\(Int((100 * $0).rounded())) %" } ?? "",
