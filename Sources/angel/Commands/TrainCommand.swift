@@ -19,7 +19,7 @@ enum TrainCommand: Command {
 
     `mpirun -n 4 angel train RECIPE mesh.data=4` trains on four processes: each reads its part of every step, and what is
     learnt is what one process would learn. With mesh.zero=1, 2 or 3 they share out optimizer states, gradients, parameters.
-    With mesh.tensor=2 every two processes share out each layer's heads and inner features, for models too large for one.
+    With mesh.tensor=2 every two processes share out each layer's heads and inner features, its gradients and states too.
     A run may be resumed on any number of processes (Documentation/Parallelism.md).
     """
   static let positionals = [
