@@ -1,5 +1,6 @@
 import AngelCPU
 import AngelCore
+import AngelMemory
 import AngelHCF
 import AngelModels
 import AngelNN
@@ -106,7 +107,7 @@ enum BenchInference {
       throw UsageError("--tests none without --batch leaves nothing to measure", command: BenchCommand.name)
     }
     var report = Report(
-      rows: rows, loadSeconds: loadSeconds, peakBytes: BenchCommand.peakBytes(), backend: backend, name: name)
+      rows: rows, loadSeconds: loadSeconds, peakBytes: ProcessMemory.peak(), backend: backend, name: name)
     if arguments[bandwidth] {
       let memory = try BenchMemory(on: backend)
       report.readBandwidth = try BenchRoofs.readBandwidth(memory, backend, samples: 20, context).all
