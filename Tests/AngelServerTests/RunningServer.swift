@@ -24,9 +24,10 @@ final class RunningServer: Sendable {
   }
 
   init(
-    keys: KeyRing? = nil, others: [ServedModel] = [], _ change: (inout ServerOptions) -> Void = { _ in }
+    _ engine: ScriptedEngine? = nil, keys: KeyRing? = nil, others: [ServedModel] = [],
+    _ change: (inout ServerOptions) -> Void = { _ in }
   ) throws {
-    let engine = try ScriptedEngine()
+    let engine = try engine ?? ScriptedEngine()
     self.engine = engine
     let model = ServedModel(name: "scripted", created: 1, byteCount: { 100 }, load: { .language(engine) })
     let shelf = try ModelShelf([model] + others, budget: 1 << 40, log: .silent)
