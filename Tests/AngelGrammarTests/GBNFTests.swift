@@ -60,7 +60,7 @@ import Testing
       ),
       (
         "root ::= a\na ::= \"x\"? b\nb ::= a \"y\" | \"z\"",
-        "the grammar's rule 'a' begins with itself (a → b → a): write the repetition with * or +"
+        "the grammar's rule 'b' begins with itself (b → a → b): write the repetition with * or +"
       ),
       ("root ::= \"a\" root", "the grammar's rule 'root' has no end: give it an alternative without itself"),
       (

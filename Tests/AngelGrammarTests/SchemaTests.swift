@@ -144,7 +144,7 @@ import Testing
       (#"{"items":{"anyOf":[{"type":"string"},{"if":{}}]}}"#, "/items/anyOf/1/if", "keyword 'if' is not supported"),
       (
         #"{"allOf":[{"patternProperties":{}}]}"#, "/allOf/0/patternProperties",
-        "keyword 'patternProperties' is not supported; did you mean 'properties'?"
+        "keyword 'patternProperties' is not supported"
       ),
       (
         ##"{"$ref":"#/$defs/x","$defs":{"x":{"multipleOf":2}}}"##, "/$defs/x/multipleOf",
@@ -210,11 +210,11 @@ import Testing
     #expect(OutputFormat.jsonSchema(long).refusal?.hasPrefix("the grammar has more than 262,144 states") == true)
     // Each definition says twice what the next one says.
     var definitions = JSONObject()
-    for level in 0..<40 {
+    for level in 0..<25 {
       let next: JSONValue = ["$ref": .string("#/$defs/d\(level + 1)")]
       definitions["d\(level)"] = ["allOf": [next, next], "title": "t"]
     }
-    definitions["d40"] = ["type": "null"]
+    definitions["d25"] = ["type": "null"]
     let doubling: JSONValue = ["$ref": "#/$defs/d0", "$defs": .object(definitions)]
     #expect(OutputFormat.jsonSchema(doubling).refusal?.contains("more than 20000 schemas have to be read") == true)
     #expect(OutputFormat.jsonSchema(["$ref": "#"]).refusal != nil)

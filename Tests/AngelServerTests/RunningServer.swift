@@ -24,9 +24,10 @@ final class RunningServer: Sendable {
   }
 
   convenience init(
-    keys: KeyRing? = nil, others: [ServedModel] = [], _ change: (inout ServerOptions) -> Void = { _ in }
+    _ engine: ScriptedEngine? = nil, keys: KeyRing? = nil, others: [ServedModel] = [],
+    _ change: (inout ServerOptions) -> Void = { _ in }
   ) throws {
-    let engine = try ScriptedEngine()
+    let engine = try engine ?? ScriptedEngine()
     let model = ServedModel(name: "scripted", created: 1) { OpenedModel(byteCount: 100) { .language(engine) } }
     try self.init(engine, [model] + others, keys: keys, change)
   }

@@ -64,15 +64,12 @@ struct ParseStates: Sendable {
   /// A state of these places over stacks of which nothing is known.
   mutating func abstractState(of places: [Int32]) -> Int32 { state(of: places.map { Item($0, Self.anything) }) }
 
-  func canEnd(_ state: Int32) -> Bool { entries[Int(state)].canEnd }
+  func canEnd(_ state: Int32) -> Bool { state != Self.dead && entries[Int(state)].canEnd }
 
   func leavesKnown(_ state: Int32) -> Bool { entries[Int(state)].leavesKnown }
 
   /// Whether the text may end here and not go on.
-  func isComplete(_ state: Int32) -> Bool { entries[Int(state)].items.isEmpty && entries[Int(state)].canEnd }
-
-  /// Whether a byte may follow by what is known.
-  func hasItems(_ state: Int32) -> Bool { !entries[Int(state)].items.isEmpty }
+  func isComplete(_ state: Int32) -> Bool { canEnd(state) && entries[Int(state)].items.isEmpty }
 
   /// The places of a state by their representatives, each once, and whether any stands for another.
   func shape(of state: Int32) -> (places: [Int32], isMapped: Bool) {

@@ -1,7 +1,7 @@
 public import AngelCore
 
 /// What an answer must be, as requests say it.
-public enum OutputFormat: Hashable, Sendable {
+public indirect enum OutputFormat: Hashable, Sendable {
   /// Any JSON object.
   case jsonObject
   /// JSON that a schema accepts.
@@ -12,6 +12,10 @@ public enum OutputFormat: Hashable, Sendable {
   case choice([String])
   /// A text of a grammar in GBNF.
   case grammar(String)
+  /// Calls of functions.
+  case calls(CallFormat)
+  /// Thoughts, then an answer.
+  case reasoned(ReasoningFormat, then: OutputFormat)
 
   /// The format as a grammar. Throws `GrammarError` naming the place that is wrong or not supported.
   public func makeGrammar() throws(GrammarError) -> Grammar {
@@ -25,6 +29,8 @@ public enum OutputFormat: Hashable, Sendable {
       return Grammar(try RegularExpressionParser.parse(expression).whole.expression())
     case .choice(let texts): return Grammar(.choice(texts.map { .text($0) }))
     case .grammar(let text): return try GBNFParser.parse(text)
+    case .calls(let format): return try format.grammar()
+    case .reasoned(let reasoning, let answer): return reasoning.before(try answer.makeGrammar())
     }
   }
 }

@@ -9,5 +9,7 @@ public final class TokenConstraint: Sendable {
     automaton = try GrammarAutomaton(grammar)
     self.vocabulary = vocabulary
     shapes = ShapeMasks(automaton, vocabulary)
+    var states = ParseStates(automaton)
+    guard states.start() != ParseStates.dead else { throw .tooAmbiguous(limit: ParseStates.itemLimit) }
   }
 }

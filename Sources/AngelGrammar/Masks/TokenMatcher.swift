@@ -61,7 +61,9 @@ public struct TokenMatcher: Sendable {
     }
     let spellings = isAtStart ? vocabulary.firstSpellings ?? vocabulary.spellings : vocabulary.spellings
     let text = spellings[Int(token)]
-    guard !text.isEmpty, accept(text) else { throw .refusedToken(token) }
+    guard !text.isEmpty, accept(text) else {
+      throw states.isExceeded ? .tooAmbiguous(limit: ParseStates.itemLimit) : .refusedToken(token)
+    }
   }
 
   /// Takes further bytes of the answer; false, with nothing taken, where they may not come.

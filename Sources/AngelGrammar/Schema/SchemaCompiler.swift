@@ -6,7 +6,7 @@ import AngelCore
 /// open is left out (Documentation/StructuredOutput.md). A keyword that is not honoured is refused with its JSON pointer.
 struct SchemaCompiler {
   let document: JSONValue
-  var text = JSONText()
+  var text: JSONText
   /// The rules of what `$ref` points to.
   private var references: [String: Int] = [:]
   /// Schemas read so far, those that are read again for merging included.
@@ -16,7 +16,11 @@ struct SchemaCompiler {
   static let workLimit = 20_000
   static let deepest = 64
 
-  init(_ document: JSONValue) { self.document = document }
+  /// - Parameter text: the rules are added to its grammar.
+  init(_ document: JSONValue, text: JSONText = JSONText()) {
+    self.document = document
+    self.text = text
+  }
 
   /// The grammar of a whole document.
   static func grammar(of document: JSONValue) throws(GrammarError) -> Grammar {

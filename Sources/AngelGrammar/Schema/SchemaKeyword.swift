@@ -53,12 +53,7 @@ enum SchemaKeyword {
     for member in object.members where !isAnnotation(member.key) && !isWithoutEffect(member.key, member.value) {
       let place = pointer + "/" + JSONPointer.escaped(member.key)
       guard let form = honoured[member.key] else {
-        let known = Array(honoured.keys) + annotations
-        throw .schema(
-          pointer: place,
-          reason:
-            "keyword '\(member.key)' is not supported\(Suggestion.question(for: member.key, among: known.sorted()))"
-        )
+        throw .schema(pointer: place, reason: "keyword '\(member.key)' is not supported")
       }
       guard form.isMet(by: member.value) else {
         throw .schema(pointer: place, reason: "'\(member.key)' must be \(form.words), not \(member.value.kind)")

@@ -12,15 +12,9 @@ public final class ConstraintCompiler: Sendable {
   fileprivate struct State {
     /// Made when first asked for: the tokens of a large vocabulary take a moment to arrange.
     var vocabulary: TokenVocabulary?
-    var known: [Key: TokenConstraint] = [:]
-    /// The keys, those asked for last at the end.
-    var order: [Key] = []
-  }
-
-  /// What a constraint is known by.
-  fileprivate struct Key: Hashable {
-    let format: OutputFormat
-    let wrapping: String
+    var known: [OutputFormat: TokenConstraint] = [:]
+    /// Their formats, those asked for last at the end.
+    var order: [OutputFormat] = []
   }
 
   /// Constraints that are kept.
@@ -32,20 +26,12 @@ public final class ConstraintCompiler: Sendable {
     self.endTokens = endTokens
   }
 
-  /// The constraint of a format.
-  ///
-  /// - Parameters:
-  ///   - wrapping: tells apart different uses of `wrap`.
-  ///   - wrap: makes the grammar of the format part of a larger one; it is called only where the constraint is not known yet.
-  /// - Throws: `GrammarError` naming what is wrong with the format, `TokenizerError`.
-  public func constraint(
-    for format: OutputFormat, wrapping: String = "", _ wrap: (Grammar) throws -> Grammar = { $0 }
-  ) throws -> TokenConstraint {
-    let key = Key(format: format, wrapping: wrapping)
-    if let constraint = state.withLock({ $0.find(key) }) { return constraint }
+  /// The constraint of a format. Throws `GrammarError` naming what is wrong with it, and `TokenizerError`.
+  public func constraint(for format: OutputFormat) throws -> TokenConstraint {
+    if let constraint = state.withLock({ $0.find(format) }) { return constraint }
     // Made outside the lock: others need not wait for a large grammar.
-    let constraint = try TokenConstraint(wrap(try format.makeGrammar()), vocabulary())
-    state.withLock { $0.keep(constraint, key) }
+    let constraint = try TokenConstraint(format.makeGrammar(), vocabulary())
+    state.withLock { $0.keep(constraint, format) }
     return constraint
   }
 
@@ -61,16 +47,16 @@ public final class ConstraintCompiler: Sendable {
 }
 
 extension ConstraintCompiler.State {
-  fileprivate mutating func find(_ key: ConstraintCompiler.Key) -> TokenConstraint? {
-    guard let constraint = known[key] else { return nil }
-    order.removeAll { $0 == key }
-    order.append(key)
+  fileprivate mutating func find(_ format: OutputFormat) -> TokenConstraint? {
+    guard let constraint = known[format] else { return nil }
+    order.removeAll { $0 == format }
+    order.append(format)
     return constraint
   }
 
-  fileprivate mutating func keep(_ constraint: TokenConstraint, _ key: ConstraintCompiler.Key) {
-    if known.updateValue(constraint, forKey: key) != nil { order.removeAll { $0 == key } }
-    order.append(key)
+  fileprivate mutating func keep(_ constraint: TokenConstraint, _ format: OutputFormat) {
+    if known.updateValue(constraint, forKey: format) != nil { order.removeAll { $0 == format } }
+    order.append(format)
     if order.count > ConstraintCompiler.limit { known[order.removeFirst()] = nil }
   }
 }

@@ -1,5 +1,4 @@
 import AngelCore
-import AngelGrammar
 
 /// A request in the engine's hands: whom to tell, and what it took so far.
 final class ServedRequest {
@@ -51,15 +50,12 @@ final class ServedRequest {
   var root: PrefixTree.NodeID { PrefixTree.root(adapter?.key ?? 0) }
 
   /// The likeliest tokens to report beside each of the prompt's; nil where the prompt is not to be reported.
-  var promptLogprobs: Int? {
-    guard case .answers(let request, _, _) = content else { return nil }
-    return request.promptLogprobs
-  }
+  var promptLogprobs: Int? { asked?.promptLogprobs }
 
-  /// What each answer must be; nil: anything.
-  var constraint: TokenConstraint? {
+  /// The request, where it asks for answers.
+  var asked: ServingRequest? {
     guard case .answers(let request, _, _) = content else { return nil }
-    return request.constraint
+    return request
   }
 
   /// Notes that work on it begins; `cachedTokens` of its prompt need none.

@@ -73,8 +73,8 @@ final class ServingLoop {
         sampler: sampler,
         text: AnswerText(
           settings.tokenizer, endTokens: sampling.ignoresEndToken ? [] : settings.endTokens, stop: sampling.stop,
-          limit: min(sampling.maxTokens ?? room, room)),
-        matcher: request.constraint.map { TokenMatcher($0) })
+          shownTokens: request.asked?.shownTokens ?? [], limit: min(sampling.maxTokens ?? room, room)),
+        matcher: request.asked?.constraint.map { TokenMatcher($0) })
     }
     let sequence = ServedSequence(
       SequenceID(request: request.id, answer: answer), request, prompt: prompt, answer: state)

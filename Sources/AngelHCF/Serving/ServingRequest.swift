@@ -17,6 +17,8 @@ public struct ServingRequest: Sendable {
   public var constraint: TokenConstraint?
   /// The adapter to answer with; nil: the model alone.
   public var adapter: String?
+  /// Special tokens that answers show as text.
+  public var shownTokens: Set<Int32> = []
 
   /// A request with the defaults.
   public init(prompt: [Int32], sampling: SamplingParameters) {

@@ -1,4 +1,5 @@
 import AngelCore
+import AngelGrammar
 import AngelHCF
 import Synchronization
 
@@ -133,6 +134,7 @@ final class APICall: Sendable {
       }
     case let error as SamplingError: SamplingFields.apiError(error)
     case let error as EngineError: engineError(error)
+    case let error as GrammarError: APIError(status: 400, error.description, code: "unsupported_grammar")
     case is Interrupted: APIError(status: 503, type: "server_error", "the request was cancelled", code: "cancelled")
     case let error as any DescribedError: .server(error.description)
     default: .server("\(type(of: error))")

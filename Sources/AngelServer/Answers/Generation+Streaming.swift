@@ -31,11 +31,10 @@ extension Generation: ResponseSource {
     case .prompt(let answer, let tokens): streams[answer].promptTokens = tokens
     case .piece(let piece):
       begin(piece.answer, &streams, to: &text)
-      guard !piece.text.isEmpty || plan.sampling.logprobs != nil else { return }
-      add(form.piece(piece, &streams[piece.answer], index: piece.answer), to: &text)
+      for entry in form.piece(piece, &streams[piece.answer], index: piece.answer) { add(entry, to: &text) }
     case .finished(let answer, let reason):
       begin(answer, &streams, to: &text)
-      add(form.ending(reason, index: answer), to: &text)
+      for entry in form.ending(reason, &streams[answer], index: answer) { add(entry, to: &text) }
     }
   }
 

@@ -88,6 +88,8 @@ final class Generation: Sendable {
         request.answerCount = plan.answerCount
         request.priority = plan.priority
         request.promptLogprobs = plan.promptLogprobs
+        request.constraint = plan.constraint
+        request.shownTokens = plan.shownTokens
         let ticket = try engine.submit(request) { generation.take($0, ofPrompt: index) }
         let isOver = generation.state.withLock { state in
           state.tickets.append(ticket)
