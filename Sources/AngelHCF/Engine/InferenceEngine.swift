@@ -51,7 +51,8 @@ public final class InferenceEngine {
     chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
-    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
+    runner = StepRunner(
+      model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
       on: backend)
   }
 

@@ -79,7 +79,8 @@ final class StepRunner {
     let step =
       decodeSteps.take(rows)
       ?? DecodeStep(
-        rows: rows, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers, on: backend)
+        rows: rows, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers,
+        on: backend)
     adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)

@@ -90,7 +90,8 @@ final class ModelBatchRunner: BatchRunner {
 
 extension Tensor {
   /// Calls `visit` with i and the values of each of the rows `rows[i]`, those of different i on several threads.
-  fileprivate func forEachRow(_ rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+  fileprivate func forEachRow(_ rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws
+  {
     try backend.synchronize()
     let failure = Mutex<(any Error)?>(nil)
     backend.perform(rows.count) { index in

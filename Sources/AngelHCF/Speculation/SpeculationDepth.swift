@@ -127,8 +127,8 @@ struct SpeculationDepth {
     let guessing = Double(guesses) * (guessSeconds ?? 0)
     if let known = stepSeconds[rows] { return known + guessing }
     func cost(_ rows: Int) -> Double { 1 + Self.rowCost * Double(rows - 1) }
-    guard let near = stepSeconds.keys.filter({ $0 < rows }).max() ?? stepSeconds.keys.min(), let known = stepSeconds[near]
-    else { return cost(rows) + guessing }
+    let near = stepSeconds.keys.filter { $0 < rows }.max() ?? stepSeconds.keys.min()
+    guard let near, let known = stepSeconds[near] else { return cost(rows) + guessing }
     return known * cost(rows) / cost(near) + guessing
   }
 

@@ -37,7 +37,8 @@ struct Speculator {
     var limit = min(room, SpeculationDepth.limit)
     while limit > 0, !engine.canDecode(limit + 1, in: sequence) { limit -= 1 }
     guard limit > 0, let rank = guesser.rank(after: tokens) else { return [] }
-    let count = fixedDepth.map { min($0, limit) } ?? depth.counts(for: [SpeculationDepth.Candidate(rank: rank, limit: limit)])[0]
+    let candidate = SpeculationDepth.Candidate(rank: rank, limit: limit)
+    let count = fixedDepth.map { min($0, limit) } ?? depth.counts(for: [candidate])[0]
     guard count > 0 else { return [] }
     let clock = ContinuousClock()
     let begin = clock.now

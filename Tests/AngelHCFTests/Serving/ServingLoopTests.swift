@@ -99,8 +99,7 @@ struct ServingLoopTests {
     if guesses == nil {
       #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
     } else {
-      #expect(statistics.guessedTokens > steps / 4 && statistics.acceptedTokens > steps / 200)
-      #expect(statistics.acceptedTokens < statistics.guessedTokens)
+      #expect(statistics.acceptedTokens > 0 && statistics.guessedTokens > 10 * statistics.acceptedTokens)
     }
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
