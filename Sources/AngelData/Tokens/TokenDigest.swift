@@ -1,9 +1,11 @@
+import AngelCore
+
 /// What a token file holds, in 64 bits: FNV-1a over tokens, weights and ends of documents. It tells mistakes apart, not
 /// forgeries.
 struct TokenDigest {
-  private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+  private var hash = FNV1a()
 
-  mutating func mix(_ word: UInt32) { hash = (hash ^ UInt64(word)) &* 0x100_0000_01B3 }
+  mutating func mix(_ word: UInt32) { hash.mix(word) }
 
   /// The little-endian words of `width` bytes, 2 or 4, in `range`.
   mutating func mix(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, width: Int) {
@@ -18,5 +20,5 @@ struct TokenDigest {
 
   mutating func endDocument() { mix(.max) }
 
-  var text: String { String(hash, radix: 16) }
+  var text: String { String(hash.value, radix: 16) }
 }

@@ -45,7 +45,7 @@ extension TokenizerDescription {
 
 /// FNV-1a over entries, twice with different beginnings.
 private struct SpellingDigest {
-  private var first: UInt64 = 0xCBF2_9CE4_8422_2325
+  private var first = FNV1a()
   private var second: UInt64 = 0x6C62_272E_07BB_0142
 
   mutating func add(_ entries: StringTable) {
@@ -55,15 +55,15 @@ private struct SpellingDigest {
   /// An entry; that it ends here counts.
   mutating func add(_ entry: some Sequence<UInt8>) {
     for byte in entry {
-      first = (first ^ UInt64(byte)) &* 0x100_0000_01B3
+      first.mix(byte)
       second = (second &+ UInt64(byte)) &* 0x9E37_79B9_7F4A_7C15 ^ second >> 29
     }
-    first = (first ^ 0xFF) &* 0x100_0000_01B3
+    first.mix(0xFF as UInt8)
   }
 
   mutating func add(word: UInt64) {
     withUnsafeBytes(of: word.littleEndian) { add($0) }
   }
 
-  var text: String { String(first, radix: 16) + "-" + String(second, radix: 16) }
+  var text: String { String(first.value, radix: 16) + "-" + String(second, radix: 16) }
 }
