@@ -26,7 +26,7 @@ import Testing
     adapters + ["model=\(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))", "lora.dora=true"],
   ]
 
-  @Test("a run's pages and tensors hold what its plan says, within 5 %", arguments: cases)
+  @Test("a run holds what its plan says within 5 %: tensors, and the pages they lie in or a page", arguments: cases)
   func planned(_ changes: [String]) throws {
     let run = TinyRun(try TemporaryFolder())
     // Enough text for whole batches.
@@ -34,13 +34,11 @@ import Testing
     try run.execute(try run.recipe(changes + ["data.train=[\(data)]"]))
     let (plan, usage) = (try #require(run.plan), try #require(run.usage))
     #expect(plan.memory.total > 16 << 20)
-    for (planned, held) in [
-      (plan.memory.total, usage.residentByteCount),
-      (plan.memory.total - plan.memory.partEmptyPages, usage.peakByteCount),
-    ] {
-      #expect(
-        abs(Double(planned) / Double(held) - 1) < 0.05,
-        "\(changes.suffix(2)): planned \(plan.memory), held \(usage.peakByteCount) in \(usage.residentByteCount)")
-    }
+    let tensors = plan.memory.total - plan.memory.partEmptyPages
+    func text() -> String { "\(changes.suffix(2)): planned \(plan.memory), held \(usage)" }
+    #expect(abs(Double(tensors) / Double(usage.peakByteCount) - 1) < 0.05, "\(text())")
+    // These runs take some twenty pages, so that one more or less is already 5 %.
+    let held = usage.residentByteCount
+    #expect(abs(plan.memory.total - held) <= max(held / 20, Page.byteCount), "\(text())")
   }
 }
