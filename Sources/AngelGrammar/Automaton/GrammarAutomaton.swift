@@ -20,7 +20,7 @@ public final class GrammarAutomaton: Sendable {
   /// The most states of a grammar.
   public static let stateLimit = 1 << 18
   /// Tokens of more bytes see where a counted repetition ends from further away than states that stand for others do.
-  static let horizon = 16
+  static let horizon = 24
 
   let steps: [Step]
   let sets: [ByteSet]

@@ -26,19 +26,27 @@ public struct TokenMask: Equatable, Sendable {
         for (index, word) in words.enumerated() {
           let first = index << 6
           guard first < logits.count else { return }
-          let count = min(64, logits.count - first)
-          if word == .max, count == 64 {
-            for place in first..<(first + 64) { output[place] = logits[place] }
-          } else if word == 0 {
-            for place in first..<(first + count) { output[place] = -.infinity }
+          let range = first..<min(first + 64, logits.count)
+          // Whatever is rarer is set one by one.
+          if word.nonzeroBitCount > 32 {
+            for place in range { output[place] = logits[place] }
+            forEachBit(of: ~word) { if first + $0 < range.upperBound { output[first + $0] = -.infinity } }
           } else {
-            for bit in 0..<count {
-              output[first + bit] = word >> UInt64(bit) & 1 == 1 ? logits[first + bit] : -.infinity
-            }
+            for place in range { output[place] = -.infinity }
+            forEachBit(of: word) { if first + $0 < range.upperBound { output[first + $0] = logits[first + $0] } }
           }
         }
         for place in min(words.count << 6, logits.count)..<logits.count { output[place] = -.infinity }
       }
+    }
+  }
+
+  @inline(__always)
+  private func forEachBit(of word: UInt64, _ body: (Int) -> Void) {
+    var rest = word
+    while rest != 0 {
+      body(rest.trailingZeroBitCount)
+      rest &= rest &- 1
     }
   }
 }
