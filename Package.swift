@@ -42,7 +42,8 @@ let package = Package(
     // The static Swift run time needs libm, which the C compiler driver does not add by itself.
     room("AngelCore", ["CYAML"], linking: [.linkedLibrary("m"), archive("yaml")]),
     // Level 2
-    room("AngelMemory", ["AngelCore"]),
+    room("AngelMemory", ["AngelCore", "CAngelShims"]),
+    room("AngelGrammar", ["AngelCore"]),
     room("AngelText", ["AngelCore", "CPCRE2", "CUTF8Proc"], linking: [archive("pcre2-8"), archive("utf8proc")]),
     // Level 3
     room("AngelTensor", ["AngelCore", "AngelMemory", "CAngelKernels"]),
@@ -63,7 +64,10 @@ let package = Package(
     // Level 7
     room(
       "AngelHCF",
-      ["AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint", "AngelModels"]),
+      [
+        "AngelCore", "AngelGrammar", "AngelMemory", "AngelText", "AngelTensor", "AngelNN", "AngelCheckpoint",
+        "AngelModels",
+      ]),
     room(
       "AngelPTM",
       [
@@ -71,18 +75,20 @@ let package = Package(
         "AngelModels",
       ]),
     // Level 8
-    room("AngelServer", ["AngelCore", "AngelText", "AngelHCF", "CSodium", "CAngelShims"]),
+    room("AngelServer", ["AngelCore", "AngelGrammar", "AngelText", "AngelHCF", "CSodium", "CAngelShims"]),
     // Level 11
     .executableTarget(
       name: "angel",
       dependencies: [
-        "AngelCore", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
-        "AngelHCF", "AngelPTM", "AngelData", "AngelDistributed", "AngelServer", "CAngelKernels",
+        "AngelCore", "AngelGrammar", "AngelMemory", "AngelText", "AngelTensor", "AngelCPU", "AngelNN",
+        "AngelCheckpoint", "AngelModels", "AngelHCF", "AngelPTM", "AngelData", "AngelDistributed", "AngelServer",
+        "CAngelKernels",
       ], swiftSettings: strict),
     // Tests and their kit
     room("AngelTesting", ["AngelCore", "AngelTensor"]),
     tests("AngelCore"),
     tests("angel", ["AngelCheckpoint", "AngelDistributed", "AngelPTM", "AngelServer"]),
+    tests("AngelGrammar"),
     tests("AngelMemory"),
     tests("AngelText"),
     tests("AngelTensor", ["AngelMemory", "AngelCPU", "CAngelKernels"]),
@@ -97,12 +103,12 @@ let package = Package(
         "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelData", "AngelDistributed", "AngelModels",
         "AngelText",
       ]),
-    tests("AngelServer", ["AngelText", "AngelCPU", "AngelHCF", "AngelCheckpoint"]),
+    tests("AngelServer", ["AngelGrammar", "AngelText", "AngelCPU", "AngelHCF", "AngelCheckpoint"]),
     tests(
       "AngelHCF",
       [
-        "AngelMemory", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels", "AngelText",
-        "CAngelKernels",
+        "AngelGrammar", "AngelMemory", "AngelTensor", "AngelCPU", "AngelNN", "AngelCheckpoint", "AngelModels",
+        "AngelText", "CAngelKernels",
       ]),
   ],
   swiftLanguageModes: [.v6],

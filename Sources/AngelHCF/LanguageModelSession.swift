@@ -1,6 +1,7 @@
 public import AngelCheckpoint
 public import AngelCore
 public import AngelMemory
+public import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
@@ -13,25 +14,30 @@ public final class LanguageModelSession {
   public let chatTemplate: ChatTemplate?
   public let engine: InferenceEngine
   public var generator: TextGenerator
+  /// Constraints for answers in this model's tokens.
+  public let constraints: ConstraintCompiler
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 
   /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
+  ///
+  /// - Parameter adapter: stands beside the weights, which are held as without it; nil: nothing does.
   public init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
-    options: EngineOptions = .init(),
+    adapter: PEFTFolder? = nil, options: EngineOptions = .init(),
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
     let loaded = try LoadedLanguageModel(
-      checkpoint, on: backend, arithmetic: arithmetic, adapter: options.adapter, report: report
+      checkpoint, on: backend, arithmetic: arithmetic, adapter: adapter, report: report
     ) {
-      try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
+      try ModelPlan(checkpoint, arithmetic: arithmetic, adapter: adapter, options: options).check(budget: pool.budget)
     }
     self.checkpoint = checkpoint
     tokenizer = loaded.tokenizer
     chatTemplate = loaded.chatTemplate
     endTokens = loaded.endTokens
     engine = try InferenceEngine(loaded.model, on: backend, pool: pool, options: options)
+    constraints = ConstraintCompiler(tokenizer, endTokens: endTokens)
     generator = TextGenerator(engine, tokenizer: tokenizer, endTokens: endTokens)
   }
 

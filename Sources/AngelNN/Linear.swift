@@ -10,6 +10,8 @@ public struct Linear: Module {
   public var bias: Parameter?
   /// What is learnt beside the weight; nil for most layers.
   public var adapter: LowRankAdapter?
+  /// Adapters that serve beside the weight, each row's own; nil: there are none (`AdapterBank`).
+  var adaptedRows: AdaptedRows?
   /// Sees what the layer is given; nil for most layers.
   public var observer: (any InputObserver)?
   /// Those that have its other inputs, with whom outputs are summed; nil where it has all inputs.
@@ -32,6 +34,7 @@ public struct Linear: Module {
   /// [R, inputs] → [R, outputs]; with peers this process's rows of them
   public func callAsFunction(_ x: Tensor) -> Tensor {
     observer?.observe(x)
+    if let adaptedRows, adaptedRows.isUsed { return adaptedRows(x, product(x, nil), bias: bias?.vector) }
     if let peers {
       precondition(adapter == nil, "a layer whose inputs are shared out has no adapter")
       let sum = peers.scattered(product(x, nil))

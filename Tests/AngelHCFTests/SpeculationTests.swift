@@ -127,43 +127,52 @@ struct SpeculationTests {
     }
   }
 
+  /// Steps of one sequence whose guesses are of rank 0: how many there were, and what the time of all steps was.
+  private func run(
+    _ depth: inout SpeculationDepth, steps: Int, row: Double, guess: Double, right: (Int) -> Int
+  ) -> (guessed: [Int], tokens: Int, seconds: Double) {
+    var (guessed, tokens, seconds): ([Int], Int, Double) = ([], 0, 0)
+    for _ in 0..<steps {
+      let count = depth.counts(for: [SpeculationDepth.Candidate(rank: 0, limit: 7)])[0]
+      let correct = right(count)
+      if count > 0 { depth.note(guessSeconds: guess) }
+      depth.note(rows: count + 1, seconds: 1 + row * Double(count))
+      depth.note(rank: 0, guessed: count, right: correct)
+      guessed.append(count)
+      tokens += correct + 1
+      seconds += 1 + (row + guess) * Double(count)
+    }
+    return (guessed, tokens, seconds)
+  }
+
   @Test("guesses grow where they are right and cheap, stop where they are not, and are tried again ever more rarely")
   func depth() {
-    var right = SpeculationDepth(probabilities: [0.5], guessSeconds: 0)
-    for _ in 0..<60 {
-      let count = right.count(rank: 0, limit: 7)
-      right.note(rows: count + 1, seconds: 1 + 0.2 * Double(count))
-      right.note(rank: 0, guessed: count, right: count, guessSeconds: 0)
-    }
-    #expect(right.count(rank: 0, limit: 7) == 7)
-    #expect(right.count(rank: 0, limit: 2) == 2)
+    var depth = SpeculationDepth(probabilities: [0.5], guessSeconds: 0)
+    let right = run(&depth, steps: 60, row: 0.2, guess: 0) { $0 }
+    #expect(right.guessed.suffix(20).allSatisfy { $0 == 7 })
+    #expect(depth.counts(for: [SpeculationDepth.Candidate(rank: 0, limit: 2)]) == [2])
 
-    var wrong = SpeculationDepth(probabilities: [0.7, 0.7], guessSeconds: 0)
-    var guessed: [Int] = []
-    for _ in 0..<2000 {
-      let count = wrong.count(rank: 0, limit: 7)
-      wrong.note(rows: count + 1, seconds: 1 + 0.3 * Double(count))
-      wrong.note(rank: 0, guessed: count, right: 0, guessSeconds: 0)
-      guessed.append(count)
-    }
-    // What they cost in all, in steps: 2 % at most.
-    #expect(Double(guessed.reduce(0, +)) * 0.3 < 40)
-    #expect(guessed.suffix(1000).contains(1), "still tried")
-    #expect(wrong.count(rank: 1, limit: 7) > 0, "another rank is another matter")
+    depth = SpeculationDepth(probabilities: [0.7, 0.7], guessSeconds: 0)
+    let wrong = run(&depth, steps: 2000, row: 0.3, guess: 0) { _ in 0 }
+    #expect(wrong.seconds < 1.02 * Double(wrong.tokens) && wrong.guessed.suffix(1000).contains(1), "still tried")
+    #expect(depth.counts(for: [SpeculationDepth.Candidate(rank: 1, limit: 7)])[0] > 0, "another rank is another matter")
 
-    // Guesses that cost nearly a step each must be right nearly always to pay: here they are, and yet hardly ever made.
-    var dear = SpeculationDepth(probabilities: [0.7])
-    var (plain, spent) = (0.0, 0.0)
-    for _ in 0..<2000 {
-      let count = dear.count(rank: 0, limit: 7)
-      let right = count * 9 / 10 + (count == 1 ? 1 : 0)
-      let cost = 1 + 0.25 * Double(count)
-      dear.note(rows: count + 1, seconds: cost)
-      dear.note(rank: 0, guessed: count, right: right, guessSeconds: 0.9 * Double(count))
-      plain += Double(right + 1)
-      spent += cost + 0.9 * Double(count)
-    }
-    #expect(spent < 1.01 * plain)
+    // Guesses that cost nearly a step each do not pay though they are right, and are hardly ever made.
+    depth = SpeculationDepth(probabilities: [0.7])
+    let dear = run(&depth, steps: 2000, row: 0.25, guess: 0.9) { $0 }
+    #expect(dear.guessed[0] == 1 && dear.seconds < 1.01 * Double(dear.tokens))
+  }
+
+  @Test("guesses of several sequences go to those that are most likely right, and the rows are of a recorded number")
+  func sharedDepth() {
+    var depth = SpeculationDepth(probabilities: [0.2, 0.9], guessSeconds: 0)
+    for rows in [3, 4, 6, 8, 12] { depth.note(rows: rows, seconds: 1 + 0.1 * Double(rows)) }
+    let candidates = [0, 1, 1].map { SpeculationDepth.Candidate(rank: $0, limit: 7) }
+    let counts = depth.counts(for: candidates)
+    #expect(counts[1] >= counts[2] && counts[2] > counts[0])
+    #expect([6, 8, 12, 16].contains(counts.reduce(3, +)))
+    #expect(depth.counts(for: [candidates[1]], beside: 20) == [0], "there are no rows left")
+    #expect(depth.counts(for: []) == [])
   }
 
   @Test("what cannot guess for a model is refused by name")

@@ -62,8 +62,25 @@ struct RefusalTests {
     Case("{\(message),\"stream_options\":{}}", "stream_options", "invalid_value"),
     Case("{\(message),\"stream\":true,\"stream_options\":{\"x\":1}}", "stream_options.x", "unknown_parameter"),
     Case("{\(message),\"top_logprobs\":3}", "top_logprobs", "invalid_value"),
-    Case("{\(message),\"tools\":[{}]}", "tools", "unsupported_parameter"),
-    Case("{\(message),\"response_format\":{\"type\":\"json_object\"}}", "response_format", "unsupported_parameter"),
+    Case("{\(message),\"tools\":[{}]}", "tools[0].type", "missing_required_parameter"),
+    Case(
+      "{\(message),\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]}", "tools",
+      "unsupported_parameter"),
+    Case("{\(message),\"tool_choice\":\"required\"}", "tool_choice", "invalid_value"),
+    Case(
+      "{\(message),\"response_format\":{\"type\":\"json_schema\"}}", "response_format.json_schema", "invalid_value"),
+    Case(
+      "{\(message),\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":"
+        + "{\"properties\":{\"a\":{\"not\":{}}}}}}}",
+      "response_format.json_schema.schema#/properties/a/not", "unsupported_schema"),
+    Case(
+      "{\(message),\"structured_outputs\":{\"regex\":\"(?=a)\"}}", "structured_outputs.regex", "unsupported_grammar"),
+    Case("{\(message),\"guided_grammar\":\"root ::= root\"}", "guided_grammar", "unsupported_grammar"),
+    Case("{\(message),\"guided_json\":\"{\"}", "guided_json", "invalid_value"),
+    Case("{\(message),\"guided_choice\":[\"a\"],\"grammar\":\"root ::= []\"}", "grammar", "invalid_value"),
+    Case(
+      "{\(message),\"structured_outputs\":{\"structural_tag\":{}}}", "structured_outputs.structural_tag",
+      "unsupported_parameter"),
     Case("{\(message),\"model\":\"gpt-5\"}", "model", "model_not_found", status: 404),
     Case(#"{"prompt":""}"#, "prompt", "invalid_value", path: "/v1/completions"),
     Case(#"{"prompt":[-1]}"#, "prompt[0]", "invalid_type", path: "/v1/completions"),

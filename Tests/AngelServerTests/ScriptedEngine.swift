@@ -10,6 +10,7 @@ final class ScriptedEngine: ServingEngine {
   let contextLength = 256
   let tokenizer: Tokenizer
   let chatTemplate: ChatTemplate?
+  let constraints: ConstraintCompiler
   var vocabularySize: Int { tokenizer.vocabularySize }
   /// The tokens of every answer.
   private let script: [Int32]
@@ -39,10 +40,11 @@ final class ScriptedEngine: ServingEngine {
     {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}
     """
 
-  init(_ text: String = "Hello there.") throws {
+  init(_ text: String = "Hello there.", template: String = ScriptedEngine.template) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny"))
     tokenizer = try Tokenizer(checkpoint.tokenizer())
-    chatTemplate = try ChatTemplate(Self.template)
+    chatTemplate = try ChatTemplate(template)
+    constraints = ConstraintCompiler(tokenizer, endTokens: checkpoint.endTokens(for: tokenizer))
     script = try tokenizer.encode(text, addingSpecialTokens: false)
     let jobs = jobs
     try DedicatedThread {

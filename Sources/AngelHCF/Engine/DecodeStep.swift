@@ -3,20 +3,13 @@ import AngelModels
 import AngelNN
 import AngelTensor
 
-/// A few more tokens, as many for each of a fixed number of sequences, written down: after the first time, a step is a few
-/// small writes and a replay.
+/// One more token for each of several sequences, or a few for some, written down: after the first time, a step of as many rows
+/// is a few small writes and a replay.
 ///
-/// Everything that changes from step to step (tokens, positions, block tables) is read through these tensors; every other
-/// address is the same at every step.
+/// Everything that changes from step to step (tokens, positions, whose they are, block tables) is read through these tensors;
+/// every other address is the same at every step.
 final class DecodeStep {
-  /// How many sequences and rows.
-  struct Size: Hashable {
-    let sequences: Int
-    let rowsOfEach: Int
-    var rows: Int { sequences * rowsOfEach }
-  }
-
-  let size: Size
+  let rows: Int
   private let backend: any Backend
   private let tableCount: Int
   private let blockLimit: Int
@@ -30,29 +23,30 @@ final class DecodeStep {
   private let skippedLayers: Range<Int>
 
   /// Steps of sequences of at most `blockLimit` cache blocks each in each of `tableCount` tables.
-  init(_ size: Size, tableCount: Int, blockLimit: Int, skippedLayers: Range<Int>, on backend: any Backend) {
-    self.size = size
+  init(rows: Int, tableCount: Int, blockLimit: Int, skippedLayers: Range<Int>, on backend: any Backend) {
+    self.rows = rows
     self.skippedLayers = skippedLayers
     self.backend = backend
     self.tableCount = tableCount
     self.blockLimit = blockLimit
-    tokens = MutableTensor([size.rows], .int32, on: backend)
-    positions = MutableTensor([size.rows], .int32, on: backend)
-    sequences = MutableTensor([size.rows], .int32, on: backend)
-    blockTable = MutableTensor([tableCount, size.sequences, blockLimit], .int64, on: backend)
-    sequences.write((0..<size.rows).map { Int32($0 / size.rowsOfEach) })
+    tokens = MutableTensor([rows], .int32, on: backend)
+    positions = MutableTensor([rows], .int32, on: backend)
+    sequences = MutableTensor([rows], .int32, on: backend)
+    blockTable = MutableTensor([tableCount, rows, blockLimit], .int64, on: backend)
   }
 
   /// The logits [rows, vocabulary] after each token of the slices.
   func logits(
     after slices: [SequenceSlice], _ model: any LanguageModel, view: (Tensor, Tensor, Tensor) -> PagedCache
   ) throws -> Tensor {
-    precondition(slices.count == size.sequences, "\(slices.count) sequences in a step of \(size.sequences)")
+    let count = slices.reduce(0) { $0 + $1.tokens.count }
+    precondition(count == rows, "\(count) tokens in a step of \(rows)")
     tokens.write(slices.flatMap(\.tokens))
+    sequences.write(slices.enumerated().flatMap { repeatElement(Int32($0), count: $1.tokens.count) })
     positions.write(slices.flatMap { ($0.start..<$0.end).map { Int32($0) } })
     for (index, slice) in slices.enumerated() {
       for (table, blocks) in slice.blocks.enumerated() {
-        blockTable.write(blocks, at: (table * size.sequences + index) * blockLimit)
+        blockTable.write(blocks, at: (table * rows + index) * blockLimit)
       }
     }
     if let recorded, let logits {

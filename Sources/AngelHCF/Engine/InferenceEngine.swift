@@ -12,8 +12,6 @@ public struct EngineOptions: Sendable {
   public var cacheDType: DType = .float16
   /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512
-  /// Stands beside the weights, which are held as without it; nil: nothing does.
-  public var adapter: PEFTFolder?
 
   public init() {}
 
@@ -53,7 +51,8 @@ public final class InferenceEngine {
     chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
-    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.stepSizes.reduce(0, +),
+    runner = StepRunner(
+      model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
       on: backend)
   }
 

@@ -1,4 +1,5 @@
 import AngelCore
+public import AngelGrammar
 import AngelMemory
 import AngelTensor
 public import AngelText
@@ -60,10 +61,12 @@ public struct TextGenerator {
   ///
   /// - Parameters:
   ///   - sequence: what it shares with the beginning of `prompt` is used, the rest forgotten; afterwards it holds prompt and answer, but for the last token.
+  ///   - constraint: what the answer must be; nil: anything. The answer ends where nothing more may follow.
   ///   - emit: called with each piece of text as soon as it is certain.
-  /// - Throws: `EngineError`, `SamplingError`, `TokenizerError`, memory and device failures, and what `emit` throws.
+  /// - Throws: `EngineError`, `SamplingError`, `GrammarError`, `TokenizerError`, memory and device failures, and what `emit` throws.
   public func generate(
-    from prompt: [Int32], in sequence: CachedSequence, sampling: SamplingParameters, emit: (String) throws -> Void
+    from prompt: [Int32], in sequence: CachedSequence, sampling: SamplingParameters,
+    constraint: TokenConstraint? = nil, emit: (String) throws -> Void
   ) throws -> GenerationResult {
     let clock = ContinuousClock()
     let begin = clock.now
@@ -74,6 +77,7 @@ public struct TextGenerator {
     }
     var sampler = try Sampler(
       parameters: sampling, promptTokens: prompt.map(Int.init), vocabularySize: engine.vocabularySize)
+    var matcher = constraint.map { TokenMatcher($0) }
     var answer = AnswerText(
       tokenizer, endTokens: sampling.ignoresEndToken ? [] : endTokens, stop: sampling.stop,
       limit: min(sampling.maxTokens ?? room, room))
@@ -110,8 +114,9 @@ public struct TextGenerator {
       var right = 0
       repeat {
         let row: [Float] = try logits.prefix(right..<(right + 1)).read()
+        let mask = try matcher?.mask()
         let sampled = try row.withUnsafeBufferPointer { row throws(SamplingError) in
-          try sampler.sample(row, step: result.tokens.count)
+          try sampler.sample(row, step: result.tokens.count, allowing: mask)
         }
         if result.tokens.isEmpty {
           first = clock.now
@@ -121,7 +126,8 @@ public struct TextGenerator {
         text.append(token)
         result.tokens.append(token)
         if sampling.logprobs != nil { result.logProbabilities.append(sampled) }
-        try send(answer.append(token))
+        try matcher?.accept(token)
+        try send(answer.append(token, isLast: matcher?.isComplete ?? false))
         guard right < guesses.count, guesses[right] == token else { break }
         right += 1
       } while answer.finishReason == nil

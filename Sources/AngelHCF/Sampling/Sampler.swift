@@ -1,10 +1,11 @@
 import AngelCore
+public import AngelGrammar
 
 /// Chooses a request's next tokens from logits, one request by itself.
 ///
-/// The order is that of vLLM (v1 `Sampler`): logit bias; repetition, frequency and presence penalty; greedy choice, or
+/// Tokens outside a mask count as impossible before everything else. Then the order is that of vLLM (v1 `Sampler`): logit bias; repetition, frequency and presence penalty; greedy choice, or
 /// temperature, min-p, top-k, top-p and a draw. Probabilities are renormalised before top-p and before the draw.
-/// Log-probabilities are those of the logits as the model gave them.
+/// Log-probabilities are those of the logits as the model gave them, of the tokens that a mask allows where there is one.
 ///
 /// A draw depends on the seed and the step alone (Philox, counter-based), and becomes a token by walking the kept
 /// tokens by rising id; so an answer does not depend on batch mates, threads or a restart. Greedy ties go to the
@@ -18,6 +19,7 @@ public struct Sampler: Sendable {
   private var history: TokenHistory
   private var adjusted: [Float] = []
   private var weights: [Float] = []
+  private var masked: [Float] = []
 
   /// A sampler for one answer to `promptTokens`. `stream` tells apart several answers to one request.
   public init(
@@ -46,13 +48,27 @@ public struct Sampler: Sendable {
 
   /// Chooses the token of `step` (0 for the first of the answer) and notes it for the penalties of later steps.
   ///
-  /// `logits` are [V], float32; −infinity excludes a token.
+  /// - Parameters:
+  ///   - logits: [V], float32; −infinity excludes a token.
+  ///   - mask: the tokens that may be chosen; nil: all.
   public mutating func sample(
-    _ logits: UnsafeBufferPointer<Float>, step: Int
+    _ logits: UnsafeBufferPointer<Float>, step: Int, allowing mask: TokenMask? = nil
   ) throws(SamplingError) -> SampledToken {
     guard logits.count == vocabularySize else {
       throw .wrongCount(logits: logits.count, vocabularySize: vocabularySize)
     }
+    guard let mask else { return try sampleAny(logits, step: step) }
+    // Moved out for the time of the call, so that reading it and changing the other buffers do not overlap.
+    var values = masked
+    masked = []
+    defer { masked = values }
+    mask.apply(to: logits, into: &values)
+    return try values.withUnsafeBufferPointer { values throws(SamplingError) in try sampleAny(values, step: step) }
+  }
+
+  private mutating func sampleAny(
+    _ logits: UnsafeBufferPointer<Float>, step: Int
+  ) throws(SamplingError) -> SampledToken {
     let maximum = try Self.maximum(of: logits, step: step)
     let token = try choose(logits, maximum: maximum, step: step)
     if parameters.usesAnswerPenalties { history.noteGenerated(token) }
@@ -84,7 +100,7 @@ public struct Sampler: Sendable {
     _ logits: UnsafeBufferPointer<Float>, maximum: Float, step: Int
   ) throws(SamplingError) -> Int {
     guard !parameters.logitBias.isEmpty || !history.isEmpty else { return pick(logits, maximum, step) }
-    // Moved out for the time of the call, so that reading it and changing the other buffers do not overlap.
+    // Moved out as above.
     var values = adjusted
     adjusted = []
     defer { adjusted = values }
@@ -176,8 +192,9 @@ extension SampledToken {
     func logProbability(_ token: Int) -> Float { Float(Double(logits[token]) - normalizer) }
     self.init(
       token: token, logProbability: logProbability(token),
-      top: TopSelection.top(count, of: logits).map {
-        TokenLogProbability(token: $0, logProbability: logProbability($0))
+      top: TopSelection.top(count, of: logits).compactMap {
+        // Impossible tokens are not among the likeliest, however few there are.
+        logits[$0] > -.infinity ? TokenLogProbability(token: $0, logProbability: logProbability($0)) : nil
       })
   }
 }

@@ -1,3 +1,5 @@
+public import AngelGrammar
+
 /// A request as the serving engine takes it: tokens in, pieces of text out.
 public struct ServingRequest: Sendable {
   /// The tokens to continue, special tokens included; at least one.
@@ -11,6 +13,12 @@ public struct ServingRequest: Sendable {
   /// With a number n, the prompt's own tokens are reported first, each with its log-probability and the n likeliest in
   /// its place (what a request that echoes its prompt with log-probabilities asks for); nil reports none.
   public var promptLogprobs: Int?
+  /// What each answer must be; nil: anything. An answer ends where nothing more may follow.
+  public var constraint: TokenConstraint?
+  /// The adapter to answer with; nil: the model alone.
+  public var adapter: String?
+  /// Special tokens that answers show as text.
+  public var shownTokens: Set<Int32> = []
 
   /// A request with the defaults.
   public init(prompt: [Int32], sampling: SamplingParameters) {

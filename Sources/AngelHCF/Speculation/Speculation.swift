@@ -25,9 +25,6 @@ public struct Speculation {
     self.source = source
     self.depth = depth
   }
-
-  /// The most guesses of a step.
-  public static let depthLimit = SpeculationDepth.stepSizes[SpeculationDepth.stepSizes.count - 1] - 1
 }
 
 /// What came of the guesses for an answer.

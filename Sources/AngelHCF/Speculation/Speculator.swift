@@ -5,17 +5,17 @@ struct Speculator {
   private let fixedDepth: Int?
   private let engine: InferenceEngine
   private let sequence: CachedSequence
-  private var latest: (rank: Int, seconds: Double) = (0, 0)
+  private var latestRank = 0
   private(set) var figures = SpeculationFigures()
 
   init(_ speculation: Speculation, _ engine: InferenceEngine, _ sequence: CachedSequence) throws(SpeculationError) {
     self.engine = engine
     self.sequence = sequence
-    fixedDepth = speculation.depth.map { min(max(0, $0), Speculation.depthLimit) }
+    fixedDepth = speculation.depth.map { min(max(0, $0), SpeculationDepth.limit) }
     switch speculation.source {
     case .lookup:
       guesser = LookupGuesser()
-      depth = SpeculationDepth(probabilities: [0.3, 0.45, 0.6, 0.75], guessSeconds: 0)
+      depth = LookupGuesser.depth
     case .model(let other):
       guard other.vocabularySize == engine.vocabularySize else {
         throw .otherVocabulary(guessing: other.vocabularySize, vocabularySize: engine.vocabularySize)
@@ -34,15 +34,17 @@ struct Speculator {
 
   /// Guesses at what follows `tokens`, at most `room` of them.
   mutating func guesses(after tokens: [Int32], room: Int, sampler: Sampler, step: Int) throws -> [Int32] {
-    var limit = min(room, Speculation.depthLimit)
+    var limit = min(room, SpeculationDepth.limit)
     while limit > 0, !engine.canDecode(limit + 1, in: sequence) { limit -= 1 }
     guard limit > 0, let rank = guesser.rank(after: tokens) else { return [] }
-    let count = fixedDepth.map { min($0, limit) } ?? depth.count(rank: rank, limit: limit)
+    let candidate = SpeculationDepth.Candidate(rank: rank, limit: limit)
+    let count = fixedDepth.map { min($0, limit) } ?? depth.counts(for: [candidate])[0]
     guard count > 0 else { return [] }
     let clock = ContinuousClock()
     let begin = clock.now
     let guesses = try guesser.guesses(after: tokens, count: count, sampler: sampler, step: step)
-    latest = (rank, (clock.now - begin).seconds)
+    depth.note(guessSeconds: (clock.now - begin).seconds / Double(max(1, guesses.count)))
+    latestRank = rank
     return guesses
   }
 
@@ -52,6 +54,6 @@ struct Speculator {
     figures.guessed += guessed
     figures.accepted += right
     depth.note(rows: guessed + 1, seconds: seconds)
-    depth.note(rank: latest.rank, guessed: guessed, right: right, guessSeconds: latest.seconds)
+    depth.note(rank: latestRank, guessed: guessed, right: right)
   }
 }

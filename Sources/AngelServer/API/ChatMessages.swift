@@ -25,8 +25,16 @@ enum ChatMessages {
     .refused("function_call", "use tool_calls"),
   ]
 
-  /// The tokens of the conversation in `messages`. Throws `APIError` naming what is wrong.
-  static func promptTokens(_ body: RequestBody, _ engine: any ServingEngine) throws(APIError) -> [Int32] {
+  /// A conversation as a model's template writes it.
+  struct Prompt {
+    let text: String
+    let tokens: [Int32]
+  }
+
+  /// The conversation in `messages`, with the tools that may be called. Throws `APIError` naming what is wrong.
+  static func prompt(
+    _ body: RequestBody, _ engine: any ServingEngine, tools: [JSONValue]? = nil
+  ) throws(APIError) -> Prompt {
     guard let template = engine.chatTemplate else {
       throw APIError(
         status: 400, "this model's files have no chat template: use /v1/completions", parameter: "messages",
@@ -37,10 +45,11 @@ enum ChatMessages {
     let tokenizer = engine.tokenizer
     do {
       let text = try template.render(
-        messages: try messages(body), addsGenerationPrompt: body.flag("add_generation_prompt") ?? true,
+        messages: try messages(body), tools: tools, addsGenerationPrompt: body.flag("add_generation_prompt") ?? true,
         beginToken: spelling(tokenizer.beginToken, tokenizer), endToken: spelling(tokenizer.endToken, tokenizer),
         extra: extra)
-      return try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true)
+      return Prompt(
+        text: text, tokens: try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true))
     } catch let error as APIError {
       throw error
     } catch {
@@ -63,11 +72,24 @@ enum ChatMessages {
         if case .parts(let parts) = message.content {
           message.content = .text(parts.compactMap { $0.object?["text"]?.string }.joined(separator: "\n"))
         }
+        message.toolCalls = message.toolCalls.map(withArgumentsAsObject)
         messages.append(message)
       } catch {
         throw .invalid("messages[\(index)]", "is no message: \(error)")
       }
     }
     return messages
+  }
+
+  /// A call with its arguments as an object: OpenAI's interface has them as a text, which templates would quote again. What is
+  /// no JSON object stays a text.
+  private static func withArgumentsAsObject(_ call: JSONValue) -> JSONValue {
+    guard var object = call.object, var function = object["function"]?.object,
+      let text = function["arguments"]?.string,
+      let arguments = try? JSONValue(parsing: text.utf8, maximumDepth: 64), arguments.object != nil
+    else { return call }
+    function["arguments"] = arguments
+    object["function"] = .object(function)
+    return .object(object)
   }
 }

@@ -11,8 +11,9 @@ protocol AnswerForm: Sendable {
   func choice(_ answer: CollectedAnswer, index: Int) -> JSONValue
   /// What comes before an answer's first piece; empty for nothing. JSON texts of entries of `choices`.
   func opening(_ stream: inout AnswerStream, index: Int) -> [String]
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> String
-  func ending(_ reason: FinishReason, index: Int) -> String
+  /// What a piece adds; empty for nothing.
+  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> [String]
+  func ending(_ reason: FinishReason, _ stream: inout AnswerStream, index: Int) -> [String]
 }
 
 /// An answer that is put together.
@@ -33,43 +34,15 @@ struct AnswerStream: Sendable {
   var promptTokens: [SampledToken] = []
   /// Goes on counting text offsets.
   var logprobs: CompletionLogprobs?
+  /// Tells the parts of a chat's answer apart; nil: it is text.
+  var reader: ChatReader?
+  /// Tools called so far.
+  var callCount = 0
 }
 
 extension FinishReason {
   /// As the interface has it; an answer that was broken off counts as cut.
   var json: JSONValue { .string(self == .stop ? "stop" : "length") }
-}
-
-/// `chat.completion`.
-struct ChatForm: AnswerForm {
-  let texts: TokenText
-  let reportsLogprobs: Bool
-
-  var wholeKind: String { "chat.completion" }
-  var pieceKind: String { "chat.completion.chunk" }
-
-  func choice(_ answer: CollectedAnswer, index: Int) -> JSONValue {
-    [
-      "index": .integer(index),
-      "message": ["role": "assistant", "content": .string(answer.text), "refusal": nil],
-      "logprobs": reportsLogprobs ? ChatLogprobs.json(answer.tokens, texts) : nil, "finish_reason": answer.reason.json,
-    ]
-  }
-
-  func opening(_ stream: inout AnswerStream, index: Int) -> [String] {
-    [entry(index, #"{"role":"assistant","content":""}"#)]
-  }
-
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> String {
-    let logprobs = reportsLogprobs ? ChatLogprobs.json(piece.tokens, texts).encoded() : "null"
-    return entry(index, "{\"content\":\(JSONValue.string(piece.text).encoded())}", logprobs: logprobs)
-  }
-
-  func ending(_ reason: FinishReason, index: Int) -> String { entry(index, "{}", reason: reason.json.encoded()) }
-
-  private func entry(_ index: Int, _ delta: String, logprobs: String = "null", reason: String = "null") -> String {
-    "{\"index\":\(index),\"delta\":\(delta),\"logprobs\":\(logprobs),\"finish_reason\":\(reason)}"
-  }
 }
 
 /// `text_completion`.
@@ -100,11 +73,14 @@ struct CompletionForm: AnswerForm {
     ]
   }
 
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> String {
-    entry(index, piece.text, logprobs: stream.logprobs?.next(piece.tokens).encoded() ?? "null")
+  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> [String] {
+    guard !piece.text.isEmpty || reportsLogprobs else { return [] }
+    return [entry(index, piece.text, logprobs: stream.logprobs?.next(piece.tokens).encoded() ?? "null")]
   }
 
-  func ending(_ reason: FinishReason, index: Int) -> String { entry(index, "", reason: reason.json.encoded()) }
+  func ending(_ reason: FinishReason, _ stream: inout AnswerStream, index: Int) -> [String] {
+    [entry(index, "", reason: reason.json.encoded())]
+  }
 
   private func entry(_ index: Int, _ text: String, logprobs: String = "null", reason: String = "null") -> String {
     "{\"index\":\(index),\"text\":\(JSONValue.string(text).encoded()),\"logprobs\":\(logprobs),\"finish_reason\":\(reason)}"

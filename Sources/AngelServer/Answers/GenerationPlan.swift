@@ -1,4 +1,5 @@
 import AngelCore
+import AngelGrammar
 import AngelHCF
 
 /// What a request wants generated, after every check that can be made before it is queued.
@@ -14,6 +15,10 @@ struct GenerationPlan: Sendable {
   var echoes = false
   /// Whether nothing but the prompt is wanted: a token is generated and not shown.
   var discardsAnswers = false
+  /// What answers must be; nil: anything.
+  var constraint: TokenConstraint?
+  /// Special tokens that answers show.
+  var shownTokens: Set<Int32> = []
   var streams: Bool
   var includesUsage: Bool
 

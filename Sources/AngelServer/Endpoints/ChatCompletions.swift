@@ -18,11 +18,8 @@ enum ChatCompletionsEndpoint: Endpoint {
       RequestField("top_logprobs", .integer(0...20), "and of so many likeliest in each place"),
       RequestField("add_generation_prompt", .boolean, "whether the prompt ends where the assistant begins (vLLM)"),
       RequestField("chat_template_kwargs", .anyObject, "further variables of the model's chat template (vLLM)"),
-      .refused("tools", "calls are not told apart in answers", unless: [[]]),
-      .refused("tool_choice", "there are no tools", unless: ["none", "auto"]),
-      .refused("functions", "there are no tools", unless: [[]]),
-      .refused("function_call", "there are no tools", unless: ["none", "auto"]),
-      .withoutEffect("parallel_tool_calls", .boolean, "there are no tools"),
+      .refused("functions", "use tools", unless: [[]]),
+      .refused("function_call", "use tool_choice", unless: ["none", "auto"]),
       .refused("modalities", "answers are text", unless: [["text"]]), .refused("audio", "answers are text"),
       .refused("prediction", "answers are not predicted"), .refused("web_search_options", "nothing is looked up"),
       .refused("reasoning_effort", "use chat_template_kwargs, as the model's template has it"),
@@ -37,22 +34,25 @@ enum ChatCompletionsEndpoint: Endpoint {
       .refused("continue_final_message", "use /v1/completions with the text so far", unless: [false]),
       .refused("chat_template", "the model's own is used"), .refused("documents", "put them into messages"),
       .refused("prompt_logprobs", "use /v1/completions with echo"),
-    ] + SamplingFields.all
+    ] + ToolRequest.fields + SamplingFields.all
 
   static func respond(_ call: APICall) throws {
     try call.withModel { use in
       let engine = try call.engine(of: use)
       let body = call.body
-      let tokens = try ChatMessages.promptTokens(body, engine)
+      let chat = try ChatPlan(body, engine)
       var plan = try GenerationPlan(
-        [GenerationPlan.Prompt(tokens: tokens)], from: "messages", limit: try limit(body), body, engine)
+        [GenerationPlan.Prompt(tokens: chat.tokens)], from: "messages", limit: try limit(body), body, engine)
+      plan.constraint = chat.constraint
+      plan.shownTokens = chat.shownTokens
       let reports = body.flag("logprobs") ?? false
       if reports {
         plan.sampling.logprobs = body.integer("top_logprobs") ?? 0
       } else if body.integer("top_logprobs") ?? 0 > 0 {
         throw APIError.invalid("top_logprobs", "goes with \"logprobs\": true")
       }
-      let form = ChatForm(texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: reports)
+      let form = ChatForm(
+        texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: reports, reading: chat.reading)
       try Generation.run(plan, form, idPrefix: "chatcmpl-", use, call)
     }
   }

@@ -30,6 +30,7 @@ enum CompletionsEndpoint: Endpoint {
       let limit = body.integer("max_tokens") ?? defaultLength
       guard limit > 0 || echoes else { throw APIError.invalid("max_tokens", "may be 0 only with \"echo\": true") }
       var plan = try GenerationPlan(prompts, from: "prompt", limit: limit, body, engine)
+      plan.constraint = try FormatFields.asked(body)?.constraint(engine)
       plan.echoes = echoes
       plan.sampling.logprobs = body.integer("logprobs")
       if echoes { plan.promptLogprobs = plan.sampling.logprobs }

@@ -8,6 +8,9 @@ struct TextDecoder: Sendable {
     fileprivate var isFirst = true
     /// How many characters may still be dropped at the start of the text.
     fileprivate var dropsLeft: Int
+
+    /// From now on nothing is dropped.
+    mutating func endBeginning() { (isFirst, dropsLeft) = (false, 0) }
   }
 
   private enum Step: Sendable {

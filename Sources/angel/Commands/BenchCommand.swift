@@ -60,13 +60,6 @@ enum BenchCommand: Command {
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
-  /// The most memory this process has held so far.
-  static func peakBytes() -> Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return Int(usage.ru_maxrss) * 1024
-  }
-
   /// How often this process has touched memory that was not mapped yet.
   static func pageFaults() -> Int {
     var usage = rusage()

@@ -17,7 +17,7 @@ enum ChatCommand: Command {
     """
   static let positionals = [Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file")]
   static let system = Option<String?>.text("system", placeholder: "TEXT", help: "the system message")
-  static let options = 
+  static let options =
     [system.declaration] + SamplingOptions.all + [SpeculationOptions.option.declaration] + SessionOptions.all
   static let examples = [
     "chat smollm2", "chat smollm2 --adapter runs/lora/adapter",

@@ -21,16 +21,18 @@ enum GenerateCommand: Command {
   static let chat = Option<Bool>.flag("chat", help: "treat PROMPT as a user's message: apply the model's chat template")
   static let system = Option<String?>.text("system", placeholder: "TEXT", help: "with --chat: the system message")
   static let options =
-    [tokens.declaration, chat.declaration, system.declaration] + SamplingOptions.all
+    [tokens.declaration, chat.declaration, system.declaration] + SamplingOptions.all + ConstraintOptions.all
     + [SpeculationOptions.option.declaration] + SessionOptions.all
   static let examples = [
     "generate smollm2 \"Once upon a time\" --max-tokens 60",
     "generate smollm2 --chat \"What is gravity?\" --temperature 0.7 --seed 1",
+    "generate smollm2 --chat \"When was Ada born?\" --regex \"1[0-9]{3}\"",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
     let sampling = try SamplingOptions.parameters(arguments, of: name, context)
+    let format = try ConstraintOptions.format(arguments, of: name)
     try check(arguments)
     try context.interruption.deferred {
       let text = try arguments.has(tokens) ? nil : promptText(arguments, context)
@@ -39,6 +41,7 @@ enum GenerateCommand: Command {
       session.generator.speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context)
       let result = try session.generator.generate(
         from: promptTokens(text, arguments, session), in: session.engine.makeSequence(), sampling: sampling,
+        constraint: format.map { try session.constraints.constraint(for: $0) },
         emit: { if !context.printsJSON { try context.output.write($0) } })
       if context.printsJSON {
         try context.print(.object(result.json(session.tokenizer)))
