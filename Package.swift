@@ -42,7 +42,7 @@ let package = Package(
     // The static Swift run time needs libm, which the C compiler driver does not add by itself.
     room("AngelCore", ["CYAML"], linking: [.linkedLibrary("m"), archive("yaml")]),
     // Level 2
-    room("AngelMemory", ["AngelCore"]),
+    room("AngelMemory", ["AngelCore", "CAngelShims"]),
     room("AngelGrammar", ["AngelCore"]),
     room("AngelText", ["AngelCore", "CPCRE2", "CUTF8Proc"], linking: [archive("pcre2-8"), archive("utf8proc")]),
     // Level 3

@@ -22,6 +22,19 @@ public enum TextFormat {
     return (magnitude >> shift) * 10 + (scaled * 10 + (1 << (scale - 1))) >> scale
   }
 
+  /// A word as a POSIX shell reads it back: in apostrophes unless it is harmless.
+  public static func shellWord(_ text: String) -> String {
+    let isHarmless = text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
+        true
+      default: "/._-+:@%,=".utf8.contains(byte)
+      }
+    }
+    return isHarmless && !text.isEmpty ? text : "'" + text.replacing("'", with: #"'\''"#) + "'"
+  }
+
   /// A count with its thousands set apart: `134,515,008`.
   public static func count(_ value: Int) -> String {
     var text = ""

@@ -1,6 +1,7 @@
 public import AngelCheckpoint
 public import AngelCore
 public import AngelMemory
+public import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
@@ -12,22 +13,24 @@ public final class LanguageModelSession {
   /// Nil when the files bring none: prompts are then taken as they are.
   public let chatTemplate: ChatTemplate?
   public let engine: InferenceEngine
-  public let generator: TextGenerator
+  public var generator: TextGenerator
   /// Constraints for answers in this model's tokens.
   public let constraints: ConstraintCompiler
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 
   /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
+  ///
+  /// - Parameter adapter: stands beside the weights, which are held as without it; nil: nothing does.
   public init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
-    options: EngineOptions = .init(),
+    adapter: PEFTFolder? = nil, options: EngineOptions = .init(),
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
     let loaded = try LoadedLanguageModel(
-      checkpoint, on: backend, arithmetic: arithmetic, adapter: options.adapter, report: report
+      checkpoint, on: backend, arithmetic: arithmetic, adapter: adapter, report: report
     ) {
-      try ModelPlan(checkpoint, arithmetic: arithmetic, options: options).check(budget: pool.budget)
+      try ModelPlan(checkpoint, arithmetic: arithmetic, adapter: adapter, options: options).check(budget: pool.budget)
     }
     self.checkpoint = checkpoint
     tokenizer = loaded.tokenizer

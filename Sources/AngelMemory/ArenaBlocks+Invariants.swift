@@ -31,6 +31,20 @@ extension ArenaBlocks {
     }
   }
 
+  /// Calls `body` with every page that somebody owns, some more than once.
+  func forEachOwnedPage(_ body: (Int) throws(MemoryError) -> Void) throws(MemoryError) {
+    var index = first
+    while index >= 0 {
+      let block = blocks[Int(index)]
+      if block.owner != .nobody {
+        for page in block.offset / Self.unitsPerPage...(block.offset + block.length - 1) / Self.unitsPerPage {
+          try body(page)
+        }
+      }
+      index = block.next
+    }
+  }
+
   private func check(_ index: Int32, offset: Int, previous: Int32, isListed: Bool) throws(MemoryError) {
     let block = blocks[Int(index)]
     guard block.offset == offset, block.previous == previous, block.length > 0, offset + block.length <= length else {

@@ -39,22 +39,24 @@ struct ArenaBlocks: ~Copyable {
 
   // MARK: Taking and giving back
 
-  /// Takes a block of exactly `units` units for `kind`; nil when the usable part has no room for it.
-  mutating func take(_ units: Int, for kind: MemoryKind) -> Int32? {
+  /// Takes a block of exactly `units` units for `kind`, with the pages that nobody owned before; nil when there is no room
+  /// for it.
+  mutating func take(_ units: Int, for kind: MemoryKind) -> (index: Int32, pages: Range<Int>)? {
     let owner = BlockOwner(kind)
     let index: Int32
+    var pages = 0..<0
     if let found = lists[Int(owner.rawValue)].fit(units, in: blocks) {
       removeFree(found)
       index = found
     } else if let found = takePages(holding: units, for: owner) {
-      index = found
+      (index, pages) = found
     } else {
       return nil
     }
     blocks[Int(index)].isFree = false
     blocks[Int(index)].generation &+= 1
     if blocks[Int(index)].length > units { giveTail(of: index, keeping: units) }
-    return index
+    return (index, pages)
   }
 
   /// Gives a used block back.
@@ -64,7 +66,7 @@ struct ArenaBlocks: ~Copyable {
     settle(merged(index))
   }
 
-  /// Appends `pageCount` usable pages that nobody owns.
+  /// Appends `pageCount` pages that nobody owns.
   mutating func extend(byPages pageCount: Int) {
     let index = makeRecord(
       offset: length, length: pageCount * Self.unitsPerPage, previous: last, next: -1, owner: .nobody)
@@ -88,12 +90,19 @@ struct ArenaBlocks: ~Copyable {
     return blocks[Int(last)].length / Self.unitsPerPage
   }
 
-  /// The longest run of whole free pages, in units.
-  var longestFreeRun: Int { lists[Int(BlockOwner.nobody.rawValue)].longest(in: blocks) }
+  /// Pages that somebody owns.
+  var ownedPageCount: Int { length / Self.unitsPerPage - pageCounts[Int(BlockOwner.nobody.rawValue)] }
 
-  /// The longest free block `kind` could use, in units.
-  func longestFree(for kind: MemoryKind) -> Int {
-    max(longestFreeRun, lists[Int(BlockOwner(kind).rawValue)].longest(in: blocks))
+  /// The longest block of its own pages that `kind` has free, in units.
+  func longestFree(for kind: MemoryKind) -> Int { lists[Int(BlockOwner(kind).rawValue)].longest(in: blocks) }
+
+  /// A page that nobody owns and `isWanted`, of the shortest run there is.
+  func freePage(where isWanted: (Int) -> Bool) -> Int? {
+    lists[Int(BlockOwner.nobody.rawValue)].firstResult(in: blocks) { index in
+      let block = blocks[Int(index)]
+      let first = block.offset / Self.unitsPerPage
+      return (first..<(first + block.length / Self.unitsPerPage)).last(where: isWanted)
+    }
   }
 
   /// The free blocks of one owner, with every link checked.
@@ -104,13 +113,14 @@ struct ArenaBlocks: ~Copyable {
   // MARK: Whole pages
 
   /// Turns the tightest run of free pages that holds `units` into a free block of `owner`, merged and in no list.
-  private mutating func takePages(holding units: Int, for owner: BlockOwner) -> Int32? {
+  private mutating func takePages(holding units: Int, for owner: BlockOwner) -> (Int32, pages: Range<Int>)? {
     let runLength = (units + Self.unitsPerPage - 1) / Self.unitsPerPage * Self.unitsPerPage
     guard let index = lists[Int(BlockOwner.nobody.rawValue)].fit(runLength, in: blocks) else { return nil }
     removeFree(index)
     if blocks[Int(index)].length > runLength { insertFree(split(index, at: runLength)) }
     change(index, to: owner)
-    return merged(index)
+    let first = blocks[Int(index)].offset / Self.unitsPerPage
+    return (merged(index), first..<(first + runLength / Self.unitsPerPage))
   }
 
   /// Cuts a used block to `units`; the rest becomes free.

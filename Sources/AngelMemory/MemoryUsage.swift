@@ -25,12 +25,10 @@ public struct MemoryUsage: Equatable, Sendable {
   public let kinds: [KindUsage]
   /// The most bytes that regions of all kinds had together.
   public let peakByteCount: Int
-  /// Pages made usable so far: they stay resident, used or not.
+  /// Pages that hold memory, used or not: the most that were in use at once, since they stay.
   public let touchedPageCount: Int
-  /// Touched pages that nobody uses.
+  /// Touched pages that nobody uses; wherever they lie, they make up for any run.
   public let freePageCount: Int
-  /// The longest run of those.
-  public let largestFreeRunPageCount: Int
   /// Bytes the pool may use.
   public let budget: Int
 
@@ -40,10 +38,6 @@ public struct MemoryUsage: Equatable, Sendable {
   public var byteCount: Int { kinds.reduce(0) { $0 + $1.byteCount } }
   /// Bytes the pool keeps resident: what it was at most, since pages stay touched.
   public var residentByteCount: Int { touchedPageCount * Page.byteCount }
-  /// The part of the free pages outside their longest run, 0 when they are in one piece.
-  public var externalFragmentation: Double {
-    freePageCount == 0 ? 0 : 1 - Double(largestFreeRunPageCount) / Double(freePageCount)
-  }
 }
 
 extension MemoryUsage {

@@ -27,7 +27,8 @@ public final class PagePool: Sendable {
 
   /// `byteCount` bytes, 64-byte aligned, contents undefined; throws `.exhausted` beyond the budget.
   ///
-  /// Pages are made usable (and touched, about 1 ms each) only when no free block fits.
+  /// Pages are touched, which takes about a millisecond each, only when fewer are free than are wanted: the memory of free
+  /// ones is moved to where a longer run is wanted.
   public func allocate(byteCount: Int, kind: MemoryKind) throws(MemoryError) -> MemoryRegion {
     precondition(byteCount >= 0, "a region of \(byteCount) bytes")
     return try state.withLock { state throws(MemoryError) -> MemoryRegion in
@@ -40,7 +41,7 @@ public final class PagePool: Sendable {
     state.withLock { $0.release(region) }
   }
 
-  /// Makes at least `byteCount` further bytes of free whole pages usable now, so that later requests need no touching.
+  /// Makes the free whole pages at least `byteCount` bytes now, so that later requests need no touching.
   public func reserve(byteCount: Int) throws(MemoryError) {
     precondition(byteCount >= 0, "a reserve of \(byteCount) bytes")
     try state.withLock { state throws(MemoryError) in try state.reserve(byteCount, in: arena) }

@@ -20,13 +20,15 @@ struct PoolState: ~Copyable {
     guard byteCount <= arena.budget else { throw exhausted(byteCount, kind, arena) }
     let unitByteCount = ArenaBlocks.unitByteCount
     let units = max(1, (byteCount + unitByteCount - 1) / unitByteCount)
-    let index: Int32
-    if let found = blocks.take(units, for: kind) {
-      index = found
-    } else {
-      index = try growing(toHold: units, for: kind, asked: byteCount, in: arena)
-    }
+    let (index, pages) = try taken(units, for: kind, asked: byteCount, in: arena)
     let block = blocks.blocks[Int(index)]
+    let unitsPerPage = ArenaBlocks.unitsPerPage
+    // Of the pages that were taken for it, those behind the block are nobody's again.
+    let end = (block.offset + block.length - 1) / unitsPerPage + 1
+    do { try supply(pages.lowerBound..<max(pages.lowerBound, min(pages.upperBound, end)), in: arena) } catch {
+      blocks.give(index)
+      throw error
+    }
     count(byteCount, kind)
     let offset = block.offset * unitByteCount
     return MemoryRegion(
@@ -45,26 +47,51 @@ struct PoolState: ~Copyable {
   }
 
   mutating func reserve(_ byteCount: Int, in arena: HostArena) throws(MemoryError) {
-    let missing = Page.count(holding: byteCount) - blocks.trailingFreePages
+    let missing = Page.count(holding: byteCount) - (arena.residentPageCount - blocks.ownedPageCount)
     guard missing > 0 else { return }
-    guard missing <= arena.budget / Page.byteCount - arena.usablePageCount else {
+    guard missing <= arena.budget / Page.byteCount - arena.residentPageCount, missing <= addressesLeft(arena) else {
       throw exhausted(byteCount, .workspace, arena)
     }
-    try arena.makeUsable(pageCount: missing)
+    let first = blocks.length / ArenaBlocks.unitsPerPage
     blocks.extend(byPages: missing)
+    for page in first..<(first + missing) { try arena.touch(page) }
   }
 
-  private mutating func growing(
-    toHold units: Int, for kind: MemoryKind, asked byteCount: Int, in arena: HostArena
-  ) throws(MemoryError) -> Int32 {
-    let missing = Page.count(holding: units * ArenaBlocks.unitByteCount) - blocks.trailingFreePages
-    guard missing <= arena.budget / Page.byteCount - arena.usablePageCount else {
+  /// A block, behind all others where no free one fits.
+  private mutating func taken(
+    _ units: Int, for kind: MemoryKind, asked byteCount: Int, in arena: HostArena
+  ) throws(MemoryError) -> (index: Int32, pages: Range<Int>) {
+    var found = blocks.take(units, for: kind)
+    if found == nil {
+      let missing = Page.count(holding: units * ArenaBlocks.unitByteCount) - blocks.trailingFreePages
+      guard missing <= addressesLeft(arena) else { throw exhausted(byteCount, kind, arena) }
+      blocks.extend(byPages: missing)
+      found = blocks.take(units, for: kind)
+    }
+    guard let found else { throw .invariant("no room after growing") }
+    guard blocks.ownedPageCount <= arena.budget / Page.byteCount else {
+      blocks.give(found.index)
       throw exhausted(byteCount, kind, arena)
     }
-    try arena.makeUsable(pageCount: missing)
-    blocks.extend(byPages: missing)
-    guard let index = blocks.take(units, for: kind) else { throw .invariant("no room after growing") }
-    return index
+    return found
+  }
+
+  /// Gives owned pages memory: that of pages nobody owns, and new memory where there are no more of those.
+  private func supply(_ pages: Range<Int>, in arena: HostArena) throws(MemoryError) {
+    let empty = pages.filter { !arena.isResident($0) }
+    // All other owned pages hold memory.
+    let free = arena.residentPageCount - (blocks.ownedPageCount - empty.count)
+    for (index, page) in empty.enumerated() {
+      if index < free, let donor = blocks.freePage(where: arena.isResident) {
+        try arena.move(from: donor, to: page)
+      } else {
+        try arena.touch(page)
+      }
+    }
+  }
+
+  private func addressesLeft(_ arena: HostArena) -> Int {
+    arena.addressPageCount - blocks.length / ArenaBlocks.unitsPerPage
   }
 
   private mutating func count(_ bytes: Int, _ kind: MemoryKind) {
@@ -78,14 +105,11 @@ struct PoolState: ~Copyable {
   }
 
   private func exhausted(_ byteCount: Int, _ kind: MemoryKind, _ arena: HostArena) -> MemoryError {
-    let unitByteCount = ArenaBlocks.unitByteCount
-    let owned = MemoryKind.allCases.reduce(0) { $0 + blocks.pageCounts[Int($1.rawValue)] }
-    let untouched = arena.budget - arena.usablePageCount * Page.byteCount
-    let largest = max(
-      blocks.longestFree(for: kind) * unitByteCount, untouched + blocks.trailingFreePages * Page.byteCount)
+    // Any free pages make a run; what is left of a kind's own pages may be longer.
+    let free = arena.budget - blocks.ownedPageCount * Page.byteCount
     return .exhausted(
-      requested: byteCount, kind: kind, free: arena.budget - owned * Page.byteCount, largestFree: largest,
-      budget: arena.budget)
+      requested: byteCount, kind: kind, free: free,
+      largestFree: max(free, blocks.longestFree(for: kind) * ArenaBlocks.unitByteCount), budget: arena.budget)
   }
 
   func usage(in arena: HostArena) -> MemoryUsage {
@@ -94,16 +118,20 @@ struct PoolState: ~Copyable {
       usage.pageCount = blocks.pageCounts[Int(kind.rawValue)]
       return usage
     }
-    let freePages = blocks.pageCounts[Int(BlockOwner.nobody.rawValue)]
     return MemoryUsage(
-      kinds: kinds, peakByteCount: peakByteCount, touchedPageCount: arena.usablePageCount, freePageCount: freePages,
-      largestFreeRunPageCount: blocks.longestFreeRun / ArenaBlocks.unitsPerPage, budget: arena.budget)
+      kinds: kinds, peakByteCount: peakByteCount, touchedPageCount: arena.residentPageCount,
+      freePageCount: arena.residentPageCount - blocks.ownedPageCount, budget: arena.budget)
   }
 
   func checkInvariants(_ arena: HostArena) throws(MemoryError) {
     try blocks.checkInvariants()
-    guard blocks.length == arena.usablePageCount * ArenaBlocks.unitsPerPage else {
-      throw .invariant("blocks cover \(blocks.length) units, the arena has \(arena.usablePageCount) pages")
+    let pageCount = blocks.length / ArenaBlocks.unitsPerPage
+    let resident = (0..<pageCount).count(where: arena.isResident)
+    guard resident == arena.residentPageCount, resident <= arena.budget / Page.byteCount else {
+      throw .invariant("\(resident) pages hold memory, \(arena.residentPageCount) counted")
+    }
+    try blocks.forEachOwnedPage { page throws(MemoryError) in
+      guard arena.isResident(page) else { throw .invariant("page \(page) is in use without memory") }
     }
     for kind in MemoryKind.allCases {
       let (held, regionCount) = held(by: kind)

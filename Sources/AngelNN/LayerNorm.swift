@@ -9,6 +9,8 @@ public struct LayerNorm: Module {
   public var bias: Parameter
   /// Added to the variance.
   public let epsilon: Float
+  /// Those that have the other rows, which it hands on too; nil: it hands on what it is given.
+  var peers: (any LayerPeers)?
 
   public init(_ width: Int, epsilon: Float) {
     weight = Parameter([width], .vector)
@@ -16,9 +18,10 @@ public struct LayerNorm: Module {
     self.epsilon = epsilon
   }
 
-  /// [..., width] → the same shape
+  /// [..., width] → the same shape; with peers the rows of all
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    x.layerNormalized(weight: weight.vector, bias: bias.vector, epsilon: epsilon, output: weight.output)
+    let y = x.layerNormalized(weight: weight.vector, bias: bias.vector, epsilon: epsilon, output: weight.output)
+    return peers?.gathered(y) ?? y
   }
 
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {

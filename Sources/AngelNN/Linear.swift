@@ -1,7 +1,7 @@
 import AngelCore
 public import AngelTensor
 
-/// y = x Wᵀ + b. How the weight is held (packed, quantised, trained, later sharded or adapted) is this layer's business
+/// y = x Wᵀ + b. How the weight is held (packed, quantised, trained, shared out or adapted) is this layer's business
 /// alone.
 public struct Linear: Module {
   /// [outputs, inputs]
@@ -10,8 +10,12 @@ public struct Linear: Module {
   public var bias: Parameter?
   /// What is learnt beside the weight; nil for most layers.
   public var adapter: LowRankAdapter?
+  /// Adapters that serve beside the weight, each row's own; nil: there are none (`AdapterBank`).
+  var adaptedRows: AdaptedRows?
   /// Sees what the layer is given; nil for most layers.
   public var observer: (any InputObserver)?
+  /// Those that have its other inputs, with whom outputs are summed; nil where it has all inputs.
+  var peers: (any LayerPeers)?
 
   /// - Parameter tokenShare: the share of all tokens that go through it (`Parameter.tokenShare`).
   public init(
@@ -27,9 +31,16 @@ public struct Linear: Module {
     bias = nil
   }
 
-  /// [R, inputs] → [R, outputs]
+  /// [R, inputs] → [R, outputs]; with peers this process's rows of them
   public func callAsFunction(_ x: Tensor) -> Tensor {
     observer?.observe(x)
+    if let adaptedRows, adaptedRows.isUsed { return adaptedRows(x, product(x, nil), bias: bias?.vector) }
+    if let peers {
+      precondition(adapter == nil, "a layer whose inputs are shared out has no adapter")
+      let sum = peers.scattered(product(x, nil))
+      // Added once, to what everyone's parts make together.
+      return bias.map { (sum.cast(to: .float32) + $0.vector).cast(to: sum.dtype) } ?? sum
+    }
     guard let adapter else { return product(x, bias?.vector) }
     guard let scales = adapter.outputScales({ product($0, nil) }) else { return product(x, bias?.vector) + adapter(x) }
     let sum = product(x, nil) + adapter(x)

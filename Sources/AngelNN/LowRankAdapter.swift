@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 public import AngelTensor
 
 /// What is learnt beside a frozen linear layer: scale · B A x with A [rank, inputs] and B [outputs, rank]
@@ -11,14 +11,18 @@ public struct LowRankAdapter: Module {
   public var down: Parameter
   /// B, [outputs, rank]: zero at first, so that training begins from the model as it was.
   public var up: Parameter
-  /// m, [outputs]: the lengths of the weight's rows at first; nil without DoRA.
-  public var magnitude: Parameter?
-  /// Σ W² over each row of the layer's weight, [outputs] float32; nil without DoRA.
-  var rowSquares: Tensor?
-  /// What each output is multiplied by, where the adapter is a constant with a magnitude.
-  private var constantScales: Tensor?
+  /// Nil without DoRA.
+  public var magnitude: Magnitude?
   /// Usually alpha / rank.
   public let scale: Float
+
+  /// The lengths that the adapted weight's rows are given.
+  public enum Magnitude: Sendable {
+    /// m, [outputs], which is learnt, beside Σ W² over each row of the layer's weight, [outputs] float32.
+    case learnt(Parameter, rowSquares: Tensor)
+    /// m / ‖V‖ where nothing changes any more: what each output is multiplied by, [outputs] float32.
+    case constant(Tensor)
+  }
 
   public init(_ inputs: Int, _ outputs: Int, rank: Int, scale: Float, tokenShare: Double = 1) {
     down = Parameter([rank, inputs], .matrix, tokenShare: tokenShare)
@@ -39,13 +43,14 @@ public struct LowRankAdapter: Module {
     return x.matmul(weight.matrix.0)
   }
 
-  /// Begins a magnitude at the lengths of the rows of `weight` [outputs, inputs], so that nothing changes at first.
-  public mutating func addMagnitude(of weight: Tensor) {
+  /// Gives the rows of `weight` [outputs, inputs] lengths to learn.
+  ///
+  /// - Parameter lengths: [outputs]; nil: those they have, so that nothing changes at first.
+  public mutating func addMagnitude(_ lengths: Tensor? = nil, of weight: Tensor) {
     let squares = weight.squared().sum(over: 1).reshaped(-1)
-    let magnitude = Parameter([weight.shape[0]], .vector)
-    magnitude.value = .trained(sqrt(squares).copied(to: .weights))
-    self.magnitude = magnitude
-    rowSquares = squares.copied(to: .weights)
+    let parameter = Parameter([weight.shape[0]], .vector)
+    parameter.value = .trained((lengths ?? sqrt(squares)).copied(to: .weights))
+    magnitude = .learnt(parameter, rowSquares: squares.copied(to: .weights))
   }
 
   /// What each output is multiplied by, m / ‖V‖: [outputs] float32; nil without DoRA.
@@ -55,8 +60,7 @@ public struct LowRankAdapter: Module {
   ///
   /// - Parameter product: x Wᵀ for x [R, inputs].
   func outputScales(_ product: (Tensor) -> Tensor) -> Tensor? {
-    if let constantScales { return constantScales }
-    guard let magnitude, let rowSquares else { return nil }
+    guard case .learnt(let magnitude, let rowSquares)? = magnitude else { return constantScales }
     let (a, b, s) = (Self.dense(down), Self.dense(up), Double(scale))
     let across = product(a).detached.cast(to: .float32).permuted(1, 0)  // W Aᵀ [outputs, rank]
     let gram: Tensor = a.matmul(a, bias: nil)  // A Aᵀ, symmetric
@@ -66,17 +70,33 @@ public struct LowRankAdapter: Module {
     return magnitude.vector / sqrt(maximum(squares, squares.constant(1e-30)))
   }
 
-  /// This adapter beside `weight` as a constant, for serving: matrices packed in float32, a magnitude turned into what
-  /// each output is multiplied by.
-  public func frozen(beside weight: Parameter) -> LowRankAdapter {
+  private var constantScales: Tensor? {
+    if case .constant(let scales)? = magnitude { scales } else { nil }
+  }
+
+  /// This adapter as a constant, for serving: matrices packed in float32, a magnitude turned into what each output is
+  /// multiplied by.
+  ///
+  /// - Parameter weight: what it stands beside, [outputs, inputs]; not needed without a magnitude.
+  public func frozen(beside weight: Tensor?) -> LowRankAdapter {
     var result = self
     result.down = down.constant(.f32)
     result.up = up.constant(.f32)
-    guard let magnitude else { return result }
-    let lengths = Self.rowLengths(weight.denseValues + weightChange())
-    result.constantScales = (magnitude.vector.detached / lengths.reshaped(-1)).copied(to: .weights)
-    (result.magnitude, result.rowSquares) = (nil, nil)
+    result.magnitude = constantScales(beside: weight).map { .constant($0.copied(to: .weights)) }
     return result
+  }
+
+  /// This adapter as one of several that serve side by side (`AdapterBank`), held in `dtype`; `weight` as above.
+  public func matrices(beside weight: Tensor?, dtype: DType) throws -> LowRankMatrices {
+    LowRankMatrices(
+      down: try Self.dense(down).read(), up: try Self.dense(up).read(), rank: down.shape[0], scale: scale,
+      scales: try constantScales(beside: weight)?.read(), dtype: dtype, on: Self.dense(down).backend)
+  }
+
+  private func constantScales(beside weight: Tensor?) -> Tensor? {
+    guard case .learnt(let magnitude, _)? = magnitude else { return nil }
+    guard let weight else { preconditionFailure("an adapter's lengths of rows without the weight they are of") }
+    return magnitude.vector.detached / Self.rowLengths(weight + weightChange()).reshaped(-1)
   }
 
   /// What the layer's weight has to gain for the adapter to be left out: scale · B A, [outputs, inputs].
@@ -89,7 +109,7 @@ public struct LowRankAdapter: Module {
   /// `weight` [outputs, inputs] with the adapter in it.
   public func merged(into weight: Tensor) -> Tensor {
     let sum = weight + weightChange()
-    guard let magnitude else { return sum }
+    guard case .learnt(let magnitude, _)? = magnitude else { return sum }
     return sum * (magnitude.vector.detached.reshaped(-1, 1) / Self.rowLengths(sum))
   }
 
@@ -107,7 +127,9 @@ public struct LowRankAdapter: Module {
   public mutating func visitChildren(_ visitor: inout some ParameterVisitor) {
     visitor.visit("down", &down)
     visitor.visit("up", &up)
-    visitor.visit("magnitude", &magnitude)
+    guard case .learnt(var lengths, let rowSquares)? = magnitude else { return }
+    visitor.visit("magnitude", &lengths)
+    magnitude = .learnt(lengths, rowSquares: rowSquares)
   }
 }
 

@@ -47,7 +47,7 @@ public struct MixtureOfExperts: Module {
     self.sizes = sizes
   }
 
-  /// [R, width] → [R, width]
+  /// [R, width] → [R, width]; where experts are shared out, this process's rows of that
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     let scores = router(x)  // [R, E]
     let routing = scores.softmax().routed(toBest: sizes.expertsPerToken, normalizing: sizes.normalizesWeights)
@@ -58,7 +58,9 @@ public struct MixtureOfExperts: Module {
     let rows = gate.grouped(x, order)  // [R * K, D]
     let rowsForUp = up.rows == gate.rows ? rows : up.grouped(x, order)
     let inner = swiGLU(gate: gate(rows, order), up: up(rowsForUp, order))  // [R * K, F]
-    let chosen = down(inner, order).summed(routing, order)  // [R, D]
+    var chosen = down(inner, order).summed(routing, order)  // [R, D]
+    // Summed once a row, not once for each of its experts.
+    if let peers = experts[0].down.peers { chosen = peers.scattered(chosen) }
     let result = shared.map { chosen + $0(x) } ?? chosen
     return context.routers?.watch(result, scores: scores, order, router: router.weight) ?? result
   }

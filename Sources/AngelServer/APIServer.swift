@@ -11,6 +11,8 @@ public struct ServerOptions: Sendable {
   public var origins: [String] = []
   /// Further names by which a server without keys on the loopback address is known.
   public var hostNames: [String] = []
+  /// Whether adapters may be loaded and unloaded at run time.
+  public var allowsAdapterLoading = false
   /// What `/version` says.
   public var version = ""
   public var requestLog = RequestLog(.off) { _ in }

@@ -81,9 +81,9 @@ public struct Allocation {
 
   /// An allocation that holds nothing, for backends without arithmetic and after a failure. Its address, one page past
   /// zero, is never mapped.
-  public static func nowhere(byteCount: Int, kind: MemoryKind) -> Allocation {
+  public static func nowhere(byteCount: Int, kind: MemoryKind, region: MemoryRegion? = nil) -> Allocation {
     guard let address = UnsafeMutableRawPointer(bitPattern: 4096) else { preconditionFailure("4096 is not zero") }
-    return Allocation(address: address, byteCount: byteCount, kind: kind)
+    return Allocation(address: address, byteCount: byteCount, kind: kind, region: region)
   }
 }
 

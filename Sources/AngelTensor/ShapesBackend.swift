@@ -18,6 +18,8 @@ public final class ShapesBackend: Backend {
     var recordedBytes: [MemoryKind: Int] = [:]
   }
   private let state = Mutex(State())
+  /// Where tensors would lie.
+  private let pool = PagePool(arena: .imagined)
 
   private struct AllocationSize: Hashable {
     let byteCount: Int
@@ -40,6 +42,9 @@ public final class ShapesBackend: Backend {
 
   /// The most bytes of all kinds that were held together.
   public var peakByteCount: Int { state.withLock { $0.peakByteCount } }
+
+  /// What the pages of a pool would hold that is asked for the same in the same order.
+  public var pages: MemoryUsage { pool.usage }
 
   /// The bytes of each kind that all recorded steps keep: of each size of allocation, the most that were held at once.
   public var recordedBytes: [MemoryKind: Int] { state.withLock { $0.recordedBytes } }
@@ -68,10 +73,12 @@ public final class ShapesBackend: Backend {
       $0.currentByteCount += byteCount
       $0.peakByteCount = max($0.peakByteCount, $0.currentByteCount)
     }
-    return .nowhere(byteCount: byteCount, kind: kind)
+    // No plan comes to the end of all addresses but one that is refused anyway.
+    return .nowhere(byteCount: byteCount, kind: kind, region: try? pool.allocate(byteCount: byteCount, kind: kind))
   }
 
   public func release(_ allocation: Allocation) {
+    if let region = allocation.region { pool.release(region) }
     state.withLock {
       $0.current[allocation.kind, default: 0] -= allocation.byteCount
       $0.sizes?[AllocationSize(byteCount: allocation.byteCount, kind: allocation.kind)]?.held -= 1

@@ -55,4 +55,17 @@ extension Tensor {
     if let failure { throw failure }
     return values
   }
+
+  /// Calls `body` with the bytes of these values on the host, once every launch before has run.
+  public func withHostBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try backend.synchronize()
+    if device == .cpu {
+      return try withExtendedLifetime(self) {
+        try body(UnsafeRawBufferPointer(start: address, count: specification.byteCount))
+      }
+    }
+    var bytes = [UInt8](repeating: 0, count: specification.byteCount)
+    try bytes.withUnsafeMutableBytes { try backend.read(storage.allocation, at: byteOffset, into: $0) }
+    return try bytes.withUnsafeBytes(body)
+  }
 }

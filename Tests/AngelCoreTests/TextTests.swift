@@ -34,6 +34,14 @@ struct TextTests {
     arguments: [(0.05, 1, "0.1"), (-1.25, 2, "-1.25"), (12, 0, "12"), (0.004, 2, "0.00"), (-0.001, 1, "0.0")])
   func fixed(value: Double, digits: Int, text: String) { #expect(TextFormat.fixed(value, digits: digits) == text) }
 
+  @Test(
+    "words for a shell are quoted where they must be",
+    arguments: [
+      ("runs/keeper-1.gguf", "runs/keeper-1.gguf"), ("", "''"), ("my models/a", "'my models/a'"),
+      ("it's $HOME", #"'it'\''s $HOME'"#), ("*", "'*'"), ("größe", "'größe'"),
+    ])
+  func shellWords(text: String, expected: String) { #expect(TextFormat.shellWord(text) == expected) }
+
   @Test("a table lines up text to the left and numbers to the right, wide characters counted as two")
   func table() {
     var table = Table([("NAME", .left), ("SIZE", .right)])

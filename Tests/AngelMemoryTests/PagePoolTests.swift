@@ -76,8 +76,40 @@ struct PagePoolTests {
     for index in [0, 2, 4] { pool.release(regions[index]) }
     let fitted = try pool.allocate(byteCount: 2 * Page.byteCount, kind: .activations)
     #expect(fitted.offset == regions[2].offset)
-    #expect(pool.usage.largestFreeRunPageCount == 5)
+    #expect(pool.usage.freePageCount == 8 && pool.usage.touchedPageCount == 13)
     try pool.checkInvariants()
+  }
+
+  @Test("memory of free pages between used ones is moved to a run that is longer than they are")
+  func moving() throws {
+    for arena in [try HostArena(budget: 10 * Page.byteCount), .imagined] {
+      let pool = PagePool(arena: arena)
+      let regions = try (0..<8).map { index in
+        let region = try pool.allocate(byteCount: Page.byteCount, kind: .weights)
+        if arena.budget < HostArena.largestBudget { region.bytes.storeBytes(of: UInt8(index), as: UInt8.self) }
+        return region
+      }
+      for index in [0, 2, 4, 6] { pool.release(regions[index]) }
+      let long = try pool.allocate(byteCount: 5 * Page.byteCount, kind: .activations)
+      // Four were free, one is new.
+      #expect(pool.usage.touchedPageCount == 9 && pool.usage.freePageCount == 0)
+      try pool.checkInvariants()
+      guard arena.budget < HostArena.largestBudget else { continue }
+      long.bytes.initializeMemory(as: UInt8.self, repeating: 0xFF)
+      for index in [1, 3, 5, 7] { #expect(regions[index].bytes.load(as: UInt8.self) == UInt8(index)) }
+      // Pages whose memory went away get some again.
+      _ = try pool.allocate(byteCount: Page.byteCount, kind: .weights).bytes.initializeMemory(
+        as: UInt8.self, repeating: 1)
+      #expect(pool.usage.touchedPageCount == 10)
+      #expect(throws: MemoryError.self) { try pool.allocate(byteCount: 1, kind: .gradients) }
+      pool.release(long)
+      for kind in [MemoryKind.gradients, .workspace] {
+        try pool.allocate(byteCount: 2 * Page.byteCount, kind: kind).bytes.initializeMemory(
+          as: UInt8.self, repeating: 2)
+      }
+      #expect(pool.usage.touchedPageCount == 10 && pool.usage.freePageCount == 1)
+      try pool.checkInvariants()
+    }
   }
 
   @Test("a request beyond the budget names what is wanted, free and allowed, and the remedy")

@@ -26,15 +26,19 @@ import Testing
     adapters + ["model=\(Goldens.path("models/llama-tiny/llama-tiny-Q4_0.gguf"))", "lora.dora=true"],
   ]
 
-  @Test("a run holds what its plan says, within 5 %", arguments: cases)
+  @Test("a run holds what its plan says within 5 %: tensors, and the pages they lie in or a page", arguments: cases)
   func planned(_ changes: [String]) throws {
     let run = TinyRun(try TemporaryFolder())
     // Enough text for whole batches.
     let data = try run.folder.write(String(repeating: TinyRun.text, count: 40).utf8, to: "long.txt")
     try run.execute(try run.recipe(changes + ["data.train=[\(data)]"]))
     let (plan, usage) = (try #require(run.plan), try #require(run.usage))
-    let ratio = Double(plan.memory.total) / Double(usage.peakByteCount)
     #expect(plan.memory.total > 16 << 20)
-    #expect(abs(ratio - 1) < 0.05, "\(changes.suffix(2)): planned \(plan.memory), held \(usage.peakByteCount)")
+    let tensors = plan.memory.total - plan.memory.partEmptyPages
+    func text() -> String { "\(changes.suffix(2)): planned \(plan.memory), held \(usage)" }
+    #expect(abs(Double(tensors) / Double(usage.peakByteCount) - 1) < 0.05, "\(text())")
+    // These runs take some twenty pages, so that one more or less is already 5 %.
+    let held = usage.residentByteCount
+    #expect(abs(plan.memory.total - held) <= max(held / 20, Page.byteCount), "\(text())")
   }
 }

@@ -81,7 +81,7 @@ import Testing
       }
     }
     let table = rows.filter { $0.hasPrefix("| `") && !$0.contains("/` ") && !$0.contains("jsonl` ") }
-    #expect(table.count - 3 == keys, "resolved.yaml, curves.svg and report.html are the other rows")
+    #expect(table.count - 4 == keys, "resolved.yaml, curves.svg, report.html and lost.txt are the other rows")
   }
 
   @Test("every recipe reads and fits together", arguments: recipeFiles)

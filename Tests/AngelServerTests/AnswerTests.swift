@@ -162,7 +162,7 @@ struct AnswerTests {
     #expect(
       try running.get("/v1/models").text
         == #"{"object":"list","data":[{"id":"scripted","object":"model","created":1,"owned_by":"angel","#
-        + #""max_model_len":256,"loaded":true}]}"#)
+        + #""root":"scripted","parent":null,"max_model_len":256,"loaded":true}]}"#)
     #expect(try running.get("/v1/models/scripted").json["id"] == "scripted")
     #expect(try running.get("/v1/models/other").error == (404, "model", "model_not_found"))
     #expect(try running.ask("HEAD", "/health").status == 200)

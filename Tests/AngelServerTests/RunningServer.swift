@@ -23,14 +23,28 @@ final class RunningServer: Sendable {
     func add(_ line: String) { lines.withLock { $0.append(line) } }
   }
 
-  init(
+  convenience init(
     _ engine: ScriptedEngine? = nil, keys: KeyRing? = nil, others: [ServedModel] = [],
     _ change: (inout ServerOptions) -> Void = { _ in }
   ) throws {
     let engine = try engine ?? ScriptedEngine()
+    let model = ServedModel(name: "scripted", created: 1) { OpenedModel(byteCount: 100) { .language(engine) } }
+    try self.init(engine, [model] + others, keys: keys, change)
+  }
+
+  /// Over another model, and adapters beside it.
+  convenience init(
+    _ model: ServedModel, adapters: [ServedAdapter], _ change: (inout ServerOptions) -> Void
+  ) throws {
+    try self.init(ScriptedEngine(), [model], adapters: adapters, change)
+  }
+
+  private init(
+    _ engine: ScriptedEngine, _ models: [ServedModel], adapters: [ServedAdapter] = [], keys: KeyRing? = nil,
+    _ change: (inout ServerOptions) -> Void
+  ) throws {
     self.engine = engine
-    let model = ServedModel(name: "scripted", created: 1, byteCount: { 100 }, load: { .language(engine) })
-    let shelf = try ModelShelf([model] + others, budget: 1 << 40, log: .silent)
+    let shelf = try ModelShelf(models, adapters: adapters, budget: 1 << 40, log: .silent)
     var options = ServerOptions()
     options.http.port = 0
     options.version = "test"
@@ -40,7 +54,7 @@ final class RunningServer: Sendable {
     self.log = log
     server = try APIServer(shelf, keys: keys, options: options)
     place = HTTPClient.Place(host: "127.0.0.1", port: try server.start())
-    try load("scripted")
+    try load(models[0].name)
   }
 
   deinit { server.stop { true } }
@@ -54,11 +68,13 @@ final class RunningServer: Sendable {
 
   /// The encoder among the golden models.
   static func encoder() -> ServedModel {
-    ServedModel(name: "encoder", created: 1, byteCount: { 100 }) {
-      let backend = try CPUBackend(threadCount: 1)
-      let embedder = try TextEmbedder(
-        Checkpoint.open(Goldens.path("models/bert-tiny")), on: backend, pool: backend.pool, arithmetic: .f32)
-      return .encoder(try EncoderService(embedder))
+    ServedModel(name: "encoder", created: 1) {
+      OpenedModel(byteCount: 100) {
+        let backend = try CPUBackend(threadCount: 1)
+        let embedder = try TextEmbedder(
+          Checkpoint.open(Goldens.path("models/bert-tiny")), on: backend, pool: backend.pool, arithmetic: .f32)
+        return .encoder(try EncoderService(embedder))
+      }
     }
   }
 

@@ -20,9 +20,11 @@ struct ShelfTests {
   private func shelf(_ sizes: [(String, Int)], budget: Int) throws -> ModelShelf {
     try ModelShelf(
       sizes.map { name, size in
-        ServedModel(name: name, created: 0, byteCount: { size }) { [loads] in
-          loads.add(name)
-          return .language(try ScriptedEngine())
+        ServedModel(name: name, created: 0) { [loads] in
+          OpenedModel(byteCount: size) {
+            loads.add(name)
+            return .language(try ScriptedEngine())
+          }
         }
       }, budget: budget, log: .silent)
   }

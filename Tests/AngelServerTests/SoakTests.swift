@@ -51,7 +51,7 @@ struct SoakTests {
     let steady = APIKey.make(name: "steady", now: 0)
     try file.write([steady.key])
     let engine = try Self.engine()
-    let model = ServedModel(name: "tiny", created: 0, byteCount: { 0 }) { .language(engine) }
+    let model = ServedModel(name: "tiny", created: 0) { OpenedModel(byteCount: 0) { .language(engine) } }
     var options = ServerOptions()
     options.http.port = 0
     options.http.bodyLimit = 64 << 10

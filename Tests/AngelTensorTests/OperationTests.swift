@@ -101,6 +101,26 @@ struct OperationTests {
     try expectEqual(ExpertSum(), [products, routing.weights, order.places], tolerance: 1e-6)
   }
 
+  @Test(
+    "adapters of several ranks and types, each beside the rows that have it", arguments: [(1, 1), (13, 33), (40, 64)])
+  func lowRank(rows: Int, width: Int) throws {
+    let backend = try TestBackend.make()
+    let table = LowRankTable(count: 4, inputs: width, outputs: 50, on: backend)
+    for (number, dtype) in [(0, DType.float32), (1, .bfloat16), (3, .float16)] {
+      let rank = 5 + 20 * number
+      table.put(
+        LowRankMatrices(
+          down: Tensor.values([rank, width], seed: UInt64(number)), up: Tensor.values([50, rank], seed: 9), rank: rank,
+          scale: 0.5, scales: number == 1 ? Tensor.values([50], seed: 3) : nil, dtype: dtype, on: backend), at: number)
+    }
+    let (x, product) = (backend.random([rows, width], seed: 1), backend.random([rows, 50], seed: 2))
+    let numbers = Tensor((0..<rows).map { Int32($0 * 7 % 5 - 1) }, on: backend)
+    try expectEqual(LowRank(table), [x, product, numbers], tolerance: 1e-6)
+    try expectEqual(LowRank(table), [x, product, numbers, backend.random([50], seed: 4)], tolerance: 1e-6)
+    table.put(nil, at: 3)
+    try expectEqual(LowRank(table), [x, product, numbers], tolerance: 1e-6)
+  }
+
   @Test("paged attention equals dense attention", arguments: [(0, Float(0)), (5, 0), (0, 3)])
   func attention(window: Int, softCap: Float) throws {
     let backend = try TestBackend.make()

@@ -142,7 +142,13 @@ struct AdapterCommandTests {
     try folder.write(#"{"peft_type":"LORA","r":8,"lora_alpha":8}"#.utf8, to: "rank/adapter_config.json")
     try folder.link(adapter + "/adapter_model.safetensors", as: "rank/adapter_model.safetensors")
     #expect(try message(model, folder("rank")).contains("but this model's layer needs [8, "))
-    let several = try program.run(["serve", model, Goldens.path("models/qwen3-tiny"), "--adapter", adapter])
-    #expect(several.code == .usage && several.errors.contains("--adapter stands beside one MODEL"))
+    let twice = try program.run(["serve", model, "--adapter", adapter, "--adapter", "llama-tiny=" + adapter])
+    #expect(twice.code == .usage && twice.errors.contains("two models or adapters are called 'llama-tiny'"))
+    let few = try program.run([
+      "serve", model, "--adapter", "a=" + adapter, "--adapter", "b=" + adapter, "--max-adapters", "1",
+    ])
+    #expect(few.code == .usage && few.errors.contains("--max-adapters 1 is less than the 2 that are given"))
+    #expect(
+      try program.run(["serve", model, "--adapter", "a=" + folder("nowhere")]).errors.contains("it is no folder"))
   }
 }

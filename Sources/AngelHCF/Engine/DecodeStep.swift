@@ -3,14 +3,13 @@ import AngelModels
 import AngelNN
 import AngelTensor
 
-/// One more token for each of a fixed number of sequences, written down: after the first time, a step is a few small
-/// writes and a replay.
+/// One more token for each of several sequences, or a few for some, written down: after the first time, a step of as many rows
+/// is a few small writes and a replay.
 ///
-/// Everything that changes from step to step (tokens, positions, block tables) is read through these tensors; every other
-/// address is the same at every step.
+/// Everything that changes from step to step (tokens, positions, whose they are, block tables) is read through these tensors;
+/// every other address is the same at every step.
 final class DecodeStep {
-  /// How many sequences.
-  let count: Int
+  let rows: Int
   private let backend: any Backend
   private let tableCount: Int
   private let blockLimit: Int
@@ -21,29 +20,33 @@ final class DecodeStep {
   private var logits: Tensor?
   private var recorded: (any RecordedStep)?
 
-  /// Steps of `count` sequences of at most `blockLimit` cache blocks each in each of `tableCount` tables.
-  init(count: Int, tableCount: Int, blockLimit: Int, on backend: any Backend) {
-    self.count = count
+  private let skippedLayers: Range<Int>
+
+  /// Steps of sequences of at most `blockLimit` cache blocks each in each of `tableCount` tables.
+  init(rows: Int, tableCount: Int, blockLimit: Int, skippedLayers: Range<Int>, on backend: any Backend) {
+    self.rows = rows
+    self.skippedLayers = skippedLayers
     self.backend = backend
     self.tableCount = tableCount
     self.blockLimit = blockLimit
-    tokens = MutableTensor([count], .int32, on: backend)
-    positions = MutableTensor([count], .int32, on: backend)
-    sequences = MutableTensor([count], .int32, on: backend)
-    blockTable = MutableTensor([tableCount, count, blockLimit], .int64, on: backend)
-    sequences.write((0..<count).map { Int32($0) })
+    tokens = MutableTensor([rows], .int32, on: backend)
+    positions = MutableTensor([rows], .int32, on: backend)
+    sequences = MutableTensor([rows], .int32, on: backend)
+    blockTable = MutableTensor([tableCount, rows, blockLimit], .int64, on: backend)
   }
 
-  /// The logits [count, vocabulary] after slices of one token each.
+  /// The logits [rows, vocabulary] after each token of the slices.
   func logits(
     after slices: [SequenceSlice], _ model: any LanguageModel, view: (Tensor, Tensor, Tensor) -> PagedCache
   ) throws -> Tensor {
-    precondition(slices.count == count, "\(slices.count) sequences in a step of \(count)")
-    tokens.write(slices.map { $0.tokens[0] })
-    positions.write(slices.map { Int32($0.start) })
+    let count = slices.reduce(0) { $0 + $1.tokens.count }
+    precondition(count == rows, "\(count) tokens in a step of \(rows)")
+    tokens.write(slices.flatMap(\.tokens))
+    sequences.write(slices.enumerated().flatMap { repeatElement(Int32($0), count: $1.tokens.count) })
+    positions.write(slices.flatMap { ($0.start..<$0.end).map { Int32($0) } })
     for (index, slice) in slices.enumerated() {
       for (table, blocks) in slice.blocks.enumerated() {
-        blockTable.write(blocks, at: (table * count + index) * blockLimit)
+        blockTable.write(blocks, at: (table * rows + index) * blockLimit)
       }
     }
     if let recorded, let logits {
@@ -52,7 +55,9 @@ final class DecodeStep {
     }
     recorded = try backend.record {
       let cache = view(blockTable.tensor, sequences.tensor, positions.tensor)
-      let hidden = model(tokens.tensor, ForwardContext(cache: cache, sequenceLength: slices[0].end))
+      var context = ForwardContext(cache: cache, sequenceLength: slices[0].end)
+      context.skippedLayers = skippedLayers
+      let hidden = model(tokens.tensor, context)
       logits = model.logits(of: hidden)
     }
     guard let logits else { preconditionFailure("a step without logits") }

@@ -14,6 +14,10 @@ public enum EngineError: DescribedError, Equatable {
   case cacheExceeded(needed: Int, weights: Int, cache: Int, cacheTokens: Int, budget: Int, fitting: Int)
   /// An encoder's memory plan beyond its budget, in bytes.
   case encoderMemoryExceeded(needed: Int, weights: Int, budget: Int)
+  /// Adapters beside the model of a serving engine.
+  case adapterMissing(name: String)
+  case adapterExists(name: String)
+  case adaptersFull(limit: Int)
   /// Logits that are NaN after a token of a window.
   case damagedLogits(position: Int)
 
@@ -39,6 +43,12 @@ public enum EngineError: DescribedError, Equatable {
     case .encoderMemoryExceeded(let needed, let weights, let budget):
       "the encoder needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights))), the memory budget is "
         + "\(TextFormat.bytes(budget)): try --memory with a larger budget"
+    case .adapterMissing(let name): "there is no adapter '\(name)': it has not been loaded, or is being unloaded"
+    case .adapterExists(let name): "there is an adapter '\(name)' already: unload it first, or choose another name"
+    case .adaptersFull(let limit):
+      limit == 0
+        ? "this server takes no adapters: start it with --adapter or --max-adapters"
+        : "all \(limit) places for adapters are taken: unload one, or raise --max-adapters"
     case .damagedLogits(let position):
       "the logits after token \(position) are not numbers: the model's weights or arithmetic are damaged; "
         + "check the file's digest, or run with --precision f32"

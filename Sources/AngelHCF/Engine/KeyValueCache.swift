@@ -50,7 +50,8 @@ final class KeyValueCache {
 public final class CachedSequence {
   /// Tokens whose keys and values are in the cache.
   public internal(set) var tokens: [Int32] = []
-  /// 16 tokens after the other, those of each in the order of the tables. It keeps what windows have passed: it may be cut back.
+  /// 16 tokens after the other, those of each in the order of the tables. It keeps what windows have passed: it may be
+  /// cut back.
   var blocks: [BlockIndex] = []
   private let cache: KeyValueCache
 

@@ -1,7 +1,7 @@
 public import AngelCheckpoint
 package import AngelCore
 public import AngelMemory
-package import AngelModels
+public import AngelModels
 public import AngelNN
 package import AngelTensor
 
@@ -22,8 +22,12 @@ public struct ModelPlan: Sendable {
   private let step: String
 
   /// Plans for one stream: weights as they will be packed, the whole context's cache, the widest step's activations.
-  public init(_ checkpoint: Checkpoint, arithmetic: Arithmetic, options: EngineOptions = .init()) throws {
-    let outline = try Outline(checkpoint, arithmetic, options)
+  ///
+  /// - Parameter adapter: stands beside the weights; nil: nothing does.
+  public init(
+    _ checkpoint: Checkpoint, arithmetic: Arithmetic, adapter: PEFTFolder? = nil, options: EngineOptions = .init()
+  ) throws {
+    let outline = try Outline(checkpoint, arithmetic, adapter, options)
     let rows = max(1, min(options.chunkLength, outline.contextLength))
     Self.step(
       outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.backend)
@@ -32,10 +36,14 @@ public struct ModelPlan: Sendable {
 
   /// Plans for many requests: the cache of all, the widest step's activations, and what recorded steps keep.
   ///
-  /// - Parameter budget: bytes; where the options do not say how many tokens the cache holds, it is what the budget has
-  ///   room for, between one context and four.
-  public init(_ checkpoint: Checkpoint, arithmetic: Arithmetic, serving options: ServingOptions, budget: Int) throws {
-    let outline = try Outline(checkpoint, arithmetic, options.engine)
+  /// - Parameters:
+  ///   - budget: bytes; where the options do not say how many tokens the cache holds, it is what the budget has
+  ///     room for, between one context and four.
+  public init(
+    _ checkpoint: Checkpoint, arithmetic: Arithmetic, serving options: ServingOptions, budget: Int
+  ) throws {
+    var outline = try Outline(checkpoint, arithmetic, nil, options.engine)
+    outline.addAdapters(options)
     let contextLength = outline.contextLength
     Self.step(
       outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
@@ -56,6 +64,7 @@ public struct ModelPlan: Sendable {
     for kind in [MemoryKind.activations, .workspace] {
       bytes[kind] = whole[kind, default: 0] + recorded.most(kind)
     }
+    bytes[.weights, default: 0] += options.adapterBytes
     guard options.cacheTokens == nil else { return }
     let tokens = min(4 * contextLength, tokens(fitting: budget))
     if tokens > contextLength { setCache(tokens) }
@@ -64,16 +73,25 @@ public struct ModelPlan: Sendable {
   /// A model that has been loaded without arithmetic.
   private struct Outline {
     let backend = ShapesBackend()
-    let model: any LanguageModel
+    private(set) var model: any LanguageModel
     let contextLength: Int
 
-    init(_ checkpoint: Checkpoint, _ arithmetic: Arithmetic, _ options: EngineOptions) throws {
+    init(
+      _ checkpoint: Checkpoint, _ arithmetic: Arithmetic, _ adapter: PEFTFolder?, _ options: EngineOptions
+    ) throws {
       let entry = try ModelCatalog.languageModel(for: checkpoint)
       var model = try entry.outline(checkpoint)
       contextLength = try options.contextLength(for: model.configuration)
       try entry.load(
-        &model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: options.adapter))
+        &model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter))
       self.model = model
+    }
+
+    /// Has every layer that can have adapters run them.
+    mutating func addAdapters(_ options: ServingOptions) {
+      guard options.adapterLimit > 0 else { return }
+      AdapterBank(beside: &model, limit: options.adapterLimit, rowLimit: options.rowLimit, on: backend)
+        .useEverywhere()
     }
   }
 
@@ -123,8 +141,8 @@ public struct ModelPlan: Sendable {
     return plan
   }
 
-  /// Throws `EngineError.memoryExceeded` with the longest context that would fit, or `cacheExceeded` with the largest cache,
-  /// when the plan does not fit `budget`.
+  /// Throws `EngineError.memoryExceeded` with the longest context that would fit, or `cacheExceeded` with the largest
+  /// cache, when the plan does not fit `budget`.
   public func check(budget: Int) throws(EngineError) {
     let needed = Self.pages(bytes.values) * Page.byteCount
     guard needed > budget else { return }
@@ -140,7 +158,8 @@ public struct ModelPlan: Sendable {
       needed: needed, weights: weights, cache: cache, cacheTokens: cacheTokens, budget: budget, fitting: tokens)
   }
 
-  /// Tokens whose cache fits beside everything else; a page holds one kind of memory only, so what counts is whole pages.
+  /// Tokens whose cache fits beside everything else; a page holds one kind of memory only, so what counts is whole
+  /// pages.
   private func tokens(fitting budget: Int) -> Int {
     let others = Self.pages(bytes.filter { $0.key != .keyValueCache }.values)
     let room = budget / Page.byteCount - others

@@ -10,6 +10,8 @@ struct SequenceSlice {
   var start: Int
   /// For each table of the cache, byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
   var blocks: [[Int64]]
+  /// The number of its adapter (`AdapterBank`); negative: none.
+  var adapter: Int32 = -1
 
   /// The position after the last token.
   var end: Int { start + tokens.count }
@@ -17,24 +19,31 @@ struct SequenceSlice {
 
 /// Runs a model over rows of any number of sequences at once.
 ///
-/// By the kernel contract a row's result does not depend on the others, so sequences may be put together at will. Single
-/// tokens of several sequences are recorded once for each number of them, and replayed.
+/// By the kernel contract a row's result does not depend on the others, so sequences may be put together at will. Steps of
+/// few rows whose logits are all wanted are recorded once for each number of rows, and replayed.
 final class StepRunner {
   let model: any LanguageModel
   let cache: KeyValueCache
   private let backend: any Backend
   private let blockLimit: Int
+  private let skippedLayers: Range<Int>
+  private let adapters: AdapterBank?
   private var decodeSteps: DecodeSteps
 
   /// - Parameters:
   ///   - contextLength: the most tokens of a sequence.
   ///   - recordedRows: the most rows that the recorded steps may have together; at least one step is kept.
+  ///   - skippedLayers: left out of recorded steps, whose logits then are guesses.
+  ///   - adapters: what slices name adapters of; nil: they name none.
   init(
-    _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int, on backend: any Backend
+    _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int,
+    skippedLayers: Range<Int> = 0..<0, adapters: AdapterBank? = nil, on backend: any Backend
   ) {
     self.model = model
+    self.adapters = adapters
     self.cache = cache
     self.backend = backend
+    self.skippedLayers = skippedLayers
     blockLimit = CacheGeometry.spanCount(contextLength)
     decodeSteps = DecodeSteps(rowLimit: recordedRows)
   }
@@ -56,18 +65,23 @@ final class StepRunner {
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
       rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
   }
 
-  /// The logits [S, vocabulary] after slices of one token each, through a recorded step. Not for models whose rotary
-  /// frequencies depend on the length, unless all lengths have those of the shortest.
+  /// The logits [R, vocabulary] after each token of slices of a few each, through a recorded step. Not for models whose
+  /// rotary frequencies depend on the length, unless all lengths have those of the shortest.
   ///
   /// The tensor holds these values until the next step.
   func decode(_ slices: [SequenceSlice]) throws -> Tensor {
     // Tensors that found no memory must not be used again: a step that fails is dropped.
+    let rows = slices.reduce(0) { $0 + $1.tokens.count }
     let step =
-      decodeSteps.take(slices.count)
-      ?? DecodeStep(count: slices.count, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, on: backend)
+      decodeSteps.take(rows)
+      ?? DecodeStep(
+        rows: rows, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers,
+        on: backend)
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
     }
@@ -75,23 +89,28 @@ final class StepRunner {
     decodeSteps.put(step)
     return logits
   }
+
+  /// Forgets recorded steps: the model has more to do than they say.
+  func forgetRecorded() { decodeSteps.removeAll() }
 }
 
-/// The recorded steps of a runner by their number of sequences, the latest last.
+/// The recorded steps of a runner by their number of rows, the latest last.
 private struct DecodeSteps {
   let rowLimit: Int
   private var steps: [DecodeStep] = []
 
   init(rowLimit: Int) { self.rowLimit = rowLimit }
 
-  mutating func take(_ count: Int) -> DecodeStep? {
-    if let index = steps.firstIndex(where: { $0.count == count }) { return steps.remove(at: index) }
+  mutating func take(_ rows: Int) -> DecodeStep? {
+    if let index = steps.firstIndex(where: { $0.rows == rows }) { return steps.remove(at: index) }
     // Before the new step takes memory of its own.
-    while !steps.isEmpty, steps.reduce(count, { $0 + $1.count }) > rowLimit { steps.removeFirst() }
+    while !steps.isEmpty, steps.reduce(rows, { $0 + $1.rows }) > rowLimit { steps.removeFirst() }
     return nil
   }
 
   mutating func put(_ step: DecodeStep) { steps.append(step) }
+
+  mutating func removeAll() { steps = [] }
 }
 
 extension CacheGeometry {

@@ -13,6 +13,9 @@ struct AnswerText: Sendable {
   /// Nil while the answer goes on.
   private(set) var finishReason: FinishReason?
 
+  /// Tokens that it may still take.
+  var room: Int { limit - count }
+
   /// - Parameters:
   ///   - tokenizer: nil gives empty text.
   ///   - shownTokens: special tokens that have a text here; others have none.

@@ -1,17 +1,18 @@
 public import AngelCheckpoint
 import AngelCore
 public import AngelMemory
+import AngelModels
 public import AngelNN
 public import AngelTensor
 public import AngelText
-import AngelModels
 import Synchronization
 
 /// Serves many requests at once with one model: continuous batching over a paged cache that shares common beginnings.
 ///
-/// A thread of its own plans and runs steps; it is the first worker of the backend's pool and sleeps while there is nothing
-/// to do. By the kernel contract an answer is the same whatever else runs: tokens and log-probabilities bit for bit.
-public final class BatchEngine: ServingEngine {
+/// A thread of its own plans and runs steps; it is the first worker of the backend's pool and sleeps while there is
+/// nothing to do. By the kernel contract an answer is the same whatever else runs: tokens and log-probabilities bit for
+/// bit.
+public final class BatchEngine: AdapterEngine {
   public let contextLength: Int
   public let vocabularySize: Int
   public let tokenizer: Tokenizer
@@ -20,12 +21,15 @@ public final class BatchEngine: ServingEngine {
   private let admission: Admission
   private let inbox: Mailbox<Message>
   private let figures: Figures
+  private let adapters: AdapterNames
   private let thread: DedicatedThread
 
   /// What the engine's thread is told.
   private enum Message: Sendable {
     case submit(Submission)
     case cancel(UInt64)
+    case load(adapter: String, PEFTFolder, onEnd: @Sendable (Result<Void, any Error>) -> Void)
+    case unload(PlacedAdapter, onEnd: @Sendable () -> Void)
     case drain(@Sendable () -> Void)
     case stop
   }
@@ -36,16 +40,20 @@ public final class BatchEngine: ServingEngine {
   }
 
   /// Loads a checkpoint's model onto `backend`, its cache from `pool`, once the memory plan has been found to fit.
+  ///
+  /// - Parameter plan: the one for these options, where it has been made already.
   public convenience init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
-    options: ServingOptions = .init(),
+    options: ServingOptions = .init(), plan: ModelPlan? = nil,
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
     var options = options
     let loaded = try LoadedLanguageModel(
-      checkpoint, on: backend, arithmetic: arithmetic, adapter: options.engine.adapter, report: report
+      checkpoint, on: backend, arithmetic: arithmetic, report: report
     ) {
-      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: pool.budget)
+      let plan =
+        try plan
+        ?? ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: pool.budget)
       try plan.check(budget: pool.budget)
       options.cacheTokens = plan.cacheTokens
     }
@@ -61,15 +69,15 @@ public final class BatchEngine: ServingEngine {
     tokenizer = loaded.tokenizer
     chatTemplate = loaded.chatTemplate
     constraints = ConstraintCompiler(loaded.tokenizer, endTokens: loaded.endTokens)
-    let (admission, inbox, figures) = (
-      Admission(limit: options.queuedTokenLimit), Mailbox<Message>(), Figures()
+    let (admission, inbox, figures, adapters) = (
+      Admission(limit: options.queuedTokenLimit), Mailbox<Message>(), Figures(), AdapterNames()
     )
     figures.value.withLock { $0 = loop.currentStatistics }
     loop.onBegin = { admission.leave(tokens: $0.queuedTokens) }
     loop.onStep = { admission.measure(rows: $0, seconds: $1) }
-    (self.admission, self.inbox, self.figures) = (admission, inbox, figures)
+    (self.admission, self.inbox, self.figures, self.adapters) = (admission, inbox, figures, adapters)
     let work = Work(loop: loop)
-    thread = try DedicatedThread { Self.serve(work.loop, inbox, figures) }
+    thread = try DedicatedThread { Self.serve(work.loop, inbox, figures, adapters) }
   }
 
   /// Ends what is in hand and waits for the thread.
@@ -85,13 +93,17 @@ public final class BatchEngine: ServingEngine {
     let loop: ServingLoop
   }
 
-  private static func serve(_ loop: ServingLoop, _ inbox: Mailbox<Message>, _ figures: Figures) {
+  private static func serve(
+    _ loop: ServingLoop, _ inbox: Mailbox<Message>, _ figures: Figures, _ adapters: AdapterNames
+  ) {
     var drained: [@Sendable () -> Void] = []
     while true {
       for message in inbox.receive(waits: loop.isIdle) {
         switch message {
         case .submit(let submission): loop.submit(submission)
         case .cancel(let id): loop.cancel(id)
+        case .load(let name, let folder, let onEnd): onEnd(Result { try loop.load(folder, as: name, adapters) })
+        case .unload(let adapter, let onEnd): loop.remove(adapter, onEnd: onEnd)
         case .drain(let onEnd): drained.append(onEnd)
         case .stop:
           loop.cancelAll()
@@ -123,18 +135,40 @@ public final class BatchEngine: ServingEngine {
     }
     let sampler = try Sampler(
       parameters: request.sampling, promptTokens: request.prompt.lazy.map(Int.init), vocabularySize: vocabularySize)
-    return try enter(
-      request.prompt, tokens: request.queuedTokens(contextLength: contextLength), begin,
-      .answers(request, seed: sampler.seed, onEvent: onEvent), sampler)
+    return try adapters.find(request.adapter) { adapter in
+      try enter(
+        request.prompt, tokens: request.queuedTokens(contextLength: contextLength), begin,
+        .answers(request, seed: sampler.seed, onEvent: onEvent), sampler, adapter)
+    }
   }
 
   public func embed(_ tokens: [Int32], onResult: @escaping @Sendable (Result<[Float], any Error>) -> Void) throws
     -> ServingTicket
   {
+    try embed(tokens, adapter: nil, onResult: onResult)
+  }
+
+  public func embed(
+    _ tokens: [Int32], adapter: String?, onResult: @escaping @Sendable (Result<[Float], any Error>) -> Void
+  ) throws -> ServingTicket {
     let begin = ContinuousClock.now
     try check(tokens, reserved: 0)
-    return try enter(tokens, tokens: tokens.count, begin, .embedding(onResult: onResult), nil)
+    return try adapters.find(adapter) { adapter in
+      try enter(tokens, tokens: tokens.count, begin, .embedding(onResult: onResult), nil, adapter)
+    }
   }
+
+  public func load(
+    adapter name: String, from path: String, onEnd: @escaping @Sendable (Result<Void, any Error>) -> Void
+  ) throws {
+    inbox.send(.load(adapter: name, try PEFTFolder(path: path), onEnd: onEnd))
+  }
+
+  public func unload(adapter name: String, onEnd: @escaping @Sendable () -> Void) throws {
+    try adapters.remove(name) { inbox.send(.unload($0, onEnd: onEnd)) }
+  }
+
+  public func chatTemplate(for adapter: String) -> ChatTemplate? { adapters.chatTemplate(adapter) ?? chatTemplate }
 
   public var statistics: ServingStatistics { figures.value.withLock { $0 } }
 
@@ -156,12 +190,14 @@ public final class BatchEngine: ServingEngine {
 
   private func enter(
     _ prompt: [Int32], tokens: Int, _ begin: ContinuousClock.Instant, _ content: ServedRequest.Content,
-    _ sampler: Sampler?
+    _ sampler: Sampler?, _ adapter: PlacedAdapter?
   ) throws(ServingRefusal) -> ServingTicket {
     let id = try admission.enter(tokens: tokens) { id in
       inbox.send(
         .submit(
-          Submission(id: id, prompt: prompt, queuedTokens: tokens, begin: begin, content: content, sampler: sampler)))
+          Submission(
+            id: id, prompt: prompt, queuedTokens: tokens, begin: begin, content: content, sampler: sampler,
+            adapter: adapter)))
     }
     return ServingTicket(id: id) { [inbox] in inbox.send(.cancel(id)) }
   }
@@ -181,11 +217,24 @@ extension ServingRequest {
 }
 
 extension ServingLoop {
+  /// Puts an adapter beside the model, and its name among those that requests may give.
+  fileprivate func load(_ folder: PEFTFolder, as name: String, _ names: AdapterNames) throws {
+    guard let adapters else { throw EngineError.adaptersFull(limit: 0) }
+    guard !names.has(name) else { throw EngineError.adapterExists(name: name) }
+    let (adapter, outdates) = try adapters.add(folder, as: name)
+    if outdates { runner.forgetRecorded() }
+    names.insert(adapter)
+  }
+
   /// A loop over a loaded model; `tokenizer` nil gives answers without text.
   convenience init(
     _ model: any LanguageModel, tokenizer: Tokenizer?, endTokens: Set<Int32>, on backend: any Backend, pool: PagePool,
     options: ServingOptions
   ) throws {
+    var model = model
+    let bank =
+      options.adapterLimit > 0
+      ? AdapterBank(beside: &model, limit: options.adapterLimit, rowLimit: options.rowLimit, on: backend) : nil
     let configuration = model.configuration
     let contextLength = try options.engine.contextLength(for: configuration)
     let geometry = configuration.cacheGeometry
@@ -193,16 +242,17 @@ extension ServingLoop {
       geometry: geometry, dtype: options.engine.cacheDType,
       tokenLimit: max(contextLength, options.cacheTokens ?? 4 * contextLength), pool: pool)
     let runner = StepRunner(
-      model, cache: cache, contextLength: contextLength, recordedRows: options.recordedRows, on: backend)
+      model, cache: cache, contextLength: contextLength, recordedRows: options.recordedRows, adapters: bank,
+      on: backend)
     self.init(
       Settings(
         limits: SchedulerLimits(
-          rows: options.rowLimit, sequences: options.sequenceLimit, blockTokens: CacheGeometry.blockTokens,
-          window: geometry.window, localWindow: geometry.localWindow, localBlocks: geometry.localTableCount),
+          rows: options.rowLimit, sequences: options.sequenceLimit, windows: geometry.windows),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
         endTokens: endTokens, rotaryScaling: configuration.rotaryScaling,
-        sharesPrefixes: options.sharesPrefixes),
-      blocks: SharedBlocks(cache.blocks, localCount: geometry.localTableCount, localWindow: geometry.localWindow),
-      runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend))
+        sharesPrefixes: options.sharesPrefixes, speculates: options.speculates),
+      pool: cache.blocks,
+      runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend),
+      adapters: bank.map { AdapterPlaces($0, beside: runner.model, on: backend) })
   }
 }

@@ -8,14 +8,26 @@ protocol BatchRunner: AnyObject {
   ///
   /// - Parameters:
   ///   - sequenceLength: of any of the sequences; all must have the same rotary frequencies.
-  ///   - givesHiddenStates: whether hidden states will be asked for.
-  func run(_ slices: [SequenceSlice], sequenceLength: Int, givesHiddenStates: Bool) throws -> any BatchRows
+  ///   - uses: what will be asked for.
+  func run(_ slices: [SequenceSlice], sequenceLength: Int, uses: BatchUse) throws -> any BatchRows
+  /// Says that the model has more to do from now on than in steps before.
+  func forgetRecorded()
+}
+
+/// What is wanted of a step's rows.
+enum BatchUse {
+  /// The logits of few of them, or of all, as where every sequence decodes.
+  case someLogits
+  case allLogits
+  /// Hidden states, and the logits of some.
+  case hiddenStates
 }
 
 /// What a step made of its rows, slices laid end to end.
 protocol BatchRows {
-  /// Calls `visit` with i and the logits after row `rows[i]`, several at a time on several threads; returns when all were.
-  func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws
+  /// Calls `visit` with i and the logits after each of the rows `rows[i]`, which come one after the other; those of different i
+  /// several at a time on several threads. Returns when all were.
+  func forEachLogits(after rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws
   /// The final hidden state of a row.
   func hiddenState(of row: Int) throws -> [Float]
 }
@@ -35,8 +47,8 @@ final class ModelBatchRunner: BatchRunner {
     uniformLength = runner.model.configuration.rotaryScaling.uniformLength
   }
 
-  func run(_ slices: [SequenceSlice], sequenceLength: Int, givesHiddenStates: Bool) throws -> any BatchRows {
-    if !givesHiddenStates, sequenceLength <= uniformLength, slices.allSatisfy({ $0.tokens.count == 1 }) {
+  func run(_ slices: [SequenceSlice], sequenceLength: Int, uses: BatchUse) throws -> any BatchRows {
+    if uses == .allLogits, sequenceLength <= uniformLength {
       return Rows(logits: try runner.decode(slices))
     }
     let hidden = runner.hidden(of: slices, sequenceLength: sequenceLength)
@@ -44,11 +56,13 @@ final class ModelBatchRunner: BatchRunner {
     return PromptRows(hidden: hidden, model: runner.model, logitRows: logitRows)
   }
 
+  func forgetRecorded() { runner.forgetRecorded() }
+
   /// Rows whose logits are there.
   private struct Rows: BatchRows {
     let logits: Tensor
 
-    func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+    func forEachLogits(after rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
       try logits.forEachRow(rows, visit)
     }
 
@@ -61,11 +75,12 @@ final class ModelBatchRunner: BatchRunner {
     let model: any LanguageModel
     let logitRows: Int
 
-    func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+    func forEachLogits(after rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
       for start in stride(from: 0, to: rows.count, by: logitRows) {
         let some = rows[start..<min(start + logitRows, rows.count)]
-        let logits = model.logits(of: hidden.rows(Tensor(some.map { Int32($0) }, on: hidden.backend)))
-        try logits.forEachRow(Array(0..<some.count)) { visit(start + $0, $1) }
+        precondition(some.allSatisfy { $0.count == 1 }, "guesses beside prompts")
+        let logits = model.logits(of: hidden.rows(Tensor(some.map { Int32($0.lowerBound) }, on: hidden.backend)))
+        try logits.forEachRow(some.indices.map { ($0 - start)..<($0 - start + 1) }) { visit(start + $0, $1) }
       }
     }
 
@@ -74,14 +89,16 @@ final class ModelBatchRunner: BatchRunner {
 }
 
 extension Tensor {
-  /// Calls `visit` with i and the values of row `rows[i]`, several at a time on several threads.
-  fileprivate func forEachRow(_ rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+  /// Calls `visit` with i and the values of each of the rows `rows[i]`, those of different i on several threads.
+  fileprivate func forEachRow(_ rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws
+  {
     try backend.synchronize()
     let failure = Mutex<(any Error)?>(nil)
     backend.perform(rows.count) { index in
       do {
-        let values: [Float] = try prefix(rows[index]..<(rows[index] + 1)).read()
-        values.withUnsafeBufferPointer { visit(index, $0) }
+        for row in rows[index] {
+          try prefix(row..<(row + 1)).withHostBytes { visit(index, $0.assumingMemoryBound(to: Float.self)) }
+        }
       } catch { failure.withLock { if $0 == nil { $0 = error } } }
     }
     if let failure = failure.withLock({ $0 }) { throw failure }

@@ -8,6 +8,7 @@ public final class BatchTrial {
   private let loop: ServingLoop
   private let vocabularySize: Int
   private var nextID: UInt64 = 1
+  private var adapters: [PlacedAdapter] = []
   /// Asked between steps; true ends the work.
   public var isInterrupted: () -> Bool = { false }
 
@@ -15,6 +16,16 @@ public final class BatchTrial {
   public init(_ model: any LanguageModel, on backend: any Backend, pool: PagePool, options: ServingOptions) throws {
     loop = try ServingLoop(model, tokenizer: nil, endTokens: [], on: backend, pool: pool, options: options)
     vocabularySize = model.configuration.vocabularySize
+  }
+
+  /// Puts adapters of random numbers beside every layer; `options.adapterLimit` must allow them. Prompts then have them in
+  /// turn.
+  public func addRandomAdapters(_ count: Int, rank: Int) throws {
+    for number in 0..<count {
+      guard let added = try loop.adapters?.addRandom(rank: rank, seed: UInt64(number)) else { return }
+      if added.outdates { loop.runner.forgetRecorded() }
+      adapters.append(added.adapter)
+    }
   }
 
   /// Answers all prompts, which come at once, with `answerLength` greedy tokens each; the tokens of each answer.
@@ -35,7 +46,9 @@ public final class BatchTrial {
         }
       }
       loop.submit(
-        Submission(id: nextID, prompt: prompt, queuedTokens: 0, begin: .now, content: content, sampler: sampler))
+        Submission(
+          id: nextID, prompt: prompt, queuedTokens: 0, begin: .now, content: content, sampler: sampler,
+          adapter: adapters.isEmpty ? nil : adapters[index % adapters.count]))
       nextID += 1
     }
     while !loop.isIdle {

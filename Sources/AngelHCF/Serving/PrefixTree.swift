@@ -10,7 +10,10 @@ import AngelMemory
 /// place remains: sequences that go on from it use them only within the window.
 struct PrefixTree {
   /// A place in the tree; never used again for another.
-  struct NodeID: Hashable { fileprivate let number: UInt64 }
+  struct NodeID: Hashable {
+    fileprivate let number: UInt64
+    fileprivate var isRoot = false
+  }
 
   private struct Edge: Hashable {
     let parent: NodeID
@@ -25,7 +28,9 @@ struct PrefixTree {
     var children: Set<NodeID> = []
   }
 
-  static let root = NodeID(number: 0)
+  /// Where texts begin that are read with the adapter of this key, 0 for none: what one makes of a text is nobody else's.
+  static func root(_ key: UInt64 = 0) -> NodeID { NodeID(number: key, isRoot: true) }
+
   private var nodes: [NodeID: Node] = [:]
   private var edges: [Edge: NodeID] = [:]
   private var places: [BlockIndex: NodeID] = [:]
@@ -52,10 +57,10 @@ struct PrefixTree {
   /// Where a block or a local block is in the tree.
   func place(of block: BlockIndex) -> NodeID? { places[block] }
 
-  /// The longest path whose tokens begin the first `count` of `tokens`, whole blocks only.
-  func path(of tokens: [Int32], count: Int) -> [NodeID] {
+  /// The longest path below `root` whose tokens begin the first `count` of `tokens`, whole blocks only.
+  func path(of tokens: [Int32], count: Int, below root: NodeID) -> [NodeID] {
     var path: [NodeID] = []
-    var place = Self.root
+    var place = root
     for start in stride(from: 0, through: count - 16, by: 16) {
       guard let next = edges[Edge(parent: place, tokens: Self.key(tokens, start))] else { break }
       path.append(next)
@@ -67,7 +72,7 @@ struct PrefixTree {
   /// Enters a block, in use, with tokens `start` ..< `start + 16` of `tokens` below `parent`; returns the place of these
   /// tokens, which may hold another block already. Nil where the parent is gone.
   mutating func insert(_ block: BlockIndex, _ tokens: [Int32], from start: Int, below parent: NodeID) -> NodeID? {
-    guard parent == Self.root || nodes[parent] != nil else { return nil }
+    guard parent.isRoot || nodes[parent] != nil else { return nil }
     let edge = Edge(parent: parent, tokens: Self.key(tokens, start))
     if let known = edges[edge] { return known }
     let id = NodeID(number: nextNumber)
@@ -155,7 +160,7 @@ struct PrefixTree {
         throw .invariant("a node without its edge")
       }
       let parent = node.edge.parent
-      guard parent == Self.root || nodes[parent]?.children.contains(id) == true else {
+      guard parent.isRoot || nodes[parent]?.children.contains(id) == true else {
         throw .invariant("a node without its parent")
       }
       guard node.locals.isEmpty || node.locals.count == localCount else {

@@ -1,10 +1,10 @@
 /// Decides what runs next: a pure function from the state of sequences and blocks to a plan.
 ///
-/// Every running sequence that has one token pending is decoded in every step (of the rotary class whose turn it is); what rows are left go to prompts, in chunks,
-/// by turn (chunked prefill, arXiv:2308.16369). A sequence is admitted when blocks for all its tokens are there, so that
-/// only decoding can run short of blocks; then the sequence whose turn comes last gives its own back and is computed again
-/// later (vLLM's recomputation, arXiv:2309.06180 §4.5). The first in turn is never preempted and nobody overtakes the
-/// first in the queue, so every sequence ends.
+/// Every running sequence that has one token pending is decoded in every step (of the rotary class whose turn it is);
+/// what rows are left go to prompts, in chunks, by turn (chunked prefill, arXiv:2308.16369). A sequence is admitted
+/// when blocks for all its tokens are there, so that only decoding can run short of blocks; then the sequence whose
+/// turn comes last gives its own back and is computed again later (vLLM's recomputation, arXiv:2309.06180 §4.5). The
+/// first in turn is never preempted and nobody overtakes the first in the queue, so every sequence ends.
 enum Scheduler {
   static func plan(_ state: SchedulerState, _ limits: SchedulerLimits) -> SchedulerPlan {
     precondition(limits.rows >= limits.sequences && limits.sequences >= 1, "a step of \(limits.rows) rows")
@@ -13,6 +13,13 @@ enum Scheduler {
     if draft.plan.preempted.isEmpty { draft.admit() }
     draft.run()
     return draft.plan
+  }
+
+  /// Whether a plan may have to preempt, which takes each running entry's `unsharedBlocks`.
+  static func mayPreempt(_ state: SchedulerState, _ limits: SchedulerLimits) -> Bool {
+    let missing = state.running.reduce(0) { $0 + limits.missingBlocks(of: $1) }
+    let best = state.waiting.map(\.priority).min() ?? .max
+    return missing > state.availableBlocks || state.running.contains { $0.priority > best }
   }
 }
 
@@ -47,7 +54,7 @@ private struct Draft {
     var index = 0
     while index < running.count {
       let entry = running[index]
-      let needed = wantedRows(entry) > 0 ? max(0, limits.blocks(of: entry) - entry.blocks) : 0
+      let needed = wantedRows(entry) > 0 ? limits.missingBlocks(of: entry) : 0
       while needed > available, index < running.count { preemptLast() }
       if index < running.count { available -= needed }
       index += 1
@@ -79,9 +86,9 @@ private struct Draft {
 
   /// Whether an entry fits, if need be in the place of running ones of worse priority.
   private mutating func makePlace(for entry: SchedulerEntry, _ rows: inout Int) -> Bool {
-    // A block for each of the others, so that they go on for a while before one of them is preempted again.
+    // 16 tokens for each of the others, so that they go on for a while before one of them is preempted again.
     func fits(_ running: Int, _ available: Int) -> Bool {
-      running < limits.sequences && cost(entry) + running <= available
+      running < limits.sequences && cost(entry) + running * limits.windows.spanBlocks <= available
     }
     var (kept, left) = (running, available)
     while !fits(kept.count, left) {
@@ -113,4 +120,6 @@ private struct Draft {
 extension SchedulerLimits {
   /// Blocks that an entry has to have set aside for it to run.
   fileprivate func blocks(of entry: SchedulerEntry) -> Int { blocks(entry.tokens, pending: entry.pending) }
+  /// Those of them that a running entry lacks.
+  fileprivate func missingBlocks(of entry: SchedulerEntry) -> Int { max(0, blocks(of: entry) - entry.blocks) }
 }

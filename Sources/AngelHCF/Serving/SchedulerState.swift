@@ -1,3 +1,5 @@
+import AngelTensor
+
 /// An answer in the making, or a prompt whose hidden state is wanted.
 struct SequenceID: Hashable, Comparable, Sendable {
   /// Requests are numbered as they arrive.
@@ -12,7 +14,8 @@ struct SchedulerEntry: Sendable, Equatable {
   let id: SequenceID
   /// Smaller goes first.
   var priority = 0
-  /// Steps spent waiting. A long wait raises a sequence above later ones of better priority, so that none waits for ever.
+  /// Steps spent waiting. A long wait raises a sequence above later ones of better priority, so that none waits for
+  /// ever.
   var waitedSteps = 0
   /// Tokens to have in the cache before the next can be drawn: the prompt and all drawn so far.
   var tokens: Int
@@ -20,8 +23,8 @@ struct SchedulerEntry: Sendable, Equatable {
   var cached = 0
   /// Cache blocks held or set aside; for a waiting sequence, those of what was found.
   var blocks = 0
-  /// Blocks that nobody else uses: running, what giving all back would make available; waiting, what of the found blocks
-  /// counts as available until it is taken.
+  /// Blocks that nobody else uses: running, what giving all back would make available, which is asked only where
+  /// `Scheduler.mayPreempt`; waiting, what of the found blocks counts as available until it is taken.
   var unsharedBlocks = 0
   /// The most tokens of it that may run in one step, at least 1.
   var runLimit = Int.max
@@ -62,25 +65,17 @@ struct SchedulerLimits: Sendable, Equatable {
   var rows = 512
   /// Sequences that run at once.
   var sequences = 32
-  /// Tokens of a block.
-  var blockTokens = 16
-  /// How many positions up to a token's own its layers see, 0 for all; then the same of the layers whose blocks are apart, and
-  /// how many such blocks there are for each block of the others.
-  var window = 0
-  var localWindow = 0
-  var localBlocks = 0
-
-  /// Blocks of one table that hold so many tokens.
-  func spans(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+  var windows = CacheWindows()
 
   /// The most blocks that a sequence of so many tokens holds at once while the last `pending` of them run.
   func blocks(_ tokens: Int, pending: Int = 1) -> Int {
     func held(_ window: Int) -> Int {
-      guard window > 0 else { return spans(tokens) }
+      let (spans, size) = (CacheGeometry.spanCount(tokens), CacheGeometry.blockTokens)
+      guard window > 0 else { return spans }
       // What a step's first row sees, the step's rows, and a part of a block at either end.
-      return min(spans(tokens), (window + min(pending, rows) + 2 * blockTokens - 2) / blockTokens)
+      return min(spans, (window + min(pending, rows) + 2 * size - 2) / size)
     }
-    return held(window) + localBlocks * held(localWindow)
+    return held(windows.wide) + windows.localCount * held(windows.local)
   }
 }
 

@@ -6,7 +6,10 @@ final class ServedRequest {
   let priority: Int
   /// Tokens it counted for in the queue until it was first taken up.
   let queuedTokens: Int
+  /// Nil: the model alone.
+  let adapter: PlacedAdapter?
   let content: Content
+  private let outbox: EventOutbox
   private let begin: ContinuousClock.Instant
   private let clock = ContinuousClock()
   private(set) var usage = ServingUsage()
@@ -23,9 +26,11 @@ final class ServedRequest {
     case embedding(onResult: @Sendable (Result<[Float], any Error>) -> Void)
   }
 
-  init(_ submission: Submission) {
+  init(_ submission: Submission, outbox: EventOutbox) {
     id = submission.id
+    self.outbox = outbox
     queuedTokens = submission.queuedTokens
+    adapter = submission.adapter
     begin = submission.begin
     content = submission.content
     usage.promptTokens = submission.prompt.count
@@ -40,6 +45,9 @@ final class ServedRequest {
       openAnswers = 1
     }
   }
+
+  /// Where its texts begin in the prefix tree.
+  var root: PrefixTree.NodeID { PrefixTree.root(adapter?.key ?? 0) }
 
   /// The likeliest tokens to report beside each of the prompt's; nil where the prompt is not to be reported.
   var promptLogprobs: Int? { asked?.promptLogprobs }
@@ -68,7 +76,7 @@ final class ServedRequest {
 
   func send(_ event: ServingEvent) {
     guard !hasEnded, case .answers(_, _, let onEvent) = content else { return }
-    onEvent(event)
+    outbox.put(event, for: onEvent)
   }
 
   /// Ends one answer, and with the last of them the request.
@@ -105,6 +113,8 @@ struct Submission: Sendable {
   let content: ServedRequest.Content
   /// Draws the first answer; nil for a hidden state.
   let sampler: Sampler?
+  /// Nil: the model alone.
+  var adapter: PlacedAdapter?
 }
 
 extension ServedRequest.Content: Sendable {}

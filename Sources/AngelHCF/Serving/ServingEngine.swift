@@ -1,8 +1,8 @@
 public import AngelCore
 public import AngelText
 
-/// What a server needs from an engine: admission, events, cancelling, and figures. The methods may be called on any thread
-/// and do not block on the model's work.
+/// What a server needs from an engine: admission, events, cancelling, and figures. The methods may be called on any
+/// thread and do not block on the model's work.
 public protocol ServingEngine: AnyObject, Sendable {
   /// The most tokens of prompt and answer together.
   var contextLength: Int { get }
@@ -43,7 +43,8 @@ public struct ServingTicket: Sendable {
     self.cancelling = cancelling
   }
 
-  /// Ends the request where it stands and frees its cache: its last event is `failed(Interrupted())` unless it had ended.
+  /// Ends the request where it stands and frees its cache: its last event is `failed(Interrupted())` unless it had
+  /// ended.
   public func cancel() { cancelling() }
 }
 
@@ -84,6 +85,11 @@ public struct ServingStatistics: Sendable, Equatable {
   /// Seconds the engine's thread spent on the model, and on everything else while it had work.
   public var modelSeconds = 0.0
   public var schedulingSeconds = 0.0
+  /// CPU time of the latter: what it would take were the thread never to lose its core.
+  public var schedulingCPUSeconds = 0.0
+  /// Tokens that were guessed, and those of them that answers have.
+  public var guessedTokens = 0
+  public var acceptedTokens = 0
 
   public init() {}
 }

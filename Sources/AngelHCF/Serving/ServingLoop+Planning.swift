@@ -1,4 +1,5 @@
 import AngelMemory
+import AngelTensor
 
 extension ServingLoop {
   /// A sequence's part of a step.
@@ -7,19 +8,28 @@ extension ServingLoop {
     let count: Int
     /// The first of its rows.
     let row: Int
+
+    /// Whether it is the last known token and guesses at what follows.
+    var onlyDecodes: Bool { sequence.tokens.count - sequence.cachedCount == 1 && sequence.answer != nil }
   }
 
   /// The plan of the next step, and what of the waiting sequences' tokens is cached.
   func makePlan() -> (SchedulerPlan, [SequenceID: SharedBlocks.Prefix]) {
     var state = SchedulerState(availableBlocks: availableCount)
-    // Only preemption asks what giving a sequence up would yield; a decoding one takes a block at most.
-    let mayPreempt = !waiting.isEmpty || state.availableBlocks < running.count
-    state.running = running.map { entry($0, countsUnshared: mayPreempt) }
+    state.running = running.map(entry)
     var prefixes: [SequenceID: SharedBlocks.Prefix] = [:]
     for sequence in candidates(beside: state.running) {
-      let prefix = blocks.prefix(of: sequence.tokens, count: findableCount(of: sequence))
+      let prefix = blocks.prefix(
+        of: sequence.tokens, count: findableCount(of: sequence), below: sequence.request.root)
       prefixes[sequence.id] = prefix
       state.waiting.append(entry(sequence, prefix))
+    }
+    // What giving a sequence up would yield takes a walk over its blocks.
+    if Scheduler.mayPreempt(state, settings.limits) {
+      for (index, sequence) in running.enumerated() {
+        state.running[index].unsharedBlocks =
+          blocks.releasableCount(of: sequence.blocks, sharedCount: sequence.sharedCount) + sequence.outstandingCount
+      }
     }
     return (Scheduler.plan(state, settings.limits), prefixes)
   }
@@ -34,39 +44,34 @@ extension ServingLoop {
     return turns.prefix(settings.limits.sequences).map(\.0)[...]
   }
 
-  private func turn(of sequence: ServedSequence) -> SchedulerEntry.Turn {
+  func turn(of sequence: ServedSequence) -> SchedulerEntry.Turn {
     SchedulerEntry(
-      id: sequence.id, priority: sequence.request.priority,
-      waitedSteps: sequence.waitedSteps + step - sequence.waitingSince, tokens: 0
+      id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps(at: step), tokens: 0
     ).turn
   }
 
-  private func entry(_ sequence: ServedSequence, countsUnshared: Bool) -> SchedulerEntry {
-    let unshared =
-      countsUnshared
-      ? blocks.releasableCount(of: sequence.blocks, sharedCount: sequence.sharedCount) + sequence.outstandingCount : 0
+  private func entry(_ sequence: ServedSequence) -> SchedulerEntry {
     let (runLimit, length) = runLimit(of: sequence, from: sequence.cachedCount)
     return SchedulerEntry(
-      id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps,
-      tokens: sequence.tokens.count, cached: sequence.cachedCount, blocks: sequence.grantedCount,
-      unsharedBlocks: unshared, runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length),
-      lastStep: sequence.lastStep)
+      id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps(at: step),
+      tokens: sequence.wantedCount, cached: sequence.cachedCount, blocks: sequence.grantedCount,
+      runLimit: runLimit, rotaryClass: settings.rotaryScaling.lengthClass(length), lastStep: sequence.lastStep)
   }
 
   private func entry(_ sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) -> SchedulerEntry {
     let cached = cachedCount(of: sequence, prefix)
     let (runLimit, length) = runLimit(of: sequence, from: cached)
     return SchedulerEntry(
-      id: sequence.id, priority: sequence.request.priority,
-      waitedSteps: sequence.waitedSteps + step - sequence.waitingSince, tokens: sequence.tokens.count, cached: cached,
+      id: sequence.id, priority: sequence.request.priority, waitedSteps: sequence.waitedSteps(at: step),
+      tokens: sequence.tokens.count, cached: cached,
       blocks: prefix.blocks.heldCount, unsharedBlocks: prefix.unusedCount, runLimit: runLimit,
       rotaryClass: settings.rotaryScaling.lengthClass(length), lastStep: sequence.lastStep)
   }
 
-  /// How many tokens of a sequence a prefix spares. One that is wholly cached still runs its last token, for the logits after
-  /// it; it stores what is there.
+  /// How many tokens of a sequence a prefix spares. One that is wholly cached still runs its last token, for the logits
+  /// after it; it stores what is there.
   func cachedCount(of sequence: ServedSequence, _ prefix: SharedBlocks.Prefix) -> Int {
-    min(settings.limits.blockTokens * prefix.count, sequence.tokens.count - 1)
+    min(CacheGeometry.blockTokens * prefix.count, sequence.tokens.count - 1)
   }
 
   /// Blocks that are neither in use nor set aside.
@@ -74,8 +79,8 @@ extension ServingLoop {
 
   /// How many tokens from position `start` may run in one step, and the length whose rotary frequencies they have.
   ///
-  /// A prompt's tokens have those of the whole prompt, an answer's those of the sequence up to them; when they are computed
-  /// again it must be with the same ones.
+  /// A prompt's tokens have those of the whole prompt, an answer's those of the sequence up to them; when they are
+  /// computed again it must be with the same ones.
   func runLimit(of sequence: ServedSequence, from start: Int) -> (tokens: Int, length: Int) {
     let (count, scaling) = (sequence.tokens.count, settings.rotaryScaling)
     guard count > scaling.uniformLength else { return (.max, count) }
@@ -100,27 +105,28 @@ extension ServingLoop {
   /// Enters the blocks that are full now for others to find.
   func share(_ sequence: ServedSequence) {
     guard settings.sharesPrefixes else { return }
-    let full = min(sequence.cachedCount, shareableCount(of: sequence)) / settings.limits.blockTokens
+    let full = min(sequence.cachedCount, shareableCount(of: sequence)) / CacheGeometry.blockTokens
     while sequence.sharedCount < full, let parent = sequence.lastPlace {
       sequence.lastPlace = blocks.share(sequence.sharedCount, of: &sequence.blocks, sequence.tokens, below: parent)
       if sequence.lastPlace != nil { sequence.sharedCount += 1 }
     }
   }
 
-  /// Gives back the blocks that the next token will not see in any layer, and what was set aside for rows that have run.
+  /// Gives back the blocks that the next token will not see in any layer, and what was set aside for rows that have
+  /// run.
   func dropUnseen(_ sequence: ServedSequence) {
-    let count = sequence.tokens.count
-    blocks.dropUnseen(&sequence.blocks, from: sequence.cachedCount, window: settings.limits.window)
+    let count = max(sequence.tokens.count, sequence.cachedCount)
+    blocks.dropUnseen(&sequence.blocks, from: sequence.cachedCount)
     sequence.grantedCount = min(
       sequence.grantedCount, settings.limits.blocks(count, pending: max(1, count - sequence.cachedCount)))
   }
 
-  /// The parts of a step, as planned; without those of sequences that have just failed. Those whose beginnings lie in the same
-  /// blocks are neighbours: attention reads what they have in common once.
+  /// The parts of a step, as planned; without those of sequences that have just failed. Those with one adapter are
+  /// neighbours, and among them those whose beginnings lie in the same blocks: what they have in common is read once.
   func makeParts(_ runs: [SchedulerPlan.Run]) -> [Part] {
     let chosen = runs.compactMap { run in running.first { $0.id == run.id }.map { (sequence: $0, count: run.count) } }
     var (parts, row): ([Part], Int) = ([], 0)
-    for (sequence, count) in chosen.sorted(by: { $0.sequence.blocks < $1.sequence.blocks }) {
+    for (sequence, count) in chosen.sorted(by: { $0.sequence < $1.sequence }) {
       parts.append(Part(sequence: sequence, count: count, row: row))
       row += count
     }

@@ -1,36 +1,45 @@
+import AngelCore
 import AngelTensor
 
 extension ServingLoop {
-  /// Runs the parts of a step as one batch and takes in what came of it; returns the seconds the model took, drawing
-  /// included.
-  func run(_ parts: [Part]) throws -> Double {
-    let begin = clock.now
+  /// What the model took of a step, drawing included: on the clock, and CPU time of this thread.
+  struct StepTime {
+    var seconds = 0.0
+    var cpuSeconds = 0.0
+  }
+
+  /// Runs the parts of a step as one batch and takes in what came of it; returns what the model took.
+  func run(_ parts: [Part]) throws -> StepTime {
+    let (begin, cpuBegin) = (clock.now, ThreadClock.seconds())
     let slices = parts.map { part in
       let start = part.sequence.cachedCount
+      let known = part.sequence.tokens[start...].prefix(part.count)
       return SequenceSlice(
-        tokens: Array(part.sequence.tokens[start..<(start + part.count)]), start: start,
-        blocks: blocks.tables(of: part.sequence.blocks))
+        tokens: Array(known) + Array(part.sequence.guesses.prefix(part.count - known.count)), start: start,
+        blocks: blocks.tables(of: part.sequence.blocks), adapter: part.sequence.request.adapter?.number ?? -1)
     }
     let first = parts[0].sequence
     let rows = try runner.run(
       slices, sequenceLength: runLimit(of: first, from: first.cachedCount).length,
-      givesHiddenStates: parts.contains { $0.sequence.answer == nil })
+      uses: parts.contains { $0.sequence.answer == nil }
+        ? .hiddenStates : parts.allSatisfy(\.onlyDecodes) ? .allLogits : .someLogits)
     let jobs = parts.flatMap(makeJobs)
     if !jobs.isEmpty {
-      try rows.forEachLogits(after: jobs.map(\.row)) { jobs[$0].run($1) }
+      try rows.forEachLogits(after: jobs.map(\.rows)) { jobs[$0].run($1) }
     }
     let vectors = try parts.map { part in
       let sequence = part.sequence
       let isWanted = sequence.answer == nil && sequence.cachedCount + part.count == sequence.tokens.count
       return isWanted ? try rows.hiddenState(of: part.row + part.count - 1) : nil
     }
-    let seconds = (clock.now - begin).seconds
-    for part in parts { advance(part) }
+    let time = StepTime(seconds: (clock.now - begin).seconds, cpuSeconds: ThreadClock.seconds() - cpuBegin)
+    learn(from: parts, seconds: time.seconds)
+    for part in parts { advance(part, jobs) }
     for job in jobs { take(job) }
     for (part, vector) in zip(parts, vectors) {
       if let vector { finish(part.sequence, vector: vector.normalized) }
     }
-    return seconds
+    return time
   }
 
   /// The rows of a part whose logits are wanted: prompt tokens to be scored, and the last known token's, to draw from.
@@ -41,20 +50,28 @@ extension ServingLoop {
     if sequence.mustScorePrompt {
       let first = max(range.lowerBound, sequence.request.scoredPrompt.count - 1)
       for position in first..<max(first, min(range.upperBound, sequence.promptCount - 1)) {
-        jobs.append(RowJob(sequence, row: part.row + position - range.lowerBound, use: .score(position + 1)))
+        let row = part.row + position - range.lowerBound
+        jobs.append(RowJob(sequence, rows: row..<(row + 1), use: .score(position + 1)))
       }
     }
-    if sequence.answer != nil, range.upperBound == sequence.tokens.count {
-      jobs.append(RowJob(sequence, row: part.row + part.count - 1, use: .draw))
+    let last = part.row + sequence.tokens.count - 1 - range.lowerBound
+    if sequence.answer != nil, range.upperBound >= sequence.tokens.count {
+      jobs.append(RowJob(sequence, rows: last..<(part.row + part.count), use: .draw))
     }
     return jobs
   }
 
-  private func advance(_ part: Part) {
+  private func advance(_ part: Part, _ jobs: [RowJob]) {
     let sequence = part.sequence
     let wasPrompt = sequence.cachedCount < sequence.promptCount
     sequence.cachedCount += part.count
     sequence.lastStep = step
+    if !sequence.guesses.isEmpty, let job = jobs.first(where: { $0.sequence === sequence }) {
+      // What wrong guesses left in the cache is written over by the tokens in their place.
+      sequence.cachedCount -= job.wrongCount
+      learn(guesses: job.rows.count - 1, right: job.rows.count - 1 - job.wrongCount, rank: sequence.guessRank)
+      sequence.guesses = []
+    }
     share(sequence)
     dropUnseen(sequence)
     guard wasPrompt, sequence.cachedCount == sequence.promptCount, sequence.isComplete, sequence.id.answer == 0 else {
@@ -67,13 +84,16 @@ extension ServingLoop {
   /// Takes in what a row gave, unless its request has ended meanwhile.
   private func take(_ job: RowJob) {
     let (sequence, request) = (job.sequence, job.sequence.request)
-    guard !request.hasEnded, let outcome = job.outcome else { return }
     do {
-      let sampled = try outcome.get()
-      switch job.use {
-      case .score: request.scoredPrompt.append(sampled)
-      case .draw: try give(sampled, to: sequence)
+      for sampled in job.outcomes where !request.hasEnded {
+        switch job.use {
+        case .score: request.scoredPrompt.append(sampled)
+        case .draw:
+          guard sequence.answer?.text.finishReason == nil else { return }
+          try give(sampled, to: sequence)
+        }
       }
+      if let failure = job.failure, !request.hasEnded { throw failure }
     } catch { fail(request, error) }
   }
 
@@ -92,40 +112,57 @@ extension ServingLoop {
   }
 }
 
-/// A row whose logits are wanted, and what becomes of them.
+/// A row whose logits are wanted, or one and the guesses after it, and what becomes of them.
 private final class RowJob {
   enum Use {
-    /// The token after the sequence's last is drawn.
+    /// The token after the sequence's last is drawn, and the ones after those guesses that are what is drawn.
     case draw
     /// The prompt's token at this position, which is known, is scored.
     case score(Int)
   }
 
   let sequence: ServedSequence
-  let row: Int
+  let rows: Range<Int>
   let use: Use
-  private(set) var outcome: Result<SampledToken, any Error>?
+  private let guesses: [Int32]
+  private(set) var outcomes: [SampledToken] = []
+  private(set) var failure: (any Error)?
+  /// Whether the rows that are left come after something that is not what was guessed.
+  private var isDone = false
 
-  init(_ sequence: ServedSequence, row: Int, use: Use) {
+  init(_ sequence: ServedSequence, rows: Range<Int>, use: Use) {
     self.sequence = sequence
-    self.row = row
+    self.rows = rows
     self.use = use
+    guesses = Array(sequence.guesses.prefix(rows.count - 1))
   }
 
+  /// Guesses that are not what was drawn, or come after one that is not.
+  var wrongCount: Int { rows.count - max(1, outcomes.count) }
+
+  /// Takes the logits of the next row.
   func run(_ logits: UnsafeBufferPointer<Float>) {
-    switch use {
-    case .draw:
-      let step = sequence.tokens.count - sequence.promptCount
-      outcome = Result { try sequence.draw(logits, step: step) }
-    case .score(let position):
-      let (token, count) = (Int(sequence.tokens[position]), sequence.request.promptLogprobs ?? 0)
-      outcome = Result { try SampledToken(token, withLikeliest: count, of: logits, step: 0) }
-    }
+    guard !isDone else { return }
+    do {
+      switch use {
+      case .draw:
+        let step = sequence.tokens.count - sequence.promptCount + outcomes.count
+        let sampled = try sequence.draw(logits, step: step)
+        outcomes.append(sampled)
+        let place = outcomes.count - 1
+        isDone =
+          place >= guesses.count || guesses[place] != Int32(sampled.token)
+          || sequence.answer?.matcher?.isComplete ?? false
+      case .score(let position):
+        let (token, count) = (Int(sequence.tokens[position]), sequence.request.promptLogprobs ?? 0)
+        outcomes.append(try SampledToken(token, withLikeliest: count, of: logits, step: 0))
+      }
+    } catch { (failure, isDone) = (error, true) }
   }
 }
 
-// SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a job
-// reads what no job writes, and only the one that draws writes its sampler.
+// SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a
+// job reads what no job writes, and only the one that draws writes its sampler.
 extension RowJob: @unchecked Sendable {}
 
 extension ServedSequence {

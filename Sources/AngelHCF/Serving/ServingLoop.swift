@@ -15,9 +15,16 @@ final class ServingLoop {
   private(set) var waiting: [ServedSequence] = []
   private(set) var running: [ServedSequence] = []
   private var requests: [UInt64: ServedRequest] = [:]
+  private let outbox = EventOutbox()
+  /// Nil: there are none.
+  let adapters: AdapterPlaces?
+  /// Adapters that go once no request has them, and who is told then.
+  private var leaving: [(adapter: PlacedAdapter, onEnd: @Sendable () -> Void)] = []
   /// Steps so far.
   private(set) var step = 0
   var statistics = ServingStatistics()
+  /// How many tokens to guess.
+  var depth = LookupGuesser.depth
   /// Told about each request when its work begins or it ends before: its tokens no longer wait.
   var onBegin: (ServedRequest) -> Void = { _ in }
   /// Told after each step how many rows ran in how many seconds.
@@ -33,14 +40,18 @@ final class ServingLoop {
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
     var sharesPrefixes = true
+    var speculates = false
+    /// Guesses wherever there are some, in tests; nil: as many as pay.
+    var guessCount: Int?
   }
 
-  init(_ settings: Settings, blocks: SharedBlocks, runner: any BatchRunner) {
+  init(_ settings: Settings, pool: BlockPool, runner: any BatchRunner, adapters: AdapterPlaces? = nil) {
     self.settings = settings
-    self.blocks = blocks
+    self.adapters = adapters
+    blocks = SharedBlocks(pool, settings.limits.windows)
     self.runner = runner
     statistics.blockLimit = blocks.limit
-    statistics.cacheTokens = blocks.limit / (1 + settings.limits.localBlocks) * settings.limits.blockTokens
+    statistics.cacheTokens = blocks.limit / settings.limits.windows.spanBlocks * CacheGeometry.blockTokens
   }
 
   /// Whether there is nothing to do.
@@ -50,7 +61,7 @@ final class ServingLoop {
 
   /// Takes in a checked request.
   func submit(_ submission: Submission) {
-    let request = ServedRequest(submission)
+    let request = ServedRequest(submission, outbox: outbox)
     requests[request.id] = request
     enter(request, answer: 0, prompt: submission.prompt, sampler: submission.sampler)
   }
@@ -67,7 +78,7 @@ final class ServingLoop {
     }
     let sequence = ServedSequence(
       SequenceID(request: request.id, answer: answer), request, prompt: prompt, answer: state)
-    sequence.waitingSince = step
+    sequence.beginWaiting(at: step)
     waiting.append(sequence)
   }
 
@@ -91,6 +102,7 @@ final class ServingLoop {
     guard let request = requests[id] else { return }
     statistics.cancelled += 1
     fail(request, Interrupted())
+    settle()
   }
 
   /// Ends every request.
@@ -130,23 +142,44 @@ final class ServingLoop {
     sequence.loseBlocks()
   }
 
+  /// Takes an adapter out once the requests that have it have ended.
+  func remove(_ adapter: PlacedAdapter, onEnd: @escaping @Sendable () -> Void) {
+    leaving.append((adapter, onEnd))
+    settle()
+  }
+
+  /// Tells what has happened, and lets go of adapters that nobody has any more.
+  private func settle() {
+    outbox.empty()
+    guard !leaving.isEmpty else { return }
+    let used = Set(requests.values.compactMap { $0.adapter?.key })
+    for (adapter, onEnd) in leaving where !used.contains(adapter.key) {
+      adapters?.remove(adapter)
+      onEnd()
+    }
+    leaving.removeAll { !used.contains($0.adapter.key) }
+  }
+
   // MARK: Steps
 
   /// Plans and runs one step. Trouble of a request ends that request, trouble of the model those that took part.
   func runStep() {
     step += 1
-    let begin = clock.now
+    let (begin, cpuBegin) = (clock.now, ThreadClock.seconds())
+    guess()
     let (plan, prefixes) = makePlan()
     for id in plan.preempted { preempt(id) }
     admit(plan.admitted, prefixes, plan.runs)
     let parts = makeParts(plan.runs)
-    var modelSeconds = 0.0
+    var model = StepTime()
     if !parts.isEmpty {
-      do { modelSeconds = try run(parts) } catch { for part in parts { fail(part.sequence.request, error) } }
+      do { model = try run(parts) } catch { for part in parts { fail(part.sequence.request, error) } }
     }
+    settle()
     let seconds = (clock.now - begin).seconds
-    statistics.modelSeconds += modelSeconds
-    statistics.schedulingSeconds += seconds - modelSeconds
+    statistics.modelSeconds += model.seconds
+    statistics.schedulingSeconds += seconds - model.seconds
+    statistics.schedulingCPUSeconds += ThreadClock.seconds() - cpuBegin - model.cpuSeconds
     onStep(parts.reduce(0) { $0 + $1.count }, seconds)
   }
 
@@ -165,7 +198,7 @@ final class ServingLoop {
     let sequence = running.remove(at: index)
     blocks.release(sequence.blocks)
     sequence.loseBlocks()
-    sequence.waitingSince = step
+    sequence.beginWaiting(at: step)
     sequence.request.notePreemption()
     statistics.preemptions += 1
     waiting.append(sequence)
@@ -179,7 +212,7 @@ final class ServingLoop {
     // All prefixes first: what has a user is not given up for another's blocks.
     for sequence in arriving { if let prefix = prefixes[sequence.id] { blocks.take(prefix) } }
     for sequence in running where runs.contains(where: { $0.id == sequence.id }) {
-      let (tokens, pending) = (sequence.tokens.count, sequence.tokens.count - sequence.cachedCount)
+      let (tokens, pending) = (sequence.wantedCount, sequence.wantedCount - sequence.cachedCount)
       sequence.grantedCount = max(sequence.grantedCount, settings.limits.blocks(tokens, pending: pending))
     }
     for sequence in arriving { place(sequence, prefixes[sequence.id] ?? SharedBlocks.Prefix()) }
@@ -197,8 +230,8 @@ final class ServingLoop {
     sequence.grantedCount = granted
     sequence.cachedCount = cached
     sequence.sharedCount = prefix.count
-    sequence.lastPlace = prefix.places.last ?? PrefixTree.root
-    sequence.waitedSteps += step - sequence.waitingSince
+    sequence.lastPlace = prefix.places.last ?? sequence.request.root
+    sequence.endWaiting(at: step)
     waiting.removeAll { $0 === sequence }
     running.append(sequence)
     if sequence.tokens.count == sequence.promptCount {
@@ -210,14 +243,17 @@ final class ServingLoop {
     sequence.request.noteBegin(cachedTokens: sequence.cachedCount)
   }
 
-  /// Gives a sequence the blocks of what runs of it.
+  /// Gives a sequence the blocks of what runs of it. The pool's pages may run out before its limit: then the last in
+  /// turn gives its own back, and waits for others to end.
   private func extend(_ run: SchedulerPlan.Run) {
-    guard let sequence = running.first(where: { $0.id == run.id }) else { return }
-    let missing = settings.limits.spans(sequence.cachedCount + run.count) - sequence.blocks.count
-    guard missing > 0 else { return }
-    do { try blocks.extend(&sequence.blocks, by: missing) } catch {
-      // The pool's pages may run out before its limit: then it waits for others to end, if there are any.
-      if running.count > 1 { preempt(run.id) } else { fail(sequence.request, error) }
+    while let sequence = running.first(where: { $0.id == run.id }) {
+      let missing = CacheGeometry.spanCount(sequence.cachedCount + run.count) - sequence.blocks.count
+      guard missing > 0 else { return }
+      do { return try blocks.extend(&sequence.blocks, by: missing) } catch {
+        let last = running.max { turn(of: $0) < turn(of: $1) }
+        guard running.count > 1, let last else { return fail(sequence.request, error) }
+        preempt(last.id)
+      }
     }
   }
 }

@@ -10,6 +10,11 @@ public struct ServingOptions: Sendable {
   public var queuedTokenLimit = 1 << 18
   /// Whether requests that begin alike share the keys and values of what they have in common.
   public var sharesPrefixes = true
+  /// Whether the next tokens of answers are guessed from what they repeat, where that makes them come sooner (`Speculation`).
+  public var speculates = true
+  /// The most adapters beside the model at once, and the bytes of memory that are planned for them.
+  public var adapterLimit = 0
+  public var adapterBytes = 0
 
   public init() {}
 
@@ -18,5 +23,5 @@ public struct ServingOptions: Sendable {
   /// The most rows whose logits exist at a time.
   var logitRows: Int { max(sequenceLimit, 32) }
   /// The most rows that recorded decode steps of different sizes have together.
-  var recordedRows: Int { 2 * sequenceLimit }
+  var recordedRows: Int { max(2 * sequenceLimit, speculates ? SpeculationDepth.recordedRows : 0) }
 }

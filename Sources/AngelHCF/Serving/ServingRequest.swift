@@ -15,6 +15,8 @@ public struct ServingRequest: Sendable {
   public var promptLogprobs: Int?
   /// What each answer must be; nil: anything. An answer ends where nothing more may follow.
   public var constraint: TokenConstraint?
+  /// The adapter to answer with; nil: the model alone.
+  public var adapter: String?
   /// Special tokens that answers show as text.
   public var shownTokens: Set<Int32> = []
 

@@ -1,19 +1,19 @@
 import AngelMemory
+import AngelTensor
 
-/// The cache's blocks, shared by sequences that begin with the same tokens: each user holds a reference, and so does the
-/// prefix tree, which keeps blocks after their last user until their place is needed.
+/// The cache's blocks, shared by sequences that begin with the same tokens: each user holds a reference, and so does
+/// the prefix tree, which keeps blocks after their last user until their place is needed.
 final class SharedBlocks {
   private let pool: BlockPool
   private var tree: PrefixTree
-  /// Blocks of windowed layers beside each block of the others, and how far back they are seen.
-  private let localCount: Int
-  private let localWindow: Int
+  private let windows: CacheWindows
+  /// Blocks of windowed layers beside each block of the others.
+  private var localCount: Int { windows.localCount }
 
-  init(_ pool: BlockPool, localCount: Int = 0, localWindow: Int = 0) {
+  init(_ pool: BlockPool, _ windows: CacheWindows = .init()) {
     self.pool = pool
-    self.localCount = localCount
-    self.localWindow = localWindow
-    tree = PrefixTree(localCount: localCount)
+    self.windows = windows
+    tree = PrefixTree(localCount: windows.localCount)
   }
 
   /// Blocks that may be in use at once.
@@ -36,8 +36,8 @@ final class SharedBlocks {
   }
 
   /// The longest cached beginning of the first `count` of `tokens`, in whole blocks, that a sequence can go on from.
-  func prefix(of tokens: [Int32], count: Int) -> Prefix {
-    let path = tree.path(of: tokens, count: count)
+  func prefix(of tokens: [Int32], count: Int, below root: PrefixTree.NodeID) -> Prefix {
+    let path = tree.path(of: tokens, count: count, below: root)
     let usable = usableCount(of: path)
     let firstLocal = localCount > 0 ? firstLocal(after: usable) : usable
     var prefix = Prefix()
@@ -64,7 +64,9 @@ final class SharedBlocks {
   }
 
   /// The first stretch whose local blocks are seen by the last token of `count` stretches, or any after it.
-  private func firstLocal(after count: Int) -> Int { max(0, 16 * count - localWindow) / 16 }
+  private func firstLocal(after count: Int) -> Int {
+    max(0, CacheGeometry.blockTokens * count - windows.local) / CacheGeometry.blockTokens
+  }
 
   /// Adds a user to the blocks of a prefix, which must have been looked up since blocks were last allocated.
   func take(_ prefix: Prefix) {
@@ -78,8 +80,8 @@ final class SharedBlocks {
     }
   }
 
-  /// New blocks with one user for so many stretches of 16 tokens, in place of kept ones where none are free. None at all, and
-  /// an error, where there are too few.
+  /// New blocks with one user for so many stretches of 16 tokens, in place of kept ones where none are free. None at
+  /// all, and an error, where there are too few.
   func extend(_ blocks: inout SequenceBlocks, by count: Int) throws(MemoryError) {
     let new = try allocate(count * (1 + localCount))
     for index in 0..<count {
@@ -114,10 +116,10 @@ final class SharedBlocks {
   }
 
   /// Takes a user from the blocks that the token at `position`, and any after it, does not see.
-  func dropUnseen(_ blocks: inout SequenceBlocks, from position: Int, window: Int) {
-    func first(_ window: Int) -> Int { window > 0 ? max(0, position - window + 1) / 16 : 0 }
-    for block in blocks.dropWide(before: first(window)).reversed() { release(wide: block) }
-    let locals = localCount > 0 ? blocks.dropLocals(before: first(localWindow)) : []
+  func dropUnseen(_ blocks: inout SequenceBlocks, from position: Int) {
+    func first(_ window: Int) -> Int { window > 0 ? max(0, position - window + 1) / CacheGeometry.blockTokens : 0 }
+    for block in blocks.dropWide(before: first(windows.wide)).reversed() { release(wide: block) }
+    let locals = localCount > 0 ? blocks.dropLocals(before: first(windows.local)) : []
     for start in stride(from: 0, to: locals.count, by: max(1, localCount)).reversed() {
       release(locals: locals[start..<(start + localCount)])
     }
@@ -136,8 +138,8 @@ final class SharedBlocks {
     }
   }
 
-  /// How many blocks of a sequence giving it up would make available: those whose only user it is. The first `sharedCount`
-  /// stretches are in the tree.
+  /// How many blocks of a sequence giving it up would make available: those whose only user it is. The first
+  /// `sharedCount` stretches are in the tree.
   func releasableCount(of blocks: SequenceBlocks, sharedCount: Int) -> Int {
     func isReleasable(_ block: BlockIndex, _ span: Int) -> Bool {
       pool.referenceCount(of: block) == (span < sharedCount ? 2 : 1)
@@ -147,8 +149,8 @@ final class SharedBlocks {
     return wide + local
   }
 
-  /// The byte offsets of a sequence's blocks from the arena, for each table. In place of dropped ones stands one that can be
-  /// read, though nothing of it counts.
+  /// The byte offsets of a sequence's blocks from the arena, for each table. In place of dropped ones stands one that
+  /// can be read, though nothing of it counts.
   func tables(of blocks: SequenceBlocks) -> [[Int64]] {
     func table(_ dropped: Int, _ held: some Sequence<BlockIndex>) -> [Int64] {
       var result: [Int64] = []
@@ -167,13 +169,14 @@ final class SharedBlocks {
     return [table(blocks.dropped, blocks.wide)] + locals
   }
 
-  /// Enters a full stretch of a sequence for others to find: tokens `16 * index` ..< `16 * (index + 1)` of `tokens`, after those
-  /// at `parent`. Where the tree holds other blocks of the same tokens, they take the place of these. Nil: it cannot be entered.
+  /// Enters a full stretch of a sequence for others to find: tokens `16 * index` ..< `16 * (index + 1)` of `tokens`,
+  /// after those at `parent`. Where the tree holds other blocks of the same tokens, they take the place of these. Nil:
+  /// it cannot be entered.
   func share(
     _ index: Int, of blocks: inout SequenceBlocks, _ tokens: [Int32], below parent: PrefixTree.NodeID
   ) -> PrefixTree.NodeID? {
     let (wide, local) = (blocks.wide[index - blocks.dropped], blocks.locals(of: index))
-    guard let place = tree.insert(wide, tokens, from: 16 * index, below: parent),
+    guard let place = tree.insert(wide, tokens, from: CacheGeometry.blockTokens * index, below: parent),
       let held = tree.block(at: place)
     else { return nil }
     // The tree's own reference, or the sequence's to the block it is given instead.

@@ -19,7 +19,7 @@ extension PEFTFolder {
       guard let adapter = linear.adapter, let name = Self.name(of: layer, names) else { return }
       adapters[name + ".lora_A.weight"] = adapter.down
       adapters[name + ".lora_B.weight"] = adapter.up
-      adapters[name + ".lora_magnitude_vector"] = adapter.magnitude
+      if case .learnt(let lengths, _)? = adapter.magnitude { adapters[name + ".lora_magnitude_vector"] = lengths }
     }
     let sources = adapters.map {
       TensorSource(name: $0.key, dtype: .float32, shape: $0.value.shape, pieces: [])

@@ -8,6 +8,7 @@ public struct PEFTFolder: Sendable {
   /// What wrote the turns that the adapters were trained on; nil where that is the model's own.
   public let chatTemplate: String?
   let file: SafetensorsFile
+  public static let tensorsName = "adapter_model.safetensors"
 
   /// Opens the folder at `path`; throws naming what is not supported.
   public init(path: String) throws {
@@ -15,7 +16,7 @@ public struct PEFTFolder: Sendable {
       throw ModelError.adapter(path: path, reason: "it is no folder: give one with adapter_config.json in it")
     }
     self.path = path
-    file = try SafetensorsFile(path: FilePath.join(path, "adapter_model.safetensors"))
+    file = try SafetensorsFile(path: FilePath.join(path, Self.tensorsName))
     let template = FilePath.join(path, HuggingFaceFiles.chatTemplateName)
     chatTemplate =
       FilePath.kind(template) == .file

@@ -3,18 +3,20 @@ public import AngelNN
 extension BertModel {
   /// Heads and inner features are shared out, so that each block sums twice (arXiv:1909.08053, §3).
   public static var parallelPlan: ParallelPlan {
-    ParallelPlan(tensor: [
-      "embedding.words.weight": .outputs,
-      "blocks.*.attention.query.weight": .outputs,
-      "blocks.*.attention.query.bias": .outputs,
-      "blocks.*.attention.key.weight": .outputs,
-      "blocks.*.attention.key.bias": .outputs,
-      "blocks.*.attention.value.weight": .outputs,
-      "blocks.*.attention.value.bias": .outputs,
-      "blocks.*.attention.output.weight": .inputs,
-      "blocks.*.feedForward.up.weight": .outputs,
-      "blocks.*.feedForward.up.bias": .outputs,
-      "blocks.*.feedForward.down.weight": .inputs,
-    ])
+    ParallelPlan(
+      gathering: [],
+      tensor: [
+        "embedding.words.weight": .outputs,
+        "blocks.*.attention.query.weight": .outputs,
+        "blocks.*.attention.query.bias": .outputs,
+        "blocks.*.attention.key.weight": .outputs,
+        "blocks.*.attention.key.bias": .outputs,
+        "blocks.*.attention.value.weight": .outputs,
+        "blocks.*.attention.value.bias": .outputs,
+        "blocks.*.attention.output.weight": .inputs,
+        "blocks.*.feedForward.up.weight": .outputs,
+        "blocks.*.feedForward.up.bias": .outputs,
+        "blocks.*.feedForward.down.weight": .inputs,
+      ])
   }
 }

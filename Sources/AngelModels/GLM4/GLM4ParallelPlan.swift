@@ -4,19 +4,21 @@ extension GLM4Model {
   /// Heads and inner features are shared out, so that each block sums twice: after attention and after the feed-forward
   /// layer (arXiv:1909.08053, §3).
   public static var parallelPlan: ParallelPlan {
-    ParallelPlan(tensor: [
-      "embedding.weight": .outputs,
-      "head.weight": .outputs,
-      "blocks.*.attention.query.weight": .outputs,
-      "blocks.*.attention.query.bias": .outputs,
-      "blocks.*.attention.key.weight": .outputs,
-      "blocks.*.attention.key.bias": .outputs,
-      "blocks.*.attention.value.weight": .outputs,
-      "blocks.*.attention.value.bias": .outputs,
-      "blocks.*.attention.output.weight": .inputs,
-      "blocks.*.feedForward.gate.weight": .outputs,
-      "blocks.*.feedForward.up.weight": .outputs,
-      "blocks.*.feedForward.down.weight": .inputs,
-    ])
+    ParallelPlan(
+      gathering: ["blocks.*.attentionNorm", "blocks.*.feedForwardNorm"],
+      tensor: [
+        "embedding.weight": .outputs,
+        "head.weight": .outputs,
+        "blocks.*.attention.query.weight": .outputs,
+        "blocks.*.attention.query.bias": .outputs,
+        "blocks.*.attention.key.weight": .outputs,
+        "blocks.*.attention.key.bias": .outputs,
+        "blocks.*.attention.value.weight": .outputs,
+        "blocks.*.attention.value.bias": .outputs,
+        "blocks.*.attention.output.weight": .inputs,
+        "blocks.*.feedForward.gate.weight": .outputs,
+        "blocks.*.feedForward.up.weight": .outputs,
+        "blocks.*.feedForward.down.weight": .inputs,
+      ])
   }
 }

@@ -5,16 +5,18 @@ extension Olmo2Model {
   /// layer (arXiv:1909.08053, §3).
   public static var parallelPlan: ParallelPlan {
     // The norms of queries and keys run over all heads: a share of them has to sum squares with the others.
-    ParallelPlan(tensor: [
-      "embedding.weight": .outputs,
-      "head.weight": .outputs,
-      "blocks.*.attention.query.weight": .outputs,
-      "blocks.*.attention.key.weight": .outputs,
-      "blocks.*.attention.value.weight": .outputs,
-      "blocks.*.attention.output.weight": .inputs,
-      "blocks.*.feedForward.gate.weight": .outputs,
-      "blocks.*.feedForward.up.weight": .outputs,
-      "blocks.*.feedForward.down.weight": .inputs,
-    ])
+    ParallelPlan(
+      gathering: [],
+      tensor: [
+        "embedding.weight": .outputs,
+        "head.weight": .outputs,
+        "blocks.*.attention.query.weight": .outputs,
+        "blocks.*.attention.key.weight": .outputs,
+        "blocks.*.attention.value.weight": .outputs,
+        "blocks.*.attention.output.weight": .inputs,
+        "blocks.*.feedForward.gate.weight": .outputs,
+        "blocks.*.feedForward.up.weight": .outputs,
+        "blocks.*.feedForward.down.weight": .inputs,
+      ])
   }
 }

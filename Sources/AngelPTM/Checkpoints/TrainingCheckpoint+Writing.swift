@@ -41,7 +41,9 @@ extension TrainingCheckpoint {
     let writer = try ModelFolderWriter(path: path)
     var digests = JSONObject()
     let byName = Dictionary(uniqueKeysWithValues: stored.map { ($0.name, $0) })
-    let sources = stored.map { TensorSource(name: $0.name, dtype: $0.dtype, shape: $0.shape, pieces: []) }
+    let sources = stored.map {
+      TensorSource(name: $0.name, dtype: $0.dtype, shape: trainer.layout.shape(of: $0), pieces: [])
+    }
     try writer.writeTensors(sources.sorted { $0.name < $1.name }, shardBytes: 4 << 30) { source, write in
       // One at a time: those kept in halves are joined for it, those kept in shares gathered.
       guard let value = byName[source.name] else { return }

@@ -67,17 +67,16 @@ public struct TrainingCheckpoint: Sendable {
     let saved = try verifiedTensors()
     let stored = trainer.storedValues
     for target in stored {
-      guard let tensor = saved[target.name]?.tensor, tensor.shape == target.shape, tensor.dtype == target.dtype else {
+      let shape = trainer.layout.shape(of: target)
+      guard let tensor = saved[target.name]?.tensor, tensor.shape == shape, tensor.dtype == target.dtype else {
         throw PTMError.checkpoint(
           path: path,
           reason:
-            "it has no \(target.dtype.name) tensor \(quoted(target.name)) of \(target.shape); the recipe has changed")
+            "it has no \(target.dtype.name) tensor \(quoted(target.name)) of \(shape); the recipe has changed")
       }
     }
     for target in stored {
-      let own = trainer.layout.ownBytes(of: target)
-      guard !own.isEmpty else { continue }
-      try saved[target.name]?.withBytes { target.restore(UnsafeRawBufferPointer(rebasing: $0[own])) }
+      try saved[target.name]?.withBytes { trainer.layout.restore(target, from: $0) }
     }
     try trainer.layout.publish()
     trainer.step = step

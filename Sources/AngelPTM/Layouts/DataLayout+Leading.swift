@@ -5,9 +5,10 @@ import AngelTensor
 /// The first process writes checkpoints and models, validates and samples by itself; for what it does not hold it asks the
 /// others, who wait for its questions meanwhile.
 extension DataLayout {
-  func ownBytes(of value: StoredValue) -> Range<Int> {
+  func restore(_ value: StoredValue, from bytes: UnsafeRawBufferPointer) {
     let bounds = bounds(of: value)
-    return bounds[group.rank]..<bounds[group.rank + 1]
+    let own = bounds[group.rank]..<bounds[group.rank + 1]
+    if !own.isEmpty { value.restore(UnsafeRawBufferPointer(rebasing: bytes[own])) }
   }
 
   /// Who holds which bytes of a stored value; everyone all of them where it is not shared out.
@@ -35,7 +36,7 @@ extension DataLayout {
     try ask(for: request)
     let specification = TensorSpecification(value.shape, value.dtype)
     let whole = Tensor(uninitialized: specification, on: gradients.backend, kind: .workspace)
-    try collect(into: whole.bytes, bounds(of: value), value.own())
+    try collect(into: whole, bounds(of: value), value.own())
     return whole
   }
 
@@ -67,55 +68,35 @@ extension DataLayout {
   private static let isDone = -1
   private static let isInterrupted = -2
 
-  private static var purpose: String { "requests of the first process" }
-
   /// Tells the others what is wanted: a plane of a parameter, a stored value, or nothing more.
   func ask(for request: Int) throws(DistributedError) {
-    var number = Int64(request)
-    try withBytes(of: &number) { bytes throws(DistributedError) in
-      try group.broadcast(bytes, from: 0, Self.purpose)
-    }
+    _ = try group.passed(request, Self.purpose)
   }
 
-  private func asked() throws(DistributedError) -> Int {
-    var number: Int64 = 0
-    try withBytes(of: &number) { bytes throws(DistributedError) in
-      try group.broadcast(bytes, from: 0, Self.purpose)
-    }
-    return Int(number)
-  }
+  private func asked() throws(DistributedError) -> Int { try group.passed(0, Self.purpose) }
+
+  private static var purpose: String { "requests of the first process" }
 
   private func serve(_ request: Int, _ value: StoredValue?) throws(DistributedError) {
     let own = value.map { $0.own() } ?? ownPlane(request % 2, of: request / 2)
     guard let own, own.specification.byteCount > 0 else { return }
-    try group.send(UnsafeRawBufferPointer(own.bytes), to: 0, "shares for the first process")
+    try group.send(UnsafeRawBufferPointer(own.hostBytes), to: 0, "shares for the first process")
     withExtendedLifetime(own) {}
   }
 
   /// Puts everyone's shares where they belong.
-  func collect(
-    into whole: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ own: Tensor?
-  ) throws(DistributedError) {
+  func collect(into whole: Tensor, _ bounds: [Int], _ own: Tensor?) throws(DistributedError) {
     for rank in 0..<group.size where bounds[rank] < bounds[rank + 1] {
-      let place = UnsafeMutableRawBufferPointer(rebasing: whole[bounds[rank]..<bounds[rank + 1]])
+      let place = UnsafeMutableRawBufferPointer(rebasing: whole.hostBytes[bounds[rank]..<bounds[rank + 1]])
       if rank == 0, let own {
-        place.copyMemory(from: UnsafeRawBufferPointer(own.bytes))
+        place.copyMemory(from: UnsafeRawBufferPointer(own.hostBytes))
       } else {
-        try group.receive(place, from: rank, "shares for the first process")
+        do { try group.receive(place, from: rank, "shares for the first process") } catch {
+          keep(afterFailure: whole.storage)
+          throw error
+        }
       }
     }
-    withExtendedLifetime(own) {}
-  }
-
-  private func withBytes(
-    of number: inout Int64, _ body: (UnsafeMutableRawBufferPointer) throws(DistributedError) -> Void
-  ) throws(DistributedError) {
-    let failure = withUnsafeMutableBytes(of: &number) { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try body(bytes)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    withExtendedLifetime((whole, own)) {}
   }
 }

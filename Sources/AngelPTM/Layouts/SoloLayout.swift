@@ -8,6 +8,7 @@ final class SoloLayout: StepLayout {
   let owned: [(path: String, parameter: Parameter)]
   let isFirst = true
   let needsRecomputation = false
+  let waitedSeconds = 0.0
   private var sums: [Tensor?]
 
   init(_ parameters: [(path: String, parameter: Parameter)]) {
@@ -38,7 +39,7 @@ final class SoloLayout: StepLayout {
   func summed(_ numbers: [Double]) -> [Double] { numbers }
   func anyone(_ flag: Bool) -> Bool { flag }
 
-  func ownBytes(of value: StoredValue) -> Range<Int> { 0..<value.byteCount }
+  func restore(_ value: StoredValue, from bytes: UnsafeRawBufferPointer) { value.restore(bytes) }
 
   func whole(_ value: StoredValue) throws -> Tensor {
     guard let tensor = value.own() else { preconditionFailure("'\(value.name)' has no values") }

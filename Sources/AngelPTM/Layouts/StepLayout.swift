@@ -10,11 +10,15 @@ import AngelTensor
 protocol StepLayout: AnyObject {
   /// What this process's optimizer changes: parameters, or its shares of them under the parameters' paths.
   var owned: [(path: String, parameter: Parameter)] { get }
+  /// Those that share the model's layers out; nil where this process's model is whole.
+  var peers: (any LayerPeers)? { get }
   /// Whether this process is the one that writes and prints.
   var isFirst: Bool { get }
 
   /// Whether layers have to be computed again in the backward pass.
   var needsRecomputation: Bool { get }
+  /// Seconds since the step began in which passes and updates stood still for gradients and parameters to be sent.
+  var waitedSeconds: Double { get }
 
   /// This process's part of a step.
   func passes(of batches: [TokenBatch]) -> [StepPass]
@@ -33,17 +37,27 @@ protocol StepLayout: AnyObject {
 
   /// What every process says of each of its passes, in the order of the batches; each as many numbers.
   func gathered(_ numbers: [[Double]]) throws -> [[Double]]
-  /// Numbers about what is owned, summed over the owners.
+  /// How many processes change the same values of what is owned under `path`.
+  func changerCount(of path: String) -> Int
+  /// Numbers about what is owned, each process's share of them, summed.
   func summed(_ numbers: [Double]) throws -> [Double]
   /// Whether it is so for any process.
   func anyone(_ flag: Bool) throws -> Bool
 
-  /// The bytes of a checkpoint's tensor that this process holds.
-  func ownBytes(of value: StoredValue) -> Range<Int>
+  /// The shape of a checkpoint's tensor as a whole.
+  func shape(of value: StoredValue) -> Shape
+  /// Replaces what this process holds of a checkpoint's tensor, given the bytes of all of it.
+  func restore(_ value: StoredValue, from bytes: UnsafeRawBufferPointer)
   /// The whole of a checkpoint's tensor; for the first process, inside `lead`.
   func whole(_ value: StoredValue) throws -> Tensor
   /// Runs `body` on the first process, while the others give it what it asks for of `values` and of parameters; nil elsewhere.
   func lead<Result>(_ values: [StoredValue], _ body: () throws -> Result) throws -> Result?
+}
+
+extension StepLayout {
+  var peers: (any LayerPeers)? { nil }
+  func shape(of value: StoredValue) -> Shape { value.shape }
+  func changerCount(of path: String) -> Int { 1 }
 }
 
 /// A part of a step: rows that go through the model at once.

@@ -122,6 +122,21 @@ public struct TrainingRecipe: Configurable, Hashable {
     if case .group(let learnt)? = tokenizer { problems += learnt.problems() }
     problems += data.problems()
     problems += mesh.problems()
+    if mesh.tensor > 1 { problems += problemsOfSharedLayers }
+    return problems
+  }
+
+  /// What cannot be trained yet where layers are shared out.
+  private var problemsOfSharedLayers: [String] {
+    var problems: [String] = []
+    func refuse(_ what: String, _ remedy: String) {
+      problems.append("mesh.tensor is \(mesh.tensor), but \(what): \(remedy)")
+    }
+    if lora != nil { refuse("adapters are not shared out yet", "use mesh.data") }
+    if distill != nil { refuse("a teacher is not shared out yet", "use mesh.data") }
+    if ![.adamw, .lion, .sgd].contains(optimizer.rule) {
+      refuse("\(optimizer.rule.rawValue) has to see whole matrices", "use adamw, lion or sgd")
+    }
     return problems
   }
 

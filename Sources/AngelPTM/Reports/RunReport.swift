@@ -116,7 +116,7 @@ struct RunReport {
     let parts = [
       ("frozen weights", memory.frozenWeights), ("trained weights", memory.trainedWeights),
       ("gradients", memory.gradients), ("optimizer states", memory.optimizerStates),
-      ("activations", memory.activations),
+      ("activations", memory.activations), ("part-empty pages", memory.partEmptyPages),
     ]
     page.bar(parts.filter { $0.1 > 0 }.map { ($0.0, Double($0.1), TextFormat.bytes($0.1)) })
   }

@@ -100,14 +100,12 @@ struct Preparation {
     _ source: any BatchSource, learningRate: LearningRateSchedule, schedule: TrainingSchedule,
     mesh: DeviceMesh? = nil, on backend: any Backend
   ) throws -> Trainer {
-    try Trainer(
-      makeModel(on: backend), source: source, optimizer: recipe.optimizer, learningRate: learningRate,
+    let part = try MeshPart(makeModel(on: backend), recipe.mesh, mesh)
+    return try Trainer(
+      part.model, source: source, optimizer: recipe.optimizer, learningRate: learningRate,
       schedule: schedule, experts: recipe.experts, upRatio: lora?.plusRatio ?? 1,
       distillation: makeDistillation(on: backend),
-      makeLayout: { parameters in
-        guard let group = mesh?.group(along: .data) else { return SoloLayout(parameters) }
-        return try DataLayout(parameters, optimizer: recipe.optimizer, recipe.mesh, group, on: backend)
-      }, on: backend)
+      makeLayout: { try part.makeLayout($0, recipe.optimizer, on: backend) }, on: backend)
   }
 
   /// The recipe's teacher on `backend`, its parameters constants; nil where there is none.

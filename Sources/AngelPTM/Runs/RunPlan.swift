@@ -25,12 +25,17 @@ public struct RunPlan: Sendable, Hashable {
     public var optimizerStates = 0
     /// What a step or a validation keeps beside all that when it keeps most, scratch included.
     public var activations = 0
+    /// What the pages hold beside all that: those that are part empty when most of them are in use.
+    public var partEmptyPages = 0
 
-    public var total: Int { frozenWeights + trainedWeights + gradients + optimizerStates + activations }
+    /// What pages hold at their peak.
+    public var total: Int { inTensors + partEmptyPages }
+    fileprivate var inTensors: Int { frozenWeights + trainedWeights + gradients + optimizerStates + activations }
   }
 
-  /// Plans by a step and a validation of `model`, whose parameters must lie on `backend`, which reads zeros: the run's own
-  /// code is followed, nothing is computed, so the peak is exact.
+  /// Plans by two steps and the validations around them of `model`, whose parameters must lie on `backend`, which reads zeros:
+  /// the run's own code is followed in its own order, nothing is computed, and memory is asked for as the run asks for it, so
+  /// that the peaks are those of a run by one process whose batches all have `rowLimit` rows.
   public init(
     _ recipe: TrainingRecipe, _ model: any LanguageModel, _ source: any BatchSource, on backend: ShapesBackend
   ) throws {
@@ -56,16 +61,18 @@ public struct RunPlan: Sendable, Hashable {
     let sizes = trainer.parameters.map(\.parameter.shape.elementCount)
     trainedParameterCount = sizes.reduce(0, +)
     gigaflopsPerStep = trainer.operationsPerToken * Double(rowsPerStep) / 1e9
-    for (path, parameter) in trainer.parameters { trainer.optimizer.prepare(parameter, path: path) }
-    backend.resetPeak()
-    _ = try trainer.takeStep()
-    if recipe.validates { try Self.validate(model, rows, recipe.precision, on: backend) }
+    // The optimizer's states come with the first step, so that the second has more beside it.
+    for step in 0..<3 {
+      if recipe.validates { try Self.validate(model, rows, recipe.precision, on: backend) }
+      if step < 2 { _ = try trainer.takeStep() }
+    }
     memory.trainedWeights = 4 * trainedParameterCount
     // The step has made the transposes that frozen matrices keep.
     memory.frozenWeights = max(0, backend.currentBytes[.weights, default: 0] - memory.trainedWeights)
     memory.optimizerStates = backend.currentBytes[.optimizerStates, default: 0]
     memory.gradients = 4 * (schedule.updateInBackward ? sizes.max() ?? 0 : trainedParameterCount)
-    memory.activations = max(0, backend.peakByteCount - memory.total)
+    memory.activations = max(0, backend.peakByteCount - memory.inTensors)
+    memory.partEmptyPages = max(0, backend.pages.residentByteCount - memory.inTensors)
   }
 
   private static func validate(
@@ -89,7 +96,8 @@ public struct RunPlan: Sendable, Hashable {
       "memory": [
         "frozen_weights": .integer(memory.frozenWeights), "trained_weights": .integer(memory.trainedWeights),
         "gradients": .integer(memory.gradients), "optimizer_states": .integer(memory.optimizerStates),
-        "activations": .integer(memory.activations), "total": .integer(memory.total),
+        "activations": .integer(memory.activations), "part_empty_pages": .integer(memory.partEmptyPages),
+        "total": .integer(memory.total),
       ],
     ]
   }

@@ -98,7 +98,7 @@ public final class TrainingRun {
     guard recipe.mesh.processCount == surroundings.mesh?.world.size ?? 1 else {
       throw PTMError.recipe(
         "the recipe's mesh is for \(recipe.mesh.processCount) processes, and \(surroundings.mesh?.world.size ?? 1) were "
-          + "launched: start as many (mpirun -n \(recipe.mesh.processCount) angel train …) or set mesh.data")
+          + "launched: start as many (mpirun -n \(recipe.mesh.processCount) angel train …) or change the mesh")
     }
     let isFirst = surroundings.mesh?.world.rank ?? 0 == 0
     if isFirst {
@@ -178,8 +178,9 @@ public final class TrainingRun {
         reason: "it is of another recipe or of other data; only mesh, training and output settings may change on "
           + "--resume")
     }
-    let steps = try trainer.layout.gathered([[Double(latest?.step ?? -1)]]).map { $0[0] }
-    guard steps.allSatisfy({ $0 == steps[0] }) else {
+    let step = [Double(latest?.step ?? -1)]
+    let steps = try surroundings.mesh?.world.gathered(step, "all-gather of checkpoints' steps") ?? [step]
+    guard steps.allSatisfy({ $0 == step }) else {
       throw PTMError.recipe(
         "'\(recipe.output.folder)' is not the same on all hosts: output.folder must lie on storage that they share")
     }
@@ -205,14 +206,14 @@ public final class TrainingRun {
 
   /// Loss and samples with a copy of the model whose parameters are constants.
   private func validate(_ trainer: Trainer, _ writer: RunWriter?) throws {
-    _ = try trainer.layout.lead([]) { if let writer { try validate(trainer, writer) } }
+    _ = try trainer.layout.lead(parts(trainer)) { if let writer { try validate(trainer, writer) } }
   }
 
   private func validate(_ trainer: Trainer, _ writer: RunWriter) throws {
     let samples = surroundings.sample == nil ? [] : recipe.output.samples
     defer { try? writer.write(page) }
     guard !data.validations.isEmpty || !samples.isEmpty else { return try writer.plot() }
-    let model = trainer.model.detached(arithmetic: recipe.precision.arithmetic)
+    let model = try wholeModel(trainer).detached(arithmetic: recipe.precision.arithmetic)
     if !data.validations.isEmpty {
       let (loss, tasks) = try losses(model)
       try writer.write(step: trainer.step, validationLoss: loss, tasks: tasks)
@@ -226,6 +227,22 @@ public final class TrainingRun {
       try writer.write(step: trainer.step, prompt: prompt, sample: text)
       try surroundings.report(.sample(step: trainer.step, prompt: prompt, text: text))
     }
+  }
+
+  /// What the first process asks for to put a model together that is shared out.
+  private func parts(_ trainer: Trainer) -> [StoredValue] { trainer.layout.peers == nil ? [] : trainer.storedValues }
+
+  /// The model with all of every layer; on the first process, which leads.
+  private func wholeModel(_ trainer: Trainer) throws -> any LanguageModel {
+    guard trainer.layout.peers != nil else { return trainer.model }
+    let model = try preparation.makeModel(on: surroundings.backend)
+    let parameters = Dictionary(
+      uniqueKeysWithValues: model.trainedParameters.map { ("parameters/" + $0.path, $0.parameter) })
+    for value in trainer.storedValues where value.isParameter {
+      let whole = try trainer.layout.whole(value)
+      try parameters[value.name]?.update { values in try whole.withHostBytes { values.overwrite(with: $0) } }
+    }
+    return model
   }
 
   /// The mean loss over all validation rows, and that of each file where there are several.
@@ -251,14 +268,14 @@ public final class TrainingRun {
   }
 
   private func export(_ trainer: Trainer, _ folder: RunFolder?, _ writer: RunWriter?) throws {
-    _ = try trainer.layout.lead([]) {
+    _ = try trainer.layout.lead(parts(trainer)) {
       if let folder { try write(trainer, to: preparation.lora == nil ? folder.model : folder.adapter) }
     }
     if let average = trainer.average {
       // The run is over: its weights may go.
       try average.replaceParameters()
       try trainer.layout.publish()
-      _ = try trainer.layout.lead([]) { if let folder { try write(trainer, to: averagePath(folder)) } }
+      _ = try trainer.layout.lead(parts(trainer)) { if let folder { try write(trainer, to: averagePath(folder)) } }
     }
     guard let folder, let writer else { return }
     let path = preparation.lora == nil ? folder.model : folder.adapter
@@ -282,6 +299,6 @@ public final class TrainingRun {
     }
     try ModelFolder(
       preparation.origin, dtype: recipe.output.type.dtype, chatTemplate: preparation.chatTemplate
-    ).write(trainer.model, to: path)
+    ).write(wholeModel(trainer), to: path)
   }
 }

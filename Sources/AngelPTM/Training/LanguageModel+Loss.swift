@@ -6,10 +6,11 @@ import AngelTensor
 
 extension LanguageModel {
   /// The loss of a batch: the cross-entropy of its targets times their weights, summed and divided by `weight`. What `routers`
-  /// asks of experts is part of its gradients, not of its value.
+  /// asks of experts is part of its gradients, not of its value. Where layers are shared out among `peers`, each scores its
+  /// own rows, and the sum of all is on every one.
   func loss(
     of batch: TokenBatch, weight: Double, recomputesLayers: Bool, routers: RouterRegularizer? = nil,
-    on backend: any Backend
+    peers: (any LayerPeers)? = nil, on backend: any Backend
   ) -> Tensor {
     let lengths = zip(batch.bounds, batch.bounds.dropFirst()).map { $1 - $0 }
     var context = ForwardContext(segments: Segments(lengths: lengths, on: backend))
@@ -17,10 +18,13 @@ extension LanguageModel {
     context.routers = routers
     let hidden = self(Tensor(batch.inputs, on: backend), context)
     let share = Float(1 / weight)
-    return crossEntropy(
+    let rows = peers?.rows(of: batch.rowCount) ?? 0..<batch.rowCount
+    let result = crossEntropy(
       of: hidden,
       PredictionTargets(
-        tokens: Tensor(batch.targets, on: backend), weights: Tensor(batch.weights.map { $0 * share }, on: backend)))
+        tokens: Tensor(Array(batch.targets[rows]), on: backend),
+        weights: Tensor(batch.weights[rows].map { $0 * share }, on: backend)))
+    return peers?.summed(result) ?? result
   }
 
   /// The mean loss of the first `count` batches of `source`, and the weight of their tokens. The model should be a

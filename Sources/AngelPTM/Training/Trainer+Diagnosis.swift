@@ -10,9 +10,9 @@ extension Trainer {
   /// layers, or in the backward pass, which goes from the last layer to the first.
   ///
   /// Runs the forward pass once more, so it is asked only of steps that are left out.
-  /// Of several processes the first alone looks, at what it holds: where parameters are parted, at gradients only.
+  /// Of several processes the first alone looks, at what it holds: where parameters or layers are parted, at gradients only.
   func firstNotFinite(in batches: [TokenBatch], _ gradients: [NamedGradient]) throws -> String {
-    if !layout.needsRecomputation, let place = try firstNotFinite(in: batches) { return place }
+    if !layout.needsRecomputation, layout.peers == nil, let place = try firstNotFinite(in: batches) { return place }
     let broken = try gradients.filter { try !isFinite($0.gradient) }
     // The backward pass comes to the later layers first.
     if let last = broken.last { return "the gradient of \(last.path), backward" }

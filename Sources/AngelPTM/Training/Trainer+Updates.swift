@@ -82,6 +82,7 @@ extension Trainer {
         parameter, path: path, gradient: gradient, gradientScale: Float(scale), learningRate: Float(ownRate),
         step: step + 1 - skippedSteps)
     }
-    if ratios == nil { try change() } else { try ratios?.measure(parameter, path: path, change) }
+    guard ratios != nil else { return try change() }
+    try ratios?.measure(parameter, path: path, changers: layout.changerCount(of: path), change)
   }
 }

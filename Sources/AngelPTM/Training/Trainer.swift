@@ -53,16 +53,16 @@ public final class Trainer {
       upRatio: upRatio, distillation: nil, makeLayout: { SoloLayout($0) }, on: backend)
   }
 
-  /// One of several processes that read different rows of `source`; all make it with the same model.
+  /// One of the processes of a mesh; all make it with the same model, of which each keeps its part.
   public convenience init(
     _ model: any LanguageModel, source: any BatchSource, optimizer: OptimizerConfiguration,
-    learningRate: LearningRateSchedule, schedule: TrainingSchedule, mesh: MeshConfiguration,
-    _ group: any ProcessGroup, on backend: any Backend
+    learningRate: LearningRateSchedule, schedule: TrainingSchedule, _ configuration: MeshConfiguration,
+    mesh: DeviceMesh?, on backend: any Backend
   ) throws {
+    let part = try MeshPart(model, configuration, mesh)
     try self.init(
-      model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: nil,
-      upRatio: 1, distillation: nil,
-      makeLayout: { try DataLayout($0, optimizer: optimizer, mesh, group, on: backend) }, on: backend)
+      part.model, source: source, optimizer: optimizer, learningRate: learningRate, schedule: schedule, experts: nil,
+      upRatio: 1, distillation: nil, makeLayout: { try part.makeLayout($0, optimizer, on: backend) }, on: backend)
   }
 
   /// - Parameters:
@@ -119,7 +119,8 @@ public final class Trainer {
       step: step, loss: outcome.loss, gradientNorm: outcome.norm, learningRate: rate, tokens: tokens,
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
       gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: outcome.culprit != nil,
-      culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load)
+      culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load,
+      waitedSeconds: layout.waitedSeconds)
   }
 
   /// Counts a step that was left out; throws when there were too many in a row.
@@ -158,7 +159,9 @@ public final class Trainer {
   /// One pass, forward and backward, whose gradients go to the layout as they become final.
   private func run(_ pass: StepPass, weight: Double, rowCount: Double, isLast: Bool) throws -> PassReport {
     let routers = RouterRegularizer(
-      balance: experts.balance, z: experts.z, share: pass.counts ? Double(pass.batch.rowCount) / rowCount : 0)
+      balance: experts.balance, z: experts.z,
+      // Peers all look at the same scores, and their gradients are summed.
+      share: pass.counts ? Double(pass.batch.rowCount) / rowCount / Double(layout.peers?.count ?? 1) : 0)
     let loss = loss(of: pass.batch, weight: weight, routers)
     loss.backward { leaf, gradient in
       guard let place = places[ObjectIdentifier(leaf)] else { return }
@@ -175,6 +178,7 @@ public final class Trainer {
     let recomputes = schedule.recompute || layout.needsRecomputation
     return distillation?.loss(
       of: batch, model, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
-      ?? model.loss(of: batch, weight: weight, recomputesLayers: recomputes, routers: routers, on: backend)
+      ?? model.loss(
+        of: batch, weight: weight, recomputesLayers: recomputes, routers: routers, peers: layout.peers, on: backend)
   }
 }

@@ -31,16 +31,19 @@ public struct UpdateRatios: Sendable, Hashable {
     return (change / max(groups.reduce(0) { $0 + $1.weightSquares }, 1e-300)).squareRoot()
   }
 
-  /// Calls `change`, which is to update `parameter`, and measures what it does.
-  mutating func measure(_ parameter: Parameter, path: String, _ change: () throws -> Void) throws {
+  /// Calls `change`, which is to update `parameter`, and measures what it does: this process's share of it, where several
+  /// make the same change.
+  mutating func measure(
+    _ parameter: Parameter, path: String, changers: Int, _ change: () throws -> Void
+  ) throws {
     let before = parameter.trainedValues?.values.copied()
     try change()
     guard let before, let after = parameter.trainedValues?.values else { return }
     let (moved, size) = (try GradientNorm.of([after - before]), try GradientNorm.of([before]))
     let name = Self.group(of: path)
     guard let place = groups.firstIndex(where: { $0.name == name }) else { return }
-    groups[place].changeSquares += moved * moved
-    groups[place].weightSquares += size * size
+    groups[place].changeSquares += moved * moved / Double(changers)
+    groups[place].weightSquares += size * size / Double(changers)
   }
 
   /// Adds what other processes have measured, each of what it changed; `sum` sums numbers over the processes.

@@ -145,6 +145,9 @@ final class APICall: Sendable {
     switch error {
     case .emptyPrompt, .tokenOutOfRange, .contextExceeded, .noRoomForAnswer, .contextTooLong:
       APIError(status: 400, error.description, code: "invalid_value")
+    case .adapterMissing:
+      APIError(status: 404, error.description, parameter: "model", code: "model_not_found")
+    case .adapterExists, .adaptersFull: APIError(status: 400, error.description, code: "invalid_value")
     case .memoryExceeded, .cacheExceeded, .encoderMemoryExceeded:
       APIError(status: 503, type: "server_error", error.description, code: "out_of_memory", retryAfter: 10)
     case .damagedLogits: .server(error.description)
@@ -156,8 +159,8 @@ final class APICall: Sendable {
   /// Finds the model that the body names (the first one where it names none) and calls `work` with it once it is loaded.
   func withModel(_ work: @escaping @Sendable (ModelUse) throws -> Void) throws(APIError) {
     let name = body.string("model") ?? server.shelf.models[0].name
-    guard server.shelf.model(name) != nil else {
-      let names = server.shelf.models.map(\.name).filter { key?.allows(model: $0) ?? true }
+    guard server.shelf.names.contains(name) else {
+      let names = server.shelf.names.filter { key?.allows(model: $0) ?? true }
       throw APIError(
         status: 404, "there is no model '\(name.prefix(80))': this server has \(names.joined(separator: ", "))",
         parameter: "model", code: "model_not_found")

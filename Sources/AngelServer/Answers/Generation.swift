@@ -9,14 +9,14 @@ import Synchronization
 final class Generation: Sendable {
   private let call: APICall
   private let use: ModelUse
-  private let plan: GenerationPlan
-  private let form: any AnswerForm
+  let plan: GenerationPlan
+  let form: any AnswerForm
   /// The answer's first members, up to `choices`.
   private let wholeStart: JSONObject
-  private let pieceStart: String
-  private let state: Mutex<State>
+  let pieceStart: String
+  let state: Mutex<State>
 
-  private struct State {
+  struct State {
     var tickets: [ServingTicket] = []
     var answers: [CollectedAnswer]
     /// Events that the stream has not written yet.
@@ -37,7 +37,7 @@ final class Generation: Sendable {
   }
 
   /// An event with the number of its answer.
-  private enum Event {
+  enum Event {
     case prompt(answer: Int, [SampledToken])
     case piece(ServingPiece)
     case finished(answer: Int, FinishReason)
@@ -230,7 +230,7 @@ final class Generation: Sendable {
 
   // On the server's threads
 
-  private func usage(_ usage: ServingUsage) -> JSONValue {
+  func usage(_ usage: ServingUsage) -> JSONValue {
     let completion = plan.discardsAnswers ? 0 : usage.completionTokens
     return [
       "prompt_tokens": .integer(usage.promptTokens), "completion_tokens": .integer(completion),
@@ -245,63 +245,6 @@ final class Generation: Sendable {
     object["choices"] = .array(answers.indices.map { form.choice(answers[$0], index: $0) })
     object["usage"] = usage(used)
     return .object(object)
-  }
-}
-
-extension Generation: ResponseSource {
-  /// The server-sent events of what has come since the last call.
-  func next() -> ResponsePiece {
-    let (events, former, ends, isAtEnd) = state.withLock { state in
-      defer {
-        state.waiting = []
-        // Moved out, not copied: only this function changes them.
-        state.streams = []
-        state.hasEnded = state.isOver
-      }
-      return (state.waiting, state.streams, state.isOver && !state.hasEnded, state.hasEnded)
-    }
-    if isAtEnd { return .end }
-    var streams = consume former
-    var text = ""
-    for event in events { write(event, &streams, to: &text) }
-    // One thread at a time asks, so nobody has changed them meanwhile.
-    state.withLock { $0.streams = streams }
-    if ends {
-      let (error, used) = state.withLock { ($0.error, $0.usage) }
-      writeEnd(error, used, to: &text)
-    }
-    return text.isEmpty ? .nothingYet : .bytes(Array(text.utf8))
-  }
-
-  private func write(_ event: Event, _ streams: inout [AnswerStream], to text: inout String) {
-    switch event {
-    case .prompt(let answer, let tokens): streams[answer].promptTokens = tokens
-    case .piece(let piece):
-      begin(piece.answer, &streams, to: &text)
-      for entry in form.piece(piece, &streams[piece.answer], index: piece.answer) { add(entry, to: &text) }
-    case .finished(let answer, let reason):
-      begin(answer, &streams, to: &text)
-      for entry in form.ending(reason, &streams[answer], index: answer) { add(entry, to: &text) }
-    }
-  }
-
-  private func begin(_ answer: Int, _ streams: inout [AnswerStream], to text: inout String) {
-    guard !streams[answer].hasBegun else { return }
-    streams[answer].hasBegun = true
-    for entry in form.opening(&streams[answer], index: answer) { add(entry, to: &text) }
-  }
-
-  private func add(_ choice: String, to text: inout String) {
-    text += "data: \(pieceStart),\"choices\":[\(choice)]\(plan.includesUsage ? ",\"usage\":null" : "")}\n\n"
-  }
-
-  private func writeEnd(_ error: APIError?, _ used: ServingUsage, to text: inout String) {
-    if let error {
-      text += "data: \(error.json.encoded())\n\n"
-    } else if plan.includesUsage {
-      text += "data: \(pieceStart),\"choices\":[],\"usage\":\(usage(used).encoded())}\n\n"
-    }
-    text += "data: [DONE]\n\n"
   }
 }
 

@@ -6,6 +6,8 @@ enum EndpointCatalog {
     EmbeddingsEndpoint.self,
     ModelsEndpoint.self,
     ModelEndpoint.self,
+    LoadAdapterEndpoint.self,
+    UnloadAdapterEndpoint.self,
     TokenizeEndpoint.self,
     DetokenizeEndpoint.self,
     HealthEndpoint.self,

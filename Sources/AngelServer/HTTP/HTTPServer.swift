@@ -3,37 +3,6 @@ import CAngelShims
 import Glibc
 import Synchronization
 
-/// How an HTTP server listens, and what it puts up with.
-public struct HTTPOptions: Sendable {
-  /// A numeric address; the default is reachable from this machine alone.
-  public var address = "127.0.0.1"
-  /// 0 takes any free one.
-  public var port = 8000
-  /// PEM texts.
-  public var certificate: String?
-  public var privateKey: String?
-  /// The most bytes of a request's body.
-  public var bodyLimit = 16 << 20
-  /// The most bytes of all bodies that are coming in, or wait to be read, together.
-  public var bodiesLimit = 256 << 20
-  /// The most bytes of a request's head, and a little more.
-  public var headLimit = 64 << 10
-  public var connectionLimit = 4096
-  /// How long the head of a request may take, which is how long a connection may rest; likewise its body.
-  public var headSeconds = 60.0
-  public var bodySeconds = 60.0
-  /// How long a client may take no byte of an answer that is there.
-  public var stallSeconds = 60
-  public var threadCount = 2
-
-  /// Whether an address can be reached from this machine alone.
-  public static func isLoopback(_ address: String) -> Bool {
-    address == "localhost" || address == "::1" || address.hasPrefix("127.")
-  }
-
-  public init() {}
-}
-
 /// An HTTP/1.1 server: its threads receive requests and hand each one, whole, to a function that answers now or later.
 public final class HTTPServer: Sendable {
   public let port: Int
@@ -51,7 +20,7 @@ public final class HTTPServer: Sendable {
   }
 
   /// What callbacks know; it lives as long as the daemon.
-  private final class Context: Sendable {
+  final class Context: Sendable {
     let options: HTTPOptions
     let connections = HTTPConnections()
     let bodies: BodyBudget
@@ -175,79 +144,5 @@ public final class HTTPServer: Sendable {
       return nil
     }
     return Daemon(pointer: daemon, options: options, texts: texts)
-  }
-
-  private static func setCallbacks(_ options: UnsafeMutablePointer<angel_http_options>) {
-    options.pointee.connection = { context, connection, slot, closed in
-      guard let context, let connection, let slot else { return }
-      let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
-      if closed == 0 {
-        let descriptor = angel_http_socket(connection)
-        let made = HTTPConnections.Connection(
-          descriptor: descriptor, clientAddress: SocketAddress(descriptor, getpeername)?.host ?? "",
-          now: MonotonicClock.seconds())
-        slot.pointee = Unmanaged.passRetained(made).toOpaque()
-        server.connections.add(made)
-      } else if let kept = slot.pointee {
-        server.connections.remove(Unmanaged<HTTPConnections.Connection>.fromOpaque(kept).takeRetainedValue())
-        slot.pointee = nil
-      }
-    }
-    options.pointee.begin = { context, connection, path, method in
-      guard let context, let connection, let path, let method, let slot = angel_http_slot(connection) else {
-        return nil
-      }
-      let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
-      let kept = Unmanaged<HTTPConnections.Connection>.fromOpaque(slot).takeUnretainedValue()
-      var head = HTTPServer.head(of: connection, path: path, method: method)
-      head.clientAddress = kept.clientAddress
-      let exchange = HTTPExchange(
-        head, HTTPExchange.Handle(pointer: connection), descriptor: angel_http_socket(connection),
-        bodyLimit: server.options.bodyLimit, bodies: server.bodies, keepsBody: server.wantsBody(head),
-        now: MonotonicClock.seconds())
-      server.exchangeCount.add(1, ordering: .acquiringAndReleasing)
-      kept.begin(exchange)
-      return Unmanaged.passRetained(Served(server, kept, exchange)).toOpaque()
-    }
-    options.pointee.body = { served, bytes, count in
-      guard let served, let bytes else { return ANGEL_HTTP_CLOSE }
-      let exchange = Unmanaged<Served>.fromOpaque(served).takeUnretainedValue().exchange
-      return exchange.append(UnsafeRawBufferPointer(start: bytes, count: count)) ? ANGEL_HTTP_GO_ON : ANGEL_HTTP_CLOSE
-    }
-    options.pointee.proceed = { served, _ in
-      guard let served else { return ANGEL_HTTP_CLOSE }
-      let it = Unmanaged<Served>.fromOpaque(served).takeUnretainedValue()
-      return it.exchange.proceed(it.server.respond)
-    }
-    options.pointee.end = { served, whole in
-      guard let served else { return }
-      let it = Unmanaged<Served>.fromOpaque(served).takeRetainedValue()
-      it.connection.end(now: MonotonicClock.seconds())
-      it.exchange.end(isWhole: whole != 0)
-      it.server.exchangeCount.subtract(1, ordering: .acquiringAndReleasing)
-    }
-  }
-
-  /// An exchange with where it belongs.
-  private final class Served: Sendable {
-    let server: Context
-    let connection: HTTPConnections.Connection
-    let exchange: HTTPExchange
-
-    init(_ server: Context, _ connection: HTTPConnections.Connection, _ exchange: HTTPExchange) {
-      self.server = server
-      self.connection = connection
-      self.exchange = exchange
-    }
-  }
-
-  private static func head(
-    of connection: OpaquePointer, path: UnsafePointer<CChar>, method: UnsafePointer<CChar>
-  ) -> HTTPRequestHead {
-    var head = HTTPRequestHead(method: String(cString: method), path: String(cString: path))
-    for name in HTTPRequestHead.keptHeaders {
-      if let value = angel_http_header(connection, name) { head.headers[name] = String(cString: value) }
-    }
-    return head
   }
 }

@@ -46,8 +46,14 @@ struct MetricsPage {
     counter("vllm:prefix_cache_queries_total", "Tokens looked up in the cache.", labels, Double(s.prefixQueriedTokens))
     counter("vllm:prefix_cache_hits_total", "Tokens found in the cache.", labels, Double(s.prefixHitTokens))
     counter("vllm:num_preemptions_total", "Requests that gave up their place.", labels, Double(s.preemptions))
+    counter("vllm:spec_decode_num_draft_tokens_total", "Tokens guessed.", labels, Double(s.guessedTokens))
+    counter(
+      "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that answers have.", labels,
+      Double(s.acceptedTokens))
     counter("angel:model_seconds_total", "Seconds the engine spent on the model.", labels, s.modelSeconds)
     counter("angel:scheduling_seconds_total", "Seconds it spent on everything else.", labels, s.schedulingSeconds)
+    counter(
+      "angel:scheduling_cpu_seconds_total", "CPU seconds of its thread in that time.", labels, s.schedulingCPUSeconds)
   }
 
   /// What the server counts of a model.

@@ -7,16 +7,23 @@ public struct ServedModel: Sendable {
   public let name: String
   /// Seconds since 1970, as `/v1/models` tells.
   public let created: Int
-  /// What it takes of the memory budget while it is loaded; asked for only where several models share one.
-  public let byteCount: @Sendable () throws -> Int
-  public let load: @Sendable () throws -> LoadedModel
+  /// Looks at its files; called each time it is to be loaded.
+  public let open: @Sendable () throws -> OpenedModel
 
-  public init(
-    name: String, created: Int, byteCount: @escaping @Sendable () throws -> Int,
-    load: @escaping @Sendable () throws -> LoadedModel
-  ) {
+  public init(name: String, created: Int, open: @escaping @Sendable () throws -> OpenedModel) {
     self.name = name
     self.created = created
+    self.open = open
+  }
+}
+
+/// A model whose files have been looked at.
+public struct OpenedModel {
+  /// What it takes of the memory budget while it is loaded.
+  public let byteCount: Int
+  public let load: () throws -> LoadedModel
+
+  public init(byteCount: Int, load: @escaping () throws -> LoadedModel) {
     self.byteCount = byteCount
     self.load = load
   }

@@ -69,12 +69,7 @@ package struct DenseExpertProduct: Sendable {
 
 extension ExpertOrder {
   /// [P, 1]: 1 where a place belongs to this expert, else 0.
-  func isOf(expert: Int, _ dtype: DType) -> Tensor {
-    let indices = experts.cast(to: dtype).reshaped(-1, 1)
-    // The indices are whole numbers.
-    let distance = maximum(indices - Double(expert), Double(expert) - indices)
-    return 1 - minimum(distance, distance.constant(1))
-  }
+  func isOf(expert: Int, _ dtype: DType) -> Tensor { experts.isEqual(to: expert, dtype) }
 }
 
 extension Tensor {

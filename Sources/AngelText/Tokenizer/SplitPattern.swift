@@ -1,3 +1,4 @@
+import AngelCore
 import CPCRE2
 import Glibc
 
@@ -153,7 +154,7 @@ final class MatchMemory: @unchecked Sendable {
   func prepare(byteCount: Int) {
     pcre2_set_match_limit_8(context, UInt32(clamping: Self.stepLimit + 16 * byteCount))
     matchesLeft = Self.matchesPerLook
-    deadline = Self.threadSeconds() + 2 + 2 * Double(byteCount) / 1e6
+    deadline = ThreadClock.seconds() + 2 + 2 * Double(byteCount) / 1e6
   }
 
   /// Whether the text's time is not spent yet; most calls only count.
@@ -161,14 +162,7 @@ final class MatchMemory: @unchecked Sendable {
     matchesLeft -= afterWholeWindow ? 16 : 1
     guard matchesLeft <= 0 else { return true }
     matchesLeft = Self.matchesPerLook
-    return Self.threadSeconds() < deadline
-  }
-
-  /// Time this thread has computed: a busy machine does not make an honest pattern fail.
-  private static func threadSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    return ThreadClock.seconds() < deadline
   }
 
   deinit {

@@ -106,26 +106,30 @@ static int is_single(const struct attention_units *u, int64_t row) {
     && (row + 1 == u->a->rows || sequences[row + 1] != sequences[row]);
 }
 
-// The end of the whole splits that two rows see and that lie in the same blocks for both; 0 for none. A window would
-// begin elsewhere for each.
-static int64_t common_end(const struct attention_units *u, int64_t row, int64_t other) {
+// The end of the whole splits, up to `limit`, that two rows see and that lie in the same blocks for both; 0 for none. A
+// window would begin elsewhere for each.
+static int64_t common_end(const struct attention_units *u, int64_t row, int64_t other, int64_t limit) {
   const int64_t split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS;
   const int32_t *positions = u->a->cache.row_positions;
-  const int64_t last = positions[row] < positions[other] ? positions[row] : positions[other];
   if (u->a->window > 0 || !is_single(u, row) || !is_single(u, other)) return 0;
+  if (limit > positions[row] + 1) limit = positions[row] + 1;
+  if (limit > positions[other] + 1) limit = positions[other] + 1;
   const int64_t *blocks = row_blocks(u, row), *others = row_blocks(u, other);
-  int64_t split = 0;
-  while ((split + 1) * ANGEL_SPLIT_TOKENS <= last + 1
-    && memcmp(blocks + split * split_blocks, others + split * split_blocks, sizeof(*blocks) * split_blocks) == 0) split++;
-  return split * ANGEL_SPLIT_TOKENS;
+  int64_t end = 0;
+  while (end + ANGEL_SPLIT_TOKENS <= limit && memcmp(blocks, others, sizeof(*blocks) * split_blocks) == 0) {
+    blocks += split_blocks, others += split_blocks, end += ANGEL_SPLIT_TOKENS;
+  }
+  return end;
 }
 
-// Rows from `row` on, before `last_row`, that have a beginning in common; *end is that of the first two.
-static int64_t common_rows(const struct attention_units *u, int64_t row, int64_t last_row, int64_t *end) {
+// Rows from `row` on, before `last_row`, that have a beginning up to `limit` in common; *end is that of the first two,
+// and of the others no more is compared.
+static int64_t common_rows(
+  const struct attention_units *u, int64_t row, int64_t last_row, int64_t limit, int64_t *end) {
   int64_t run = 1;
-  *end = row + 1 < last_row ? common_end(u, row, row + 1) : 0;
+  *end = row + 1 < last_row ? common_end(u, row, row + 1, limit) : 0;
   if (*end == 0) return run;
-  for (run = 2; row + run < last_row && common_end(u, row, row + run) >= *end;) run++;
+  for (run = 2; row + run < last_row && common_end(u, row, row + run, *end) == *end;) run++;
   return run;
 }
 
@@ -141,8 +145,8 @@ static void load_tile(struct attention_tile *t, const struct attention_units *u)
   u->engine->load_queries(t, a->queries, a->heads, ANGEL_F32);
 }
 
-// Rows of several sequences over all positions: together up to `common`, which lies in the same blocks for all, then each
-// by itself from what that gave.
+// Rows of several sequences over all positions: together up to `common`, which lies in the same blocks for all, then
+// each by itself from what that gave.
 static void attend_common(struct attention_tile *t, const struct attention_units *u, int64_t common) {
   const struct angel_paged_attention_arguments *a = u->a;
   const int64_t row = t->row, rows = t->rows;
@@ -189,19 +193,21 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
   finish_partials(t, u, span);
 }
 
-// Rows [row, last_row) of one kv head over one span, in tiles of equal size: of rows of one sequence, or of rows that have
-// the span, or the beginning of all positions, in common.
+// Rows [row, last_row) of one kv head over one span, in tiles of equal size: of rows of one sequence, or of rows that
+// have the span, or the beginning of all positions, in common.
 static void attend_rows(
   struct attention_tile *t, const struct attention_units *u, int64_t kv_head, int64_t span, int64_t row,
   int64_t last_row) {
   const int32_t *sequences = u->a->cache.row_sequences;
   const int64_t group = u->a->heads / u->a->cache.kv_heads, limit = tile_limit(t->size);
   while (row < last_row) {
-    int64_t common, run = common_rows(u, row, last_row, &common);
-    if (u->spans > 1 && common < (span + 1) * u->span_tokens) common = 0;
-    if (common == 0) run = 0;
-    while (common == 0 && row + run < last_row && sequences[row + run] == sequences[row] && unit_cost(u, span, row + run) > 0) {
-      run++;
+    // Of several spans, one is common as a whole or not at all.
+    const int64_t whole = u->spans > 1 ? (span + 1) * u->span_tokens : 0;
+    int64_t common, run = common_rows(u, row, last_row, whole > 0 ? whole : INT64_MAX, &common);
+    if (common < whole) common = 0;
+    if (common == 0) {
+      const int32_t sequence = sequences[row];
+      for (run = 0; row + run < last_row && sequences[row + run] == sequence && unit_cost(u, span, row + run) > 0;) run++;
     }
     for (int64_t head = 0; head < group && run > 0; head += t->heads) {
       t->heads = group - head < limit ? group - head : limit;

@@ -41,6 +41,7 @@
 #include "sgd.h"
 #include "adamw8.h"
 #include "lion.h"
+#include "low_rank.h"
 #include "muon.h"
 #include "adafactor.h"
 #include "ema.h"

@@ -1,5 +1,6 @@
 import AngelCPU
 import AngelCore
+import AngelMemory
 import AngelHCF
 import AngelModels
 import AngelNN
@@ -16,12 +17,16 @@ enum BenchInference {
   static let batch = Option<[Int]>.integers(
     "batch", in: 1...4096,
     help: "also so many requests at once, \(BenchBatch.promptLength) tokens each, \(BenchBatch.answerLength) generated")
+  static let adapters = Option<Int>.integer(
+    "adapters", default: 0, in: 0...1024,
+    help: "each batch also with N random adapters of rank \(BenchBatch.adapterRank) beside every layer, in turn")
   static let bandwidth = Option.flag(
     "bandwidth", help: "measure what memory gives too, and decode's share of it (1 GiB more)")
   static let options =
     [
       prompt.declaration, generate.declaration, depth.declaration, repetitions.declaration, tests.declaration,
-      batch.declaration, BenchShape.option.declaration, BenchShape.format.declaration, bandwidth.declaration,
+      batch.declaration, adapters.declaration, BenchShape.option.declaration, BenchShape.format.declaration,
+      bandwidth.declaration,
     ] + SessionOptions.withoutContext
 
   /// Which rows are measured.
@@ -35,6 +40,8 @@ enum BenchInference {
   struct Row {
     let test: String
     var batch = 1
+    /// Different adapters that the requests of a batch have in turn.
+    var adapters = 0
     let tokens: Int
     let tokensPerSecond: Double
     let tokensPerCPUSecond: Double
@@ -53,6 +60,18 @@ enum BenchInference {
     let backend: CPUBackend
     let name: String
     var readBandwidth: Double?
+
+    /// A row's name; with adapters also its share of the speed without, which stands in the row before.
+    func name(of row: Row) -> String {
+      guard row.test == "batch" else { return row.test }
+      guard row.adapters > 0,
+        let base = rows.first(where: { $0.test == "batch" && $0.batch == row.batch && $0.adapters == 0 })
+      else {
+        return "batch of \(row.batch)"
+      }
+      let share = TextFormat.fixed(100 * row.tokensPerSecond / base.tokensPerSecond, digits: 0)
+      return "batch of \(row.batch), \(row.adapters) adapters: \(share) %"
+    }
 
     func shareOfBandwidth(_ row: Row) -> Double? {
       guard let readBandwidth, let bytes = row.bytesPerToken else { return nil }
@@ -80,12 +99,15 @@ enum BenchInference {
         })
     }
     let batches = BenchBatch(model: engine.model, backend: backend, arguments: arguments, context: context)
-    for count in arguments[batch] { rows.append(try batches.measure(count)) }
+    for count in arguments[batch] {
+      rows.append(try batches.measure(count))
+      if arguments[adapters] > 0 { rows.append(try batches.measure(count, adapters: arguments[adapters])) }
+    }
     guard !rows.isEmpty else {
       throw UsageError("--tests none without --batch leaves nothing to measure", command: BenchCommand.name)
     }
     var report = Report(
-      rows: rows, loadSeconds: loadSeconds, peakBytes: BenchCommand.peakBytes(), backend: backend, name: name)
+      rows: rows, loadSeconds: loadSeconds, peakBytes: ProcessMemory.peak(), backend: backend, name: name)
     if arguments[bandwidth] {
       let memory = try BenchMemory(on: backend)
       report.readBandwidth = try BenchRoofs.readBandwidth(memory, backend, samples: 20, context).all
@@ -177,7 +199,7 @@ enum BenchInference {
     func one(_ value: Double) -> String { TextFormat.fixed(value, digits: 1) }
     for row in report.rows {
       table.append([
-        row.test == "batch" ? "batch of \(row.batch)" : row.test, "\(row.tokens)", "\(report.backend.threadCount)",
+        report.name(of: row), "\(row.tokens)", "\(report.backend.threadCount)",
         one(row.tokensPerSecond),
         "\(one(row.spread.lowerBound))-\(one(row.spread.upperBound))", one(row.tokensPerCPUSecond),
       ])
@@ -199,6 +221,7 @@ enum BenchInference {
     let rows = report.rows.map { row -> JSONValue in
       [
         "test": .string(row.test), "tokens": .integer(row.tokens), "batch": .integer(row.batch),
+        "adapters": .integer(row.adapters),
         "threads": .integer(report.backend.threadCount), "tokens_per_second": .number(row.tokensPerSecond),
         "tokens_per_cpu_second": .number(row.tokensPerCPUSecond), "slowest": .number(row.spread.lowerBound),
         "fastest": .number(row.spread.upperBound),

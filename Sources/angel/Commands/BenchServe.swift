@@ -1,6 +1,5 @@
 import AngelCore
 import AngelServer
-import Glibc
 
 /// `angel bench serve URL`: a server under load, in the manner of `vllm bench serve`; options and JSON have its names.
 enum BenchServe {
@@ -73,70 +72,6 @@ enum BenchServeError: DescribedError, Equatable {
     case .failed(let failed, let count): "\(failed) of \(count) requests failed"
     case .answer(let status, let body): "the server answered \(status): \(body.prefix(200))"
     case .empty: "the server's stream had no text"
-    }
-  }
-}
-
-/// The requests of a load: what each asks for, and when it comes.
-struct ServingLoad: Sendable {
-  struct Request: Sendable {
-    let prompt: [Int]
-    let outputLength: Int
-    /// Seconds after the start.
-    let arrival: Double
-  }
-
-  let requests: [Request]
-
-  init(_ arguments: Arguments) {
-    var random = PhiloxStream(seed: arguments[BenchServe.seed])
-    var now = 0.0
-    let isSpread = arguments[BenchServe.dataset] == .sharegpt
-    // ShareGPT's lengths are about log-normal: a standard deviation of 1 in the logarithm, as its long tail has.
-    func length(_ mean: Int) -> Int {
-      guard isSpread else { return mean }
-      return max(1, min(8 * mean, Int(Double(mean) * exp(random.normal() - 0.5))))
-    }
-    func tokens(_ count: Int) -> [Int] {
-      (0..<count).map { _ in 100 + Int(random.uniform() * Double(arguments[BenchServe.vocabulary] - 100)) }
-    }
-    let prefix = tokens(arguments[BenchServe.prefixLength])
-    requests = (0..<arguments[BenchServe.prompts]).map { _ in
-      if let rate = arguments[BenchServe.rate] {
-        let shape = arguments[BenchServe.burstiness]
-        now += random.gamma(shape) / (shape * rate)
-      }
-      let prompt = prefix + tokens(length(arguments[BenchServe.inputLength]))
-      return Request(prompt: prompt, outputLength: length(arguments[BenchServe.outputLength]), arrival: now)
-    }
-  }
-}
-
-/// Random numbers of a few distributions, from a counter-based generator.
-struct PhiloxStream {
-  private let generator: PhiloxGenerator
-  private var counter: UInt64 = 0
-
-  init(seed: Int) { generator = PhiloxGenerator(seed: UInt64(seed)) }
-
-  /// In [0, 1).
-  mutating func uniform() -> Double {
-    counter += 1
-    return generator.uniformDouble(atBlock: counter)
-  }
-
-  /// Mean 0, deviation 1 (Box and Muller, 1958).
-  mutating func normal() -> Double { sqrt(-2 * log(1 - uniform())) * cos(2 * .pi * uniform()) }
-
-  /// Of shape k and scale 1 (Marsaglia and Tsang, ACM TOMS 2000).
-  mutating func gamma(_ k: Double) -> Double {
-    if k < 1 { return gamma(k + 1) * pow(1 - uniform(), 1 / k) }
-    let d = k - 1.0 / 3
-    let c = 1 / sqrt(9 * d)
-    while true {
-      let x = normal()
-      let v = pow(1 + c * x, 3)
-      if v > 0, log(1 - uniform()) < 0.5 * x * x + d - d * v + d * log(v) { return d * v }
     }
   }
 }

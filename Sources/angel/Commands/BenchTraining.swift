@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
+import AngelMemory
 import AngelData
 import AngelModels
 import AngelNN
@@ -66,7 +67,7 @@ enum BenchTraining {
       throw UsageError(
         "--quantized holds frozen layers in blocks, which --lora leaves beside adapters", command: "bench")
     }
-    let before = BenchCommand.peakBytes()
+    let before = ProcessMemory.peak()
     let backend = try context.makeBackend(arguments)
     let kind = arguments[model]
     let source = RandomTokens(
@@ -105,7 +106,7 @@ enum BenchTraining {
     }
     let memory = Memory(
       planned: plan.memory.total, used: backend.pool.usage.peakByteCount,
-      touched: backend.pool.usage.residentByteCount, process: BenchCommand.peakBytes() - before)
+      touched: backend.pool.usage.residentByteCount, process: ProcessMemory.peak() - before)
     try show(kind, rows, source, recipe, memory, backend, context)
   }
 
@@ -166,7 +167,7 @@ enum BenchTraining {
         "gflops": .number(gigaflops),
         "mfu": .number(gigaflops / gemm), "gemm_gflops": .number(gemm),
         "page_faults": .array(rows.map { .integer($0.pageFaults) }),
-        "peak_rss_bytes": .integer(BenchCommand.peakBytes()), "planned_bytes": .integer(memory.planned),
+        "peak_rss_bytes": .integer(ProcessMemory.peak()), "planned_bytes": .integer(memory.planned),
         "tensor_peak_bytes": .integer(memory.used), "pool_bytes": .integer(memory.touched),
         "process_growth_bytes": .integer(memory.process), "loss": .array(rows.map { .number($0.record.loss) }),
       ])
@@ -177,7 +178,7 @@ enum BenchTraining {
       + "\(TextFormat.fixed(tokens / seconds, digits: 0)) tokens/s, "
       + "\(TextFormat.fixed(tokens / cpu, digits: 0)) per CPU-s, \(TextFormat.fixed(gigaflops, digits: 0)) GFLOP/s, "
       + "\(TextFormat.fixed(100 * gigaflops / gemm, digits: 0)) % of the product timed between the steps "
-      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(BenchCommand.peakBytes())) (planned \(TextFormat.bytes(memory.planned)), the process grew by "
+      + "(\(TextFormat.fixed(gemm, digits: 0)) GFLOP/s), peak \(TextFormat.bytes(ProcessMemory.peak())) (planned \(TextFormat.bytes(memory.planned)), the process grew by "
       + "\(TextFormat.bytes(memory.process))), "
       + "kernels for \(backend.instructionSet)"
     try context.output.line(line)

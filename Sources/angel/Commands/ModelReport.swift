@@ -30,7 +30,8 @@ struct ModelReport {
     let checkpoint = checkpoint
     plan = Result {
       try ModelPlan(
-        checkpoint, arithmetic: context.arithmetic, options: SessionOptions.engine(arguments, context))
+        checkpoint, arithmetic: context.arithmetic, adapter: SessionOptions.adapterFolder(arguments),
+        options: SessionOptions.engine(arguments, context))
     }
     budget = arguments[SessionOptions.memory] ?? MachineMemory.current().defaultBudget
   }

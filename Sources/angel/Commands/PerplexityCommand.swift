@@ -38,7 +38,8 @@ enum PerplexityCommand: Command {
       let checkpoint = try context.openCheckpoint(model)
       let size = arguments[window] ?? min(512, max(2, checkpoint.dimensions.contextLength ?? 512))
       let session = try context.openSession(
-        checkpoint, named: model, options: SessionOptions.engine(arguments, context, contextLength: size),
+        checkpoint, named: model, adapter: SessionOptions.adapterFolder(arguments),
+        options: SessionOptions.engine(arguments, context, contextLength: size),
         on: context.makeBackend(arguments))
       let bytes = try file.withBytes(0..<min(arguments[limit] ?? file.byteCount, file.byteCount)) { Array($0) }
       let tokens = try session.tokenizer.encode(bytes, addingSpecialTokens: false, parsingSpecialTokens: false)
@@ -47,17 +48,10 @@ enum PerplexityCommand: Command {
       guard let length = windows.map(\.count).min(), arguments[unscored] < length else {
         throw PerplexityError.nothingScored(unscored: arguments[unscored], window: windows.map(\.count).min() ?? 0)
       }
-      let display = context.progress.start(
-        "scoring", total: windows.reduce(0) { $0 + $1.count }, unit: .items("tokens"))
       let clock = ContinuousClock()
       let begin = clock.now
-      var perplexity = Perplexity()
-      for window in windows {
-        try context.interruption.check()
-        try perplexity.score(window, unscored: arguments[unscored], with: session.engine)
-        display.advance(by: window.count)
-      }
-      display.finish()
+      let perplexity = try context.perplexity(
+        of: windows, "scoring", unscored: arguments[unscored], with: session.engine)
       let seconds = (clock.now - begin).seconds
       if context.printsJSON {
         return try context.print([

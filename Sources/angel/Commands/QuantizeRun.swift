@@ -105,15 +105,7 @@ struct QuantizeRun {
       checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options)
     session.engine.isInterrupted = { [context] in context.interruption.isRequested }
     let windows = try self.windows(of: path, session.tokenizer).prefix(arguments[QuantizeCommand.textWindows])
-    let display = context.progress.start(
-      "scoring \(FilePath.split(checkpoint.path).name)", total: windows.reduce(0) { $0 + $1.count },
-      unit: .items("tokens"))
-    var perplexity = Perplexity()
-    for window in windows {
-      try perplexity.score(window, with: session.engine)
-      display.advance(by: window.count)
-    }
-    display.finish()
-    return perplexity.value
+    let label = "scoring \(FilePath.split(checkpoint.path).name)"
+    return try context.perplexity(of: windows, label, with: session.engine).value
   }
 }

@@ -166,7 +166,8 @@ enum QuickstartCommand: Command {
   private static func next(
     _ name: String, _ tuned: QuickstartTuning.Outcome?, _ served: QuickstartServing.Outcome?
   ) -> [String] {
-    let own = [served?.command, tuned.map { "angel chat \(name) --adapter \($0.adapter)" }].compactMap(\.self)
+    let own = [served?.command, tuned.map { "angel chat \(name) --adapter \(TextFormat.shellWord($0.adapter))" }]
+      .compactMap(\.self)
     return own + [
       "angel chat \(name)", "angel generate \(name) \"Once upon a time\" --max-tokens 60 --temperature 0.8",
       "angel bench inference \(name)", "angel models show \(name)", "angel help",

@@ -7,8 +7,8 @@ import AngelServer
 import Glibc
 import Synchronization
 
-/// The end of `angel quickstart`: the model that was taught is written down as one of its own, served on a free port of this
-/// machine by this process, and asked over HTTP as any client would.
+/// The end of `angel quickstart`: the model that was taught is written down as one of its own, served on a free port of
+/// this machine by this process, and asked over HTTP as any client would.
 struct QuickstartServing {
   /// What came of it.
   struct Outcome {
@@ -22,7 +22,7 @@ struct QuickstartServing {
     var seconds: Double
 
     /// The words that serve the model again.
-    var command: String { "angel serve \(path)" }
+    var command: String { "angel serve \(TextFormat.shellWord(path))" }
     /// The words that ask it the same then.
     var curl: String {
       // An apostrophe would end the shell's quotes.
@@ -60,15 +60,13 @@ struct QuickstartServing {
     let name = FilePath.split(tuned.merged).name
     let server = try makeServer(name, try Checkpoint.open(tuned.merged), options)
     let url = "http://127.0.0.1:\(try server.start())"
+    defer { server.stop { context.interruption.isRequested } }
     let request: JSONValue = [
       "model": .string(name), "messages": [["role": "user", "content": .string(prompt)]],
       "max_tokens": .integer(maxTokens), "temperature": 0,
     ]
-    let clock = ContinuousClock()
-    let begin = clock.now
-    let answer = try ask(server, url, request)
-    return Outcome(
-      path: tuned.merged, name: name, url: url, request: request, answer: answer, seconds: (clock.now - begin).seconds)
+    let (answer, seconds) = try ask(url, request)
+    return Outcome(path: tuned.merged, name: name, url: url, request: request, answer: answer, seconds: seconds)
   }
 
   /// A server of this one model, which is loaded before anybody can ask.
@@ -81,8 +79,9 @@ struct QuickstartServing {
       checkpoint, on: backend, pool: backend.pool, arithmetic: context.arithmetic, options: serving,
       report: { read, _ in display.update(to: read) })
     display.finish()
-    let model = ServedModel(
-      name: name, created: context.startTime, byteCount: { checkpoint.card.byteCount }, load: { .language(loaded) })
+    let model = ServedModel(name: name, created: context.startTime) {
+      OpenedModel(byteCount: checkpoint.card.byteCount) { .language(loaded) }
+    }
     var options = ServerOptions()
     options.http.port = 0
     options.version = Angel.version
@@ -90,18 +89,24 @@ struct QuickstartServing {
       ModelShelf([model], budget: backend.pool.budget, log: context.log), options: options)
   }
 
-  /// Asks on a thread of its own, so that Ctrl-C is heard meanwhile; the server has ended when this returns.
-  private func ask(_ server: APIServer, _ url: String, _ request: JSONValue) throws -> String {
-    let outcome = Mutex<Result<String, any Error>?>(nil)
-    let client = try DedicatedThread {
-      let result = Result { try Self.answer(url, request) }
-      outcome.withLock { $0 = result }
+  /// Asks on a thread of its own, so that Ctrl-C is heard meanwhile: then the end of the server ends it too.
+  private func ask(_ url: String, _ request: JSONValue) throws -> (answer: String, seconds: Double) {
+    let outcome = Outbox()
+    try DedicatedThread {
+      let begin = MonotonicClock.seconds()
+      let result = Result { (answer: try Self.answer(url, request), seconds: MonotonicClock.seconds() - begin) }
+      outcome.value.withLock { $0 = result }
+    }.detach()
+    while true {
+      try context.interruption.check()
+      if let result = outcome.value.withLock({ $0 }) { return try result.get() }
+      usleep(5_000)
     }
-    while outcome.withLock({ $0 == nil }), !context.interruption.isRequested { usleep(5_000) }
-    server.stop { context.interruption.isRequested }
-    client.join()
-    try context.interruption.check()
-    return try outcome.withLock { $0 ?? .failure(Interrupted()) }.get()
+  }
+
+  /// Where the thread that asks puts what came of it.
+  private final class Outbox: Sendable {
+    let value = Mutex<Result<(answer: String, seconds: Double), any Error>?>(nil)
   }
 
   private static func answer(_ url: String, _ request: JSONValue) throws -> String {

@@ -16,7 +16,11 @@ enum ServeCommand: Command {
     /openapi.json describes them. Answers never depend on what else is served at the time.
 
     The first MODEL is loaded at once, the others when they are first asked for; where memory does not allow all of them, the
-    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings. --adapter stands beside a single MODEL.
+    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings.
+
+    --adapter puts a PEFT folder beside the first MODEL, under a name of its own (that of the folder where none is given): a
+    request that names it as its model is answered with it, in one batch with all others. --adapter-loading lets clients load
+    and unload more at run time.
 
     Ctrl-C or SIGTERM ends the server once the requests in hand have been answered; a second one, or --drain, cuts it short.
     Keys come from a file that `angel keys` writes; changes to it take effect at once. The log has a line for each request,
@@ -49,14 +53,26 @@ enum ServeCommand: Command {
     "body-limit", placeholder: "SIZE", expects: "a size such as 16MiB", default: 16 << 20, defaultText: "16MiB",
     help: "the longest body of a request"
   ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { (1 << 10...1 << 32).contains($0) ? $0 : nil } }
+  /// Where guesses come from.
+  enum Guesses: String, CaseIterable { case off, lookup }
+  static let speculation = Option<Guesses>.choice(
+    "speculate", default: .lookup, help: "guess tokens from what answers repeat; the answers stay the same")
+  static let adapters = Option.texts(
+    "adapter", placeholder: "[NAME=]FOLDER", help: "an adapter of `angel train` or PEFT to serve beside the first MODEL"
+  )
+  static let adapterLimit = Option<Int?>.integer(
+    "max-adapters", in: 1...1024, help: "adapters at once (default: those given, or 64 with --adapter-loading)")
+  static let adapterLoading = Option.flag(
+    "adapter-loading", help: "let clients load adapters from any folder of this machine, and unload them")
   static let options =
     [
       host.declaration, port.declaration, keys.declaration, certificate.declaration, privateKey.declaration,
       cors.declaration, hostName.declaration, log.declaration, drain.declaration, concurrency.declaration,
-      cacheTokens.declaration, queue.declaration, bodyLimit.declaration,
-    ] + SessionOptions.all
+      cacheTokens.declaration, queue.declaration, bodyLimit.declaration, speculation.declaration, adapters.declaration,
+      adapterLimit.declaration, adapterLoading.declaration,
+    ] + SessionOptions.withoutAdapter
   static let examples = [
-    "serve smollm2", "serve smollm2 --adapter runs/lora/adapter", "serve smollm2 minilm --port 8080 --log json",
+    "serve smollm2", "serve smollm2 --adapter keeper=runs/lora/adapter", "serve smollm2 minilm --port 8080 --log json",
     "serve smollm2 --host 0.0.0.0 --keys keys.json --tls-certificate cert.pem --tls-key key.pem",
   ]
 
@@ -65,7 +81,8 @@ enum ServeCommand: Command {
     try context.interruption.deferred {
       let budget = arguments[SessionOptions.memory] ?? MachineMemory.current().defaultBudget
       let models = try ServedModels(arguments, budget: budget, context)
-      let shelf = try ModelShelf(models.all, budget: budget, log: context.log)
+      let shelf = try ModelShelf(
+        models.all, adapters: models.adapters, budget: budget, log: context.log)
       let keys = try arguments[keys].map { try KeyRing(KeyFile(path: $0), log: context.log) }
       let server = try APIServer(shelf, keys: keys, options: try options(arguments, context))
       // What is wrong with the first model is said before anybody can ask for it.
@@ -92,6 +109,7 @@ enum ServeCommand: Command {
     options.http.connectionLimit = min(options.http.connectionLimit, openFiles() - 64)
     options.origins = arguments[cors]
     options.hostNames = arguments[hostName].map { $0.lowercased() }
+    options.allowsAdapterLoading = arguments[adapterLoading]
     options.version = Angel.version
     let diagnostics = context.diagnostics
     options.requestLog = RequestLog(arguments[log]) { diagnostics.attempt($0) }
@@ -135,7 +153,7 @@ enum ServeCommand: Command {
     let isLocal = HTTPOptions.isLoopback(address)
     let shown = address.contains(":") ? "[\(address)]" : address
     let url = "\(isTLS ? "https" : "http")://\(shown):\(port)"
-    let names = shelf.models.map(\.name)
+    let names = shelf.names
     if context.printsJSON {
       return try context.print([
         "url": .string(url), "port": .integer(port), "models": .array(names.map { .string($0) }),

@@ -7,35 +7,33 @@ import AngelModels
 import AngelNN
 import AngelServer
 
-/// The models on a command line, each ready to be loaded when it is asked for.
+/// The models on a command line, each ready to be loaded when it is asked for, and the adapters beside the first.
 struct ServedModels {
   let all: [ServedModel]
+  let adapters: [ServedAdapter]
 
   /// Finds the models; none is read yet.
   ///
   /// - Parameter budget: bytes for all of them together.
   init(_ arguments: Arguments, budget: Int, _ context: CommandContext) throws {
-    var all: [ServedModel] = []
-    let sharesMemory = arguments.positionals.count > 1
-    if arguments.has(SessionOptions.adapter), sharesMemory {
-      throw UsageError("--adapter stands beside one MODEL, but several are named", command: ServeCommand.name)
+    let found = try arguments.positionals.map { try context.store.resolve($0) }
+    let adapters = try Self.adapters(arguments, base: found[0].name, context)
+    let names = found.map(\.name) + adapters.map(\.name)
+    if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+      throw UsageError("two models or adapters are called '\(twice)'", command: ServeCommand.name)
     }
-    let options = try Self.options(arguments, context)
-    for text in arguments.positionals {
-      let found = try context.store.resolve(text)
-      guard !all.contains(where: { $0.name == found.name }) else {
-        throw UsageError("two models are called '\(found.name)'", command: ServeCommand.name)
-      }
-      let loader = Loader(
-        path: found.path, name: found.name, sharesMemory: sharesMemory, arithmetic: context.arithmetic,
-        options: options, backend: context.backendSettings(arguments),
-        budget: budget, progress: context.progress)
-      all.append(
-        ServedModel(
-          name: found.name, created: context.startTime, byteCount: { try loader.byteCount() },
-          load: { try loader.load() }))
+    var options = try Self.options(arguments, context)
+    all = try found.enumerated().map { index, model in
+      options.adapterLimit = try Self.adapterLimit(arguments, given: index == 0 ? adapters.count : 0)
+      options.adapterBytes = index == 0 ? Self.bytes(of: adapters) : 0
+      return ServedModel(
+        name: model.name, created: context.startTime,
+        open: Loader(
+          path: model.path, name: model.name, sharesMemory: found.count > 1, arithmetic: context.arithmetic,
+          options: options, backend: context.backendSettings(arguments), budget: budget, progress: context.progress
+        ).open)
     }
-    self.all = all
+    self.adapters = adapters
   }
 
   private static func options(_ arguments: Arguments, _ context: CommandContext) throws -> ServingOptions {
@@ -44,7 +42,39 @@ struct ServedModels {
     options.sequenceLimit = arguments[ServeCommand.concurrency]
     options.cacheTokens = arguments[ServeCommand.cacheTokens]
     options.queuedTokenLimit = arguments[ServeCommand.queue]
+    options.speculates = arguments[ServeCommand.speculation] == .lookup
     return options
+  }
+
+  /// The adapters that are given, whose folders are looked at.
+  private static func adapters(
+    _ arguments: Arguments, base: String, _ context: CommandContext
+  ) throws -> [ServedAdapter] {
+    try arguments[ServeCommand.adapters].map { text in
+      let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+      // A name has no slash, so that a folder may have an equals sign.
+      let isNamed = parts.count == 2 && !parts[0].contains("/") && !text.hasPrefix("=")
+      let path = isNamed ? parts[1] : text
+      let folder = try PEFTFolder(path: path)
+      let name = isNamed ? parts[0] : FilePath.split(folder.path).name
+      return ServedAdapter(name: name, base: base, path: path, created: context.startTime)
+    }
+  }
+
+  /// The most adapters at once of a model that is given so many.
+  private static func adapterLimit(_ arguments: Arguments, given: Int) throws -> Int {
+    guard arguments[ServeCommand.adapterLoading] || given > 0 else { return 0 }
+    let limit =
+      arguments[ServeCommand.adapterLimit] ?? (arguments[ServeCommand.adapterLoading] ? max(64, given) : given)
+    guard limit >= given else {
+      throw UsageError("--max-adapters \(limit) is less than the \(given) that are given", command: ServeCommand.name)
+    }
+    return limit
+  }
+
+  /// About what adapters take in memory: what they take in their files.
+  private static func bytes(of adapters: [ServedAdapter]) -> Int {
+    adapters.reduce(0) { $0 + (FilePath.status(FilePath.join($1.path, PEFTFolder.tensorsName))?.size ?? 0) }
   }
 
   /// Loads one model with a backend of its own.
@@ -59,36 +89,39 @@ struct ServedModels {
     let budget: Int
     let progress: ProgressReporter
 
-    private func isEncoder(_ checkpoint: Checkpoint) -> Bool { (try? ModelCatalog.textEncoder(for: checkpoint)) != nil }
-
-    /// The plan's bytes, in whole pages of each kind; the cache is what the whole budget would have room for.
-    func byteCount() throws -> Int {
+    /// Plans it: an encoder's packed weights and the activations of its longest step, or the engine's whole plan.
+    func open() throws -> OpenedModel {
       let checkpoint = try Checkpoint.open(path)
-      if isEncoder(checkpoint), let adapter = options.engine.adapter {
-        throw ModelError.adapter(
-          path: adapter.path, reason: "'\(name)' is an encoder: adapters stand beside language models")
+      guard (try? ModelCatalog.textEncoder(for: checkpoint)) == nil else {
+        return opened(checkpoint, byteCount: checkpoint.card.byteCount * 2 + 256 << 20) { backend, report in
+          .encoder(
+            try EncoderService(
+              TextEmbedder(checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, report: report)))
+        }
       }
-      // Packed weights, and activations of its longest step.
-      if isEncoder(checkpoint) { return checkpoint.card.byteCount * 2 + 256 << 20 }
-      let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, serving: options, budget: budget)
-      return plan.bytes.values.reduce(0) { $0 + ($1 / Page.byteCount + 1) * Page.byteCount }
+      let plan = try ModelPlan(
+        checkpoint, arithmetic: arithmetic, serving: options, budget: budget)
+      // Whole pages of each kind; the cache is what the whole budget would have room for.
+      let byteCount = plan.bytes.values.reduce(0) { $0 + ($1 / Page.byteCount + 1) * Page.byteCount }
+      return opened(checkpoint, byteCount: byteCount) { backend, report in
+        .language(
+          try BatchEngine(
+            checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options, plan: plan,
+            report: report))
+      }
     }
 
-    func load() throws -> LoadedModel {
-      let checkpoint = try Checkpoint.open(path)
-      let pool = try sharesMemory ? PagePool(budget: byteCount()) : nil
-      let backend = try backend.make(pool: pool)
-      let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
-      defer { display.finish() }
-      let report: @Sendable (Int, Int) -> Void = { read, _ in display.update(to: read) }
-      if isEncoder(checkpoint) {
-        let embedder = try TextEmbedder(
-          checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, report: report)
-        return .encoder(try EncoderService(embedder))
+    /// A model that `load` loads on a backend of its own.
+    private func opened(
+      _ checkpoint: Checkpoint, byteCount: Int,
+      load: @escaping (CPUBackend, @escaping @Sendable (Int, Int) -> Void) throws -> LoadedModel
+    ) -> OpenedModel {
+      OpenedModel(byteCount: byteCount) {
+        let backend = try backend.make(pool: PagePool(budget: sharesMemory ? byteCount : budget))
+        let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
+        defer { display.finish() }
+        return try load(backend) { read, _ in display.update(to: read) }
       }
-      return .language(
-        try BatchEngine(
-          checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options, report: report))
     }
   }
 }

@@ -49,10 +49,14 @@ enum SessionOptions {
     _ arguments: Arguments, _ context: CommandContext, contextLength: Int? = nil
   ) throws -> EngineOptions {
     var options = EngineOptions()
-    options.adapter = try arguments[adapter].map { try PEFTFolder(path: $0) }
     options.contextLength = contextLength ?? arguments[Self.context]
     options.cacheDType = arguments[cache]?.dtype ?? context.arithmetic.cacheDType
     return options
+  }
+
+  /// What is to stand beside the weights.
+  static func adapterFolder(_ arguments: Arguments) throws -> PEFTFolder? {
+    try arguments[adapter].map { try PEFTFolder(path: $0) }
   }
 }
 
@@ -95,18 +99,19 @@ extension CommandContext {
     _ model: String, _ arguments: Arguments, contextLength: Int? = nil, on backend: CPUBackend? = nil
   ) throws -> LanguageModelSession {
     try openSession(
-      openCheckpoint(model), named: model,
+      openCheckpoint(model), named: model, adapter: SessionOptions.adapterFolder(arguments),
       options: SessionOptions.engine(arguments, self, contextLength: contextLength),
       on: backend ?? makeBackend(arguments))
   }
 
   /// Loads a model whose files are open already.
   func openSession(
-    _ checkpoint: Checkpoint, named name: String, options: EngineOptions, on backend: CPUBackend
+    _ checkpoint: Checkpoint, named name: String, adapter: PEFTFolder? = nil, options: EngineOptions,
+    on backend: CPUBackend
   ) throws -> LanguageModelSession {
     let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
     let session = try LanguageModelSession(
-      checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, options: options,
+      checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, adapter: adapter, options: options,
       report: { read, _ in display.update(to: read) })
     display.finish()
     session.engine.isInterrupted = { [interruption] in interruption.isRequested }

@@ -19,6 +19,7 @@ enum TrainCommand: Command {
 
     `mpirun -n 4 angel train RECIPE mesh.data=4` trains on four processes: each reads its part of every step, and what is
     learnt is what one process would learn. With mesh.zero=1, 2 or 3 they share out optimizer states, gradients, parameters.
+    With mesh.tensor=2 every two processes share out each layer's heads and inner features, its gradients and states too.
     A run may be resumed on any number of processes (Documentation/Parallelism.md).
     """
   static let positionals = [
@@ -47,7 +48,7 @@ enum TrainCommand: Command {
         openModel: context.openCheckpoint, sample: { try sample($0, $1, $2, $3, on: backend) },
         report: view.show)
       surroundings.environment = MachineFacts.all(backend)
-      surroundings.mesh = try world.map { try DeviceMesh([(.data, recipe.mesh.data)], world: $0.group) }
+      surroundings.mesh = try world.map { try DeviceMesh(recipe.mesh.axes, world: $0.group) }
       let run = try TrainingRun(recipe, surroundings)
       guard !arguments[dryRun] else { return try view.showPlan(run) }
       do { try run.execute(resumes: arguments[resume]) } catch {

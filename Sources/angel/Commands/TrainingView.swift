@@ -1,4 +1,5 @@
 import AngelCore
+import AngelMemory
 import AngelPTM
 
 /// A training run as people and programs see it: a progress bar with loss, rate and time left, lines for what happens.
@@ -7,6 +8,8 @@ final class TrainingView {
   private let context: CommandContext
   private var bar: ProgressDisplay?
   private var lastLine = 0.0
+  /// Bytes of the process as planned, once there is a plan.
+  private var planned: Int?
   /// When the first step was seen, and which it was.
   private var start: (time: Double, step: Int)?
 
@@ -21,7 +24,8 @@ final class TrainingView {
     let seconds = run.plan.seconds(peakGigaflops: peak, share: Self.expectedShare)
     if context.printsJSON {
       return try context.print([
-        "recipe": recipe.json, "plan": run.plan.json, "data": run.statistics.json, "peak_gflops": .number(peak),
+        "recipe": recipe.json, "plan": run.plan.json, "program_bytes": .integer(ProcessMemory.now()),
+        "data": run.statistics.json, "peak_gflops": .number(peak),
         "expected_seconds": .number(seconds),
       ])
     }
@@ -36,7 +40,11 @@ final class TrainingView {
   private static let expectedShare = 0.6
 
   func show(_ event: RunEvent) throws {
-    if context.printsJSON { return try context.print(event.json) }
+    guard !context.printsJSON else {
+      guard case .finished = event, var object = event.json.object else { return try context.print(event.json) }
+      object["peak_bytes"] = .integer(ProcessMemory.peak())
+      return try context.print(.object(object))
+    }
     switch event {
     case .plan(let plan, let data): try showPlan(plan, data)
     case .resumed(let step, let path): try line("resumed from step \(step) (\(path))")
@@ -48,7 +56,8 @@ final class TrainingView {
     case .checkpoint(let step, let path): try line("step \(step): checkpoint \(path)")
     case .finished(let path):
       end()
-      try line("finished: \(path)")
+      let plan = planned.map { ", \(TextFormat.bytes($0)) planned" } ?? ""
+      try line("finished: \(path) (\(TextFormat.bytes(ProcessMemory.peak())) of memory at its peak\(plan))")
     }
   }
 
@@ -71,13 +80,15 @@ final class TrainingView {
       table.append(["rows split", TextFormat.count(data.splitRows), "the chat template rewrites earlier turns"])
     }
     table.append(["steps", TextFormat.count(plan.steps), "of \(TextFormat.count(plan.rowsPerStep)) tokens at most"])
-    let memory = plan.memory
+    let (memory, program) = (plan.memory, ProcessMemory.now())
+    planned = memory.total + program
     for (kind, bytes, detail) in [
       ("frozen weights", memory.frozenWeights, ""), ("trained weights", memory.trainedWeights, "float32"),
       ("gradients", memory.gradients, "float32"),
       ("optimizer states", memory.optimizerStates, recipe.optimizer.rule.rawValue),
       ("activations", memory.activations, "of a batch, at their peak"),
-      ("memory", memory.total, "all of these together"),
+      ("part-empty pages", memory.partEmptyPages, "\(TextFormat.bytes(memory.total)) in pages, all of these together"),
+      ("program and data", program, "as it is now"), ("memory", memory.total + program, "of the process, at its peak"),
     ] where bytes > 0 {
       table.append([kind, TextFormat.bytes(bytes), detail])
     }

@@ -173,13 +173,17 @@ struct BatchInvarianceTests {
 
 extension ServingLoop {
   /// Takes a request without a door in front.
-  func submit(_ request: ServingRequest, id: UInt64, onEvent: @escaping @Sendable (ServingEvent) -> Void) throws {
+  func submit(
+    _ request: ServingRequest, id: UInt64, adapter: PlacedAdapter? = nil,
+    onEvent: @escaping @Sendable (ServingEvent) -> Void
+  ) throws {
     let sampler = try Sampler(
       parameters: request.sampling, promptTokens: request.prompt.lazy.map(Int.init),
       vocabularySize: settings.vocabularySize)
     submit(
       Submission(
         id: id, prompt: request.prompt, queuedTokens: 0, begin: .now,
-        content: .answers(request, seed: sampler.seed, onEvent: onEvent), sampler: sampler))
+        content: .answers(request, seed: sampler.seed, onEvent: onEvent), sampler: sampler,
+        adapter: adapter))
   }
 }

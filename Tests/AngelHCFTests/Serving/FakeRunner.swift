@@ -5,8 +5,8 @@ import Synchronization
 
 @testable import AngelHCF
 
-/// Stands in for a model: it remembers which token was stored where, and its logits are a function of all that a row sees
-/// through its block table. A wrong, shared or reused block changes answers.
+/// Stands in for a model: it remembers which token was stored where, and its logits are a function of all that a row
+/// sees through its block table. A wrong, shared or reused block changes answers.
 final class FakeRunner: BatchRunner {
   static let vocabularySize = 32
   let scaling: RotaryScaling
@@ -23,7 +23,9 @@ final class FakeRunner: BatchRunner {
   }
 
   /// What the cache holds of a token, with the frequencies it was rotated by.
-  static func cell(_ token: Int32, rotaryClass: Int) -> UInt64 { UInt64(token) + UInt64(rotaryClass) << 32 }
+  static func cell(_ token: Int32, rotaryClass: Int, adapter: Int32 = -1) -> UInt64 {
+    UInt64(token) + UInt64(rotaryClass) << 32 + UInt64(adapter + 1) << 40
+  }
 
   /// The logits after a row that sees these cells.
   static func logits(after cells: some Sequence<UInt64>) -> [Float] {
@@ -32,14 +34,14 @@ final class FakeRunner: BatchRunner {
     return (0..<vocabularySize).map { Float((hash &>> UInt64($0)) & 1023) / 128 }
   }
 
-  func run(_ slices: [SequenceSlice], sequenceLength: Int, givesHiddenStates: Bool) throws -> any BatchRows {
+  func run(_ slices: [SequenceSlice], sequenceLength: Int, uses: BatchUse) throws -> any BatchRows {
     let rotaryClass = scaling.lengthClass(sequenceLength)
     for slice in slices {
       for (index, token) in slice.tokens.enumerated() {
         let (block, place) = (slice.start + index).quotientAndRemainder(dividingBy: 16)
         for table in slice.blocks {
           contents[table[block], default: Array(repeating: .max, count: 16)][place] =
-            Self.cell(token, rotaryClass: rotaryClass)
+            Self.cell(token, rotaryClass: rotaryClass, adapter: slice.adapter)
         }
       }
     }
@@ -47,6 +49,8 @@ final class FakeRunner: BatchRunner {
     rowsOfSteps.append(rows.count)
     return Rows(rows: rows, contents: contents, windows: windows, damagedToken: damagedToken)
   }
+
+  func forgetRecorded() {}
 
   private struct Rows: BatchRows {
     let rows: [(SequenceSlice, Int)]
@@ -63,8 +67,8 @@ final class FakeRunner: BatchRunner {
       }
     }
 
-    func forEachLogits(after rows: [Int], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
-      for (index, row) in rows.enumerated() {
+    func forEachLogits(after rows: [Range<Int>], _ visit: @Sendable (Int, UnsafeBufferPointer<Float>) -> Void) throws {
+      for (index, row) in rows.enumerated().flatMap({ index, rows in rows.map { (index, $0) } }) {
         let (slice, position) = self.rows[row]
         let isDamaged = slice.tokens[position - slice.start] == damagedToken
         let logits = FakeRunner.logits(after: cells(row)).map { isDamaged ? .nan : $0 }
@@ -85,22 +89,22 @@ struct FakeEngine {
 
   init(
     blocks: Int, limits: SchedulerLimits, contextLength: Int, scaling: RotaryScaling = .none,
-    windows: [Int] = [0], sharesPrefixes: Bool = true
+    windows: [Int] = [0], pages: Int? = nil, sharesPrefixes: Bool = true, guessCount: Int? = nil
   ) throws {
-    pool = BlockPool(pool: try PagePool(budget: 8 << 20), blockByteCount: 64, limit: blocks)
+    // With a number of pages, two blocks fill one.
+    pool = BlockPool(
+      pool: try PagePool(budget: pages.map { $0 * Page.byteCount } ?? 8 << 20),
+      blockByteCount: pages == nil ? 64 : Page.byteCount / 2, limit: blocks)
     runner = FakeRunner(scaling: scaling, windows: windows)
     var settings = ServingLoop.Settings(contextLength: contextLength, vocabularySize: FakeRunner.vocabularySize)
     settings.limits = limits
     settings.rotaryScaling = scaling
-    settings.limits.window = windows[0]
-    settings.limits.localBlocks = windows.count - 1
-    settings.limits.localWindow = windows.dropFirst().max() ?? 0
+    settings.limits.windows = CacheWindows(
+      wide: windows[0], local: windows.dropFirst().max() ?? 0, localCount: windows.count - 1)
     settings.sharesPrefixes = sharesPrefixes
-    loop = ServingLoop(
-      settings,
-      blocks: SharedBlocks(
-        pool, localCount: settings.limits.localBlocks, localWindow: settings.limits.localWindow),
-      runner: runner)
+    settings.speculates = guessCount != nil
+    settings.guessCount = guessCount
+    loop = ServingLoop(settings, pool: pool, runner: runner)
   }
 
   /// Submits a request; its number.

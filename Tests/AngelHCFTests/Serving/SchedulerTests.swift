@@ -90,6 +90,33 @@ struct SchedulerTests {
     #expect(plan.runs.count == 6)
   }
 
+  @Test("newcomers leave 16 tokens in all tables to each that runs")
+  func room() {
+    var limits = limits
+    limits.windows = CacheWindows(local: 40, localCount: 2)
+    var state = SchedulerState(availableBlocks: 11)
+    state.running = (1...2).map { entry(UInt64($0), tokens: 20, cached: 19, blocks: 6) }
+    state.waiting = [entry(3, tokens: 30)]
+    #expect(Scheduler.plan(state, limits).admitted == [])
+    state.availableBlocks = 12
+    #expect(Scheduler.plan(state, limits).admitted == ids(3))
+  }
+
+  @Test("what giving up would yield is asked where blocks are missing, or better priority waits")
+  func yields() {
+    var limits = limits
+    limits.windows = CacheWindows(local: 40, localCount: 2)
+    var state = SchedulerState(availableBlocks: 6)
+    state.running = (1...3).map { entry(UInt64($0), tokens: 33, cached: 32, blocks: $0 < 3 ? 6 : 9) }
+    state.waiting = [entry(4, tokens: 30)]
+    #expect(!Scheduler.mayPreempt(state, limits), "two lack three blocks each")
+    state.availableBlocks = 5
+    #expect(Scheduler.mayPreempt(state, limits))
+    state.availableBlocks = 6
+    state.waiting[0].priority = -1
+    #expect(Scheduler.mayPreempt(state, limits))
+  }
+
   @Test("sequences with different rotary frequencies take turns")
   func classes() {
     var state = SchedulerState(availableBlocks: 100)

@@ -27,16 +27,20 @@ struct ServingLoopTests {
   @Test(
     "10,000 steps of random requests: answers are those given alone, nothing leaks, everybody ends once",
     arguments: [
-      (seed: 1, scaling: RotaryScaling.none, windows: [0], shares: true), (2, .none, [0], false),
-      (3, .dynamic(factor: 2, originalLength: 40), [0], true), (4, .none, [21], true), (5, .none, [0, 21, 21], true),
-      (6, .none, [0, 16], true), (7, .none, [0, 1, 1], false),
-      (8, .dynamic(factor: 2, originalLength: 40), [0, 33], true),
+      (seed: 1, scaling: RotaryScaling.none, windows: [0], shares: true, guesses: Int?.none),
+      (2, .none, [0], false, nil), (3, .dynamic(factor: 2, originalLength: 40), [0], true, nil),
+      (4, .none, [21], true, nil), (5, .none, [0, 21, 21], true, nil), (6, .none, [0, 16], true, nil),
+      (7, .none, [0, 1, 1], false, nil), (8, .dynamic(factor: 2, originalLength: 40), [0, 33], true, nil),
+      (9, .none, [0], true, 3), (10, .none, [0, 16], true, 7), (11, .none, [21], false, 1),
+      (12, .dynamic(factor: 2, originalLength: 40), [0], true, 5),
     ])
-  func stream(seed: UInt64, scaling: RotaryScaling, windows: [Int], shares: Bool) throws {
+  func stream(seed: UInt64, scaling: RotaryScaling, windows: [Int], shares: Bool, guesses: Int?) throws {
+    // Guesses are made where nobody waits.
+    let most = guesses == nil ? 20 : 4
     let limits = SchedulerLimits(rows: 48, sequences: 8)
     var engine = try FakeEngine(
       blocks: 24 * windows.count, limits: limits, contextLength: 96, scaling: scaling, windows: windows,
-      sharesPrefixes: shares)
+      sharesPrefixes: shares, guessCount: guesses)
     var random = SeededRandom(seed: seed)
     let openings = (0..<3).map { _ in (0..<70).map { _ in Int32.random(in: 0..<32, using: &random) } }
     var open: [(id: UInt64, request: ServingRequest, log: EventLog)] = []
@@ -59,7 +63,7 @@ struct ServingLoopTests {
 
     let steps = seed == 1 || RandomisedSteps.isThorough ? 10_000 : 2_000
     for step in 0..<steps {
-      if open.count < 20, Int.random(in: 0..<3, using: &random) == 0 {
+      if open.count < most, Int.random(in: 0..<3, using: &random) == 0 {
         let opening = openings[Int.random(in: 0..<3, using: &random)]
         let prompt =
           opening.prefix(.random(in: 0...50, using: &random))
@@ -92,7 +96,11 @@ struct ServingLoopTests {
     #expect(engine.users.allSatisfy { $0.heldCount == 0 } && engine.loop.blocks.usedCount == 0)
     try engine.loop.blocks.checkInvariants(users: [])
     let statistics = engine.loop.currentStatistics
-    #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
+    if guesses == nil {
+      #expect(statistics.preemptions > steps / 200, "the stream is meant to run short of blocks")
+    } else {
+      #expect(statistics.acceptedTokens > 0 && statistics.guessedTokens > 10 * statistics.acceptedTokens)
+    }
     #expect((statistics.prefixHitTokens > 0) == shares)
     #expect(statistics.cancelled == cancelled)
   }
@@ -123,6 +131,43 @@ struct ServingLoopTests {
     _ = try engine.submit(asked) { again.add($0) }
     #expect(engine.finish())
     #expect(again.tokens() == log.tokens() && (again.usage?.cachedTokens ?? 0) >= 256)
+  }
+
+  @Test("where blocks of three tables run short, one sequence gives its own back and not all of them")
+  func oneGivesWay() throws {
+    let limits = SchedulerLimits(rows: 128, sequences: 4)
+    var engine = try FakeEngine(blocks: 35, limits: limits, contextLength: 128, windows: [0, 40, 40])
+    let lengths = [28, 28, 30, 31]
+    let asked = lengths.enumerated().map { index, length in
+      request((0..<length).map { Int32(($0 * 5 + index * 7) % 32) }, 20)
+    }
+    let logs = asked.map { _ in EventLog() }
+    for (request, log) in zip(asked, logs) { _ = try engine.submit(request) { log.add($0) } }
+    // The last two take their 33rd token's blocks from the 11 that are left, then both others want three of five.
+    for _ in 0..<6 { engine.loop.runStep() }
+    #expect(engine.loop.currentStatistics.preemptions == 1 && engine.loop.running.count == 3)
+    #expect(engine.finish())
+    for (request, log) in zip(asked, logs) {
+      #expect(log.tokens() == (try FakeEngine.expected(request, contextLength: 128, windows: [0, 40, 40])[0]))
+    }
+  }
+
+  @Test("where the pool's pages run out before its limit, the last in turn gives way to one before it")
+  func pagesRunOut() throws {
+    // Blocks of half a page: four of them are there, though the limit is eight.
+    var engine = try FakeEngine(
+      blocks: 8, limits: SchedulerLimits(rows: 64, sequences: 2), contextLength: 128, pages: 2, sharesPrefixes: false)
+    let asked = [request((0..<30).map { Int32($0 % 32) }, 20), request((0..<28).map { Int32($0 * 3 % 32) }, 20)]
+    let logs = asked.map { _ in EventLog() }
+    for (request, log) in zip(asked, logs) { _ = try engine.submit(request) { log.add($0) } }
+    for _ in 0..<6 { engine.loop.runStep() }
+    #expect(engine.loop.running.map(\.id.request) == [1])
+    #expect(engine.finish())
+    for (request, log) in zip(asked, logs) {
+      let expected = try FakeEngine.expected(request, contextLength: 128)[0]
+      #expect(log.failure == nil && log.tokens() == expected)
+    }
+    #expect(logs[0].usage?.preemptions == 0 && (logs[1].usage?.preemptions ?? 0) > 0)
   }
 
   @Test("a prompt that is wholly cached runs its last token alone")

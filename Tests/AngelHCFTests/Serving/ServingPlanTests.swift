@@ -10,9 +10,11 @@ import Testing
 @Suite("The memory plan for many requests")
 struct ServingPlanTests {
   @Test(
-    "batches of all sizes keep to it, recorded steps included",
-    arguments: ["llama-tiny", "qwen3_moe-tiny", "gemma3_text-tiny"])
-  func holds(_ model: String) throws {
+    "batches of all sizes keep to it, recorded steps and adapters included",
+    arguments: [
+      ("llama-tiny", 0), ("qwen3_moe-tiny", 0), ("gemma3_text-tiny", 0), ("llama-tiny", 3), ("gemma3_text-tiny", 2),
+    ])
+  func holds(_ model: String, adapters: Int) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/" + model))
     let pool = try PagePool(budget: 64 << 20)
     let backend = try CPUBackend(pool: pool, threadCount: 2)
@@ -21,14 +23,18 @@ struct ServingPlanTests {
     options.engine.chunkLength = 48
     options.sequenceLimit = 6
     options.cacheTokens = 256
+    options.adapterLimit = adapters
+    options.adapterBytes = adapters << 20
     let plan = try ModelPlan(checkpoint, arithmetic: .fast, serving: options, budget: pool.budget)
     let loaded = try LoadedLanguageModel(checkpoint, on: backend, arithmetic: .fast)
     let loop = try ServingLoop(
       loaded.model, tokenizer: nil, endTokens: [], on: backend, pool: pool, options: options)
+    let all = try (0..<adapters).compactMap { try loop.adapters?.addRandom(rank: 8, seed: UInt64($0)).adapter }
     for number in 0..<18 {
       var request = ServingRequest(prompt: (0...number * 2).map { Int32($0 % 250) }, sampling: .greedy(3 + number % 7))
       if number % 4 == 0 { request.promptLogprobs = 1 }
-      try loop.submit(request, id: UInt64(number + 1)) { _ in }
+      let adapter = number % 4 < all.count ? all[number % 4] : nil
+      try loop.submit(request, id: UInt64(number + 1), adapter: adapter) { _ in }
     }
     while !loop.isIdle { loop.runStep() }
     let usage = pool.usage

@@ -129,17 +129,4 @@ extension Tensor {
     precondition(bytes.count == specification.byteCount, "overwrite: \(bytes.count) bytes for \(specification)")
     backend.write(bytes, to: storage.allocation, at: byteOffset)
   }
-
-  /// Calls `body` with the bytes of these values on the host, once every launch before has run.
-  public func withHostBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-    try backend.synchronize()
-    if device == .cpu {
-      return try withExtendedLifetime(self) {
-        try body(UnsafeRawBufferPointer(start: address, count: specification.byteCount))
-      }
-    }
-    var bytes = [UInt8](repeating: 0, count: specification.byteCount)
-    try bytes.withUnsafeMutableBytes { try backend.read(storage.allocation, at: byteOffset, into: $0) }
-    return try bytes.withUnsafeBytes(body)
-  }
 }
