@@ -160,6 +160,29 @@ import Testing
     }
   }
 
+  @Test("a mask that would take too long is refused, and other answers in the same grammar are not")
+  func work() throws {
+    // After "x" each byte may begin one of many rules, and each of those all of them again.
+    let rules = (0..<3000).map { "r\($0) ::= \"a\"? \"b\"? [a-\(Character(Unicode.Scalar(98 + UInt8($0 % 20))))] all?" }
+    let text = "root ::= \"y\" | \"x\" all\nall ::= \((0..<3000).map { "r\($0)" }.joined(separator: " | "))\n"
+    let vocabulary = TokenVocabulary.of((0..<200).map { [UInt8($0), 97, 98, 97, UInt8($0)] })
+    let constraint = try TokenConstraint(GBNFParser.parse(text + rules.joined(separator: "\n")), vocabulary)
+    var matcher = TokenMatcher(constraint)
+    try matcher.accept(Int32(UInt8(ascii: "x")))
+    var isRefused = false
+    for _ in 0..<20 where !isRefused {
+      do {
+        _ = try matcher.mask()
+        try matcher.accept(97)
+      } catch { isRefused = error == .tooAmbiguous(limit: ParseStates.itemLimit) }
+    }
+    #expect(isRefused)
+    var other = TokenMatcher(constraint)
+    try other.accept(Int32(UInt8(ascii: "y")))
+    let mask = try other.mask()
+    #expect(other.isComplete && mask.allowedCount == 1)
+  }
+
   @Test("readings that multiply are followed together")
   func sharing() throws {
     // Each "a" may begin any of the rules, inside any of those that have begun.

@@ -148,6 +148,24 @@ struct ConstraintTests {
     }
   }
 
+  @Test("where several tokens are taken at once because they were guessed, none is lost at the end of a form")
+  func guesses() throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 2)
+    let engine = try BatchEngine(
+      Checkpoint.open(TinyModel.goldens), on: backend, pool: backend.pool, arithmetic: .fast, options: ServingOptions())
+    // What repeats is what look-ups guess, and near the end there is one way to go on.
+    let constraint = try engine.constraints.constraint(for: .grammar(#"root ::= "ab"{40} "!""#))
+    for length in 1...8 {
+      let again = try engine.tokenizer.encode(String(repeating: "ab", count: 20 + length), addingSpecialTokens: false)
+      var request = ServingRequest(prompt: again, sampling: sampling(length, temperature: 0))
+      request.constraint = constraint
+      let log = WaitingLog()
+      _ = try engine.submit(request, onEvent: log.add)
+      let events = log.wait()
+      #expect(events.text() == String(repeating: "ab", count: 40) + "!" && events.reasons == [0: .stop])
+    }
+  }
+
   @Test("a constraint is made once for all who ask for the same")
   func sharing() throws {
     let session = try makeSession()

@@ -27,7 +27,7 @@ struct ChatReaderTests {
     Case(
       thinks: false, text: "<think>\nLet me see.\n</think>\n\nIt is 4.",
       parts: [.reasoning("Let me see."), .content("It is 4.")]),
-    Case(thinks: true, text: "\nLet me\n\nsee.</think>4", parts: [.reasoning("\nLet me\n\nsee."), .content("4")]),
+    Case(thinks: true, text: "\nLet me\n\nsee.</think>4", parts: [.reasoning("Let me\n\nsee."), .content("4")]),
     Case(thinks: false, text: "It is <think>4", parts: [.content("It is <think>4")]),
     Case(thinks: true, text: "cut off </thi", parts: [.reasoning("cut off </thi")]),
     Case(

@@ -115,7 +115,9 @@ struct ToolTests {
     let strict = try constraint(
       "", tools: Self.tools.replacing(#""description":"d""#, with: #""strict":true"#))
     #expect(try accepts(strict, "any text <tool_cal") && accepts(strict, "I ask.\n\(weather)") && accepts(strict, now))
-    #expect(try !accepts(strict, "I ask.\n\(wrong)"))
+    #expect(
+      try !accepts(strict, "I ask.\n\(wrong)")
+        && !accepts(strict, wrong.replacing("<tool_call>\n", with: "<tool_call>")))
   }
 
   @Test("what tools may not say is refused with its place")

@@ -6,11 +6,11 @@ struct AutomatonBuilder {
   /// Where each rule begins.
   private(set) var starts: [Int32] = []
   private var setIndex: [ByteSet: Int32] = [:]
-  /// The rules that the empty text fulfils.
+  /// The rules that the empty text may fulfil.
   private var isNullable: [Bool] = []
 
   mutating func add(_ grammar: Grammar) throws(GrammarError) {
-    isNullable = grammar.nullableRules()
+    isNullable = grammar.perhapsNullableRules()
     for rule in grammar.rules {
       let end = try append(.end)
       starts.append(try emit(rule.body, next: end))

@@ -27,8 +27,9 @@ struct ParseStates: Sendable {
     var leavesKnown: Bool
   }
 
-  /// No more than this in one state.
+  /// No more than this in one state, and no more looked at for one mask.
   static let itemLimit = 1 << 14
+  static let workLimit = 1 << 21
   /// The state from which nothing is allowed.
   static let dead: Int32 = -1
   private static let unknown: Int32 = -2
@@ -44,8 +45,10 @@ struct ParseStates: Sendable {
   private var stackNumbers: [[Item]: Int32] = [:]
   /// The state after each class of bytes, state by state.
   private var steps: [Int32] = []
-  /// Whether a state was beyond `itemLimit`; it counts as dead.
+  /// Whether a state was beyond one of the limits; it counts as dead.
   private(set) var isExceeded = false
+  /// Places looked at since work began.
+  private var work = 0
   private var byteCount = 0
 
   init(_ automaton: GrammarAutomaton) {
@@ -55,6 +58,9 @@ struct ParseStates: Sendable {
 
   /// About how many bytes all of it takes.
   var memory: Int { byteCount + 4 * steps.count }
+
+  /// Begins to count the work for another mask.
+  mutating func beginWork() { work = 0 }
 
   // MARK: Asking
 
@@ -101,6 +107,7 @@ struct ParseStates: Sendable {
 
   private mutating func makeStep(_ state: Int32, _ byte: UInt8, _ slot: Int) -> Int32 {
     open(Int(state))
+    work += entries[Int(state)].takes.count
     var after: [Item] = []
     for item in entries[Int(state)].takes {
       guard case .take(let set, let next) = automaton.steps[Int(item.place)] else { continue }
@@ -133,7 +140,8 @@ struct ParseStates: Sendable {
         default: pending += stacks[Int(item.stack)]
         }
       }
-      guard seen.count <= Self.itemLimit else {
+      work += 1
+      guard seen.count <= Self.itemLimit, work <= Self.workLimit else {
         isExceeded = true
         return Self.dead
       }
@@ -169,7 +177,13 @@ struct ParseStates: Sendable {
       guard case .call(let rule, let next) = automaton.steps[Int(item.place)] else { return }
       if calls[Int(rule)] == nil {
         let rank = automaton.rules[Int(rule)].rank
-        waiting.insert((rank, Int(rule)), at: waiting.lastIndex { $0.rank > rank }.map { $0 + 1 } ?? 0)
+        var (low, high) = (0, waiting.count)
+        while low < high {
+          let middle = (low + high) / 2
+          if waiting[middle].rank > rank { low = middle + 1 } else { high = middle }
+        }
+        waiting.insert((rank, Int(rule)), at: low)
+        work += 1 + (waiting.count - low) / 64
       }
       let returns = automaton.isTail[Int(next)] ? members(of: item.stack) : [Item(next, item.stack)]
       calls[Int(rule), default: []].formUnion(returns)
@@ -182,7 +196,8 @@ struct ParseStates: Sendable {
       let stack = self.stack(of: calls[number] ?? [])
       for place in rule.firstTakes { takes.append(Item(place, stack)) }
       for place in rule.firstCalls { call(Item(place, stack)) }
-      guard takes.count <= Self.itemLimit else {
+      work += rule.firstTakes.count + rule.firstCalls.count
+      guard takes.count <= Self.itemLimit, work <= Self.workLimit else {
         isExceeded = true
         return
       }

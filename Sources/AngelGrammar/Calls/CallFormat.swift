@@ -16,7 +16,7 @@ public struct CallFormat: Hashable, Sendable {
   }
 
   public var functions: [Function]
-  /// What stands before the first call, after the last, and between two.
+  /// What stands before the first call (perhaps with space behind it), after the last, and between two.
   public var opener: String
   public var closer: String
   public var separator: String
@@ -54,13 +54,13 @@ public struct CallFormat: Hashable, Sendable {
     if !isList, allowsSeveral {
       all = .sequence([call, GrammarExpression.sequence([.text(separator), call]).anyNumber])
     }
-    let block = text.add("calls", .sequence([.text(opener), all, .text(closer)]))
+    let block = text.add("calls", .sequence([.text(opener), JSONText.space, all, .text(closer)]))
     guard allowsText else {
       text.setRoot(block)
       return text.grammar
     }
     var grammar = text.grammar
-    let rest = grammar.add("rest of calls", .sequence([all, .text(closer)]))
+    let rest = grammar.add("rest of calls", .sequence([JSONText.space, all, .text(closer)]))
     grammar.root = FreeText(upTo: opener).addRules(to: &grammar, followedBy: .rule(rest), mayEnd: true)
     return grammar
   }

@@ -1,15 +1,10 @@
 extension Grammar {
-  /// Which rules the empty text fulfils.
-  func nullableRules() -> [Bool] {
-    var result = [Bool](repeating: false, count: rules.count)
-    // A rule that becomes nullable makes only its callers so.
-    var callers = [[Int]](repeating: [], count: rules.count)
-    for (index, rule) in rules.enumerated() { rule.body.forEachCall { callers[$0].append(index) } }
-    var pending = Array(rules.indices)
-    while let rule = pending.popLast() {
-      guard !result[rule], rules[rule].body.isNullable(result) else { continue }
-      result[rule] = true
-      pending += callers[rule]
+  /// Which rules the empty text may fulfil. Some that it does not are among them where rules call one another in long chains:
+  /// two passes are made, however large the grammar is.
+  func perhapsNullableRules() -> [Bool] {
+    var result = [Bool](repeating: true, count: rules.count)
+    for _ in 0..<2 {
+      for index in rules.indices where result[index] { result[index] = rules[index].body.isNullable(result) }
     }
     return result
   }
@@ -25,16 +20,6 @@ extension GrammarExpression {
     case .sequence(let parts): parts.allSatisfy { $0.isNullable(rules) }
     case .choice(let alternatives): alternatives.contains { $0.isNullable(rules) }
     case .repeated(let part, let least, _): least == 0 || part.isNullable(rules)
-    }
-  }
-
-  /// Calls `body` with each rule that this refers to.
-  func forEachCall(_ body: (Int) -> Void) {
-    switch self {
-    case .bytes, .oneOf: break
-    case .rule(let rule): body(rule)
-    case .sequence(let parts), .choice(let parts): for part in parts { part.forEachCall(body) }
-    case .repeated(let part, _, _): part.forEachCall(body)
     }
   }
 }

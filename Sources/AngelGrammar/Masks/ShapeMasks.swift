@@ -49,14 +49,20 @@ final class ShapeMasks: Sendable {
       if state.memory + state.states.memory > Self.memoryLimit {
         state = State(states: ParseStates(state.states.automaton))
       }
-      let shape = try make(key, &state.states)
+      guard let shape = make(key, &state.states) else {
+        // Others with the same grammar are not to fail for it.
+        state = State(states: ParseStates(state.states.automaton))
+        throw .tooAmbiguous(limit: ParseStates.itemLimit)
+      }
       state.shapes[key] = shape
       state.memory += 8 * shape.allowed.words.count + shape.open.memory
       return shape
     }
   }
 
-  private func make(_ key: Key, _ states: inout ParseStates) throws(GrammarError) -> Shape {
+  /// Nil where the grammar is beyond what is followed.
+  private func make(_ key: Key, _ states: inout ParseStates) -> Shape? {
+    states.beginWork()
     let start = states.abstractState(of: key.places)
     var allowed = TokenMask(count: vocabulary.count)
     var open: [Int32] = []
@@ -64,7 +70,7 @@ final class ShapeMasks: Sendable {
     if start != ParseStates.dead {
       vocabulary.trie.walk(from: start, horizon: horizon, &states, allowed: &allowed, open: &open)
     }
-    if states.isExceeded { throw .tooAmbiguous(limit: ParseStates.itemLimit) }
+    if states.isExceeded { return nil }
     return Shape(allowed: allowed, open: TokenTrie(open, of: vocabulary.spellings, sorted: true))
   }
 }

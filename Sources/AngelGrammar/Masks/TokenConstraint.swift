@@ -21,8 +21,12 @@ public final class TokenConstraint: Sendable {
   /// Tables for a new answer.
   func takeTables() -> MatcherTables { tables.withLock { $0 } }
 
+  /// Tables of more bytes are not handed on: every answer copies them.
+  private static let memoryLimit = 1 << 20
+
   /// Hands over the tables of an answer that has ended.
   func leave(_ used: MatcherTables) {
+    guard used.states.memory <= Self.memoryLimit, !used.states.isExceeded else { return }
     tables.withLock { tables in
       if used.states.memory > tables.states.memory { tables = used }
     }

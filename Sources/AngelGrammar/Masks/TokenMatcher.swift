@@ -23,6 +23,7 @@ public struct TokenMatcher: Sendable {
   /// The tokens that may come next, the end tokens where the answer may end.
   public mutating func mask() throws(GrammarError) -> TokenMask {
     if hasEnded { return TokenMask(count: constraint.vocabulary.count) }
+    tables.states.beginWork()
     // The first token may be spelt otherwise than the same token later.
     if isAtStart, let trie = constraint.vocabulary.firstTrie {
       var mask = TokenMask(count: constraint.vocabulary.count)

@@ -85,19 +85,21 @@ extension ServingLoop {
   private func take(_ job: RowJob) {
     let (sequence, request) = (job.sequence, job.sequence.request)
     do {
-      for sampled in job.outcomes where !request.hasEnded {
+      for (index, sampled) in job.outcomes.enumerated() where !request.hasEnded {
         switch job.use {
         case .score: request.scoredPrompt.append(sampled)
         case .draw:
           guard sequence.answer?.text.finishReason == nil else { return }
-          try give(sampled, to: sequence)
+          // The matcher stands behind all that was drawn: only the last of it may be the answer's last.
+          let isComplete = sequence.answer?.matcher?.isComplete ?? false
+          try give(sampled, to: sequence, isLast: isComplete && index == job.outcomes.count - 1)
         }
       }
       if let failure = job.failure, !request.hasEnded { throw failure }
     } catch { fail(request, error) }
   }
 
-  private func give(_ sampled: SampledToken, to sequence: ServedSequence) throws {
+  private func give(_ sampled: SampledToken, to sequence: ServedSequence, isLast: Bool) throws {
     let request = sequence.request
     if sequence.tokens.count == sequence.promptCount, sequence.id.answer == 0, request.promptLogprobs != nil {
       request.send(.prompt(request.scoredPrompt))
@@ -105,7 +107,6 @@ extension ServingLoop {
     sequence.append(Int32(sampled.token))
     request.noteToken()
     statistics.generatedTokens += 1
-    let isLast = sequence.answer?.matcher?.isComplete ?? false
     guard let text = try sequence.answer?.text.append(Int32(sampled.token), isLast: isLast) else { return }
     request.send(.piece(ServingPiece(answer: sequence.id.answer, text: text, tokens: [sampled])))
     if let reason = sequence.answer?.text.finishReason { finish(sequence, reason) }

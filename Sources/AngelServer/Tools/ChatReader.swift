@@ -18,6 +18,8 @@ struct ChatReader: Sendable {
   private enum Section {
     /// At the beginning, where thoughts may come.
     case beginning
+    /// Behind the opener of thoughts, where line ends do not count.
+    case beforeThoughts
     case thoughts
     /// At the beginning of the text, behind thoughts and between calls, where space does not count.
     case beforeText
@@ -53,7 +55,7 @@ struct ChatReader: Sendable {
     section =
       hasOpened
       ? .call(CallScanner(names: names))
-      : reasoning == nil ? .beforeText : reasoning?.hasBegun == true ? .thoughts : .beginning
+      : reasoning == nil ? .beforeText : reasoning?.hasBegun == true ? .beforeThoughts : .beginning
   }
 
   /// Takes the next piece of the answer.
@@ -89,6 +91,9 @@ struct ChatReader: Sendable {
   private mutating func step(isLast: Bool) -> Bool {
     switch section {
     case .beginning: return stepBeginning(isLast)
+    case .beforeThoughts:
+      held = Array(held.drop(while: Self.isLineEnd))
+      return held.isEmpty ? false : enter(.thoughts)
     case .thoughts: return stepThoughts(isLast)
     case .beforeText: return stepBeforeText(isLast)
     case .text: return stepText(isLast)
@@ -108,8 +113,8 @@ struct ChatReader: Sendable {
     let rest = held.drop(while: Self.isSpace)
     switch Marker.match([reasoning.opener], at: rest, isLast: isLast) {
     case .found(let count):
-      held = Array(rest.dropFirst(count).drop(while: Self.isLineEnd))
-      return enter(.thoughts)
+      held = Array(rest.dropFirst(count))
+      return enter(.beforeThoughts)
     case .undecided: return false
     case .none: return enter(.beforeText)
     }

@@ -46,9 +46,9 @@ struct ToolCallSyntax: Equatable, Sendable {
     _ functions: [CallFormat.Function], allowsSeveral: Bool, allowsText: Bool
   ) -> CallFormat {
     // An opener that is a token is part of the prompt where calls must come, as no text spells it.
-    let before = opensWithToken || isBare ? "" : isList ? opener : opener + "\n"
+    let before = opensWithToken || isBare ? "" : opener
     let after = isList || closer.isEmpty ? closer : "\n" + closer
-    let between = isRepeated ? "\(after)\n\(before)" : separator + " "
+    let between = isRepeated ? "\(after)\n\(before)\n" : separator + " "
     return CallFormat(
       functions, opener: before, closer: after, separator: between, isList: isList, argumentsKey: argumentsKey,
       allowsSeveral: allowsSeveral, allowsText: allowsText)
