@@ -60,6 +60,14 @@ def values(count, seed):
     return pa.table(columns)
 
 
+# Names of fields are texts: other keys are written as JSON.
+MAPS = {
+    "by_number": pa.array([[(1, "a"), (20, "b"), (-3, None)], [], None], pa.map_(pa.int64(), pa.string())),
+    "by_truth": pa.array([[(True, 1), (False, 2)], None, [(True, 3)]], pa.map_(pa.bool_(), pa.int32())),
+    "by_fraction": pa.array([[(0.5, 1), (-2.25, 2)], [], []], pa.map_(pa.float64(), pa.int32())),
+}
+
+
 CALL = {"type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Paris\"}"}}
 MESSAGES = [
     {"messages": [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": None, "tool_calls": [CALL]},
@@ -85,11 +93,12 @@ def main():
         found = pq.read_table(TARGET / f"{name}.parquet").to_pylist()
         for row in found:
             row.pop("price", None)
-            if isinstance(row.get("named"), list):
-                row["named"] = {key: item if item is not None else None for key, item in row["named"]}
+            for column in {"named", *MAPS} & row.keys():
+                if row[column] is not None:
+                    row[column] = {key if isinstance(key, str) else json.dumps(key): item for key, item in row[column]}
         # A map's entries stay though their values are null.
         found = [
-            {key: item if key == "named" else without_nulls(item) for key, item in row.items() if item is not None}
+            {key: item if key in {"named", *MAPS} else without_nulls(item) for key, item in row.items() if item is not None}
             for row in found]
         files[name] = of or name
         assert rows.setdefault(files[name], found) == found, name
@@ -114,6 +123,7 @@ def main():
     write("sharegpt", pa.table({"conversations": pa.array(
         [[{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]],
         pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())])))}))
+    write("maps", pa.table(MAPS))
     write("no-rows", flat.slice(0, 0))
     pq.write_table(flat, TARGET / "lz4.parquet", compression="lz4")
     pq.write_table(flat, TARGET / "brotli.parquet", compression="brotli")

@@ -16,8 +16,13 @@ public final class CollectiveQueue: Sendable {
     }
   }
 
+  private final class Work: Sendable {
+    let body: @Sendable () throws(DistributedError) -> Void
+    init(_ body: @escaping @Sendable () throws(DistributedError) -> Void) { self.body = body }
+  }
+
   private enum Message: Sendable {
-    case work(@Sendable () throws(DistributedError) -> Void, Ticket)
+    case work(Work, Ticket)
     case stop
   }
 
@@ -38,17 +43,23 @@ public final class CollectiveQueue: Sendable {
   /// Hands work over; memory it uses must stay as it is until the ticket has been waited for.
   public func start(_ work: @escaping @Sendable () throws(DistributedError) -> Void) -> Ticket {
     let ticket = Ticket()
-    mailbox.send(.work(work, ticket))
+    mailbox.send(.work(Work(work), ticket))
     return ticket
   }
 
-  /// After a failure nothing else can succeed: what follows fails with it.
+  /// After a failure nothing else can succeed: what follows fails with it. What the failed work holds stays, for it may still be
+  /// on its way.
   private static func run(_ mailbox: Mailbox<Message>) {
     var failure: DistributedError?
     while true {
       for message in mailbox.receive(waits: true) {
         guard case .work(let work, let ticket) = message else { return }
-        if failure == nil { do throws(DistributedError) { try work() } catch { failure = error } }
+        if failure == nil {
+          do throws(DistributedError) { try work.body() } catch {
+            failure = error
+            keep(afterFailure: work)
+          }
+        }
         ticket.end(failure)
       }
     }

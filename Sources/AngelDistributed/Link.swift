@@ -4,7 +4,7 @@ import Glibc
 /// A group behind a link that is measured and, if wanted, held to a number of bits a second.
 ///
 /// Counts the bytes that this member puts on the wire: what it sends to others, never what stays with it. A held link takes
-/// as long as those bytes need at its rate, as a full-duplex network card does.
+/// at least as long as those bytes need at its rate, as a full-duplex network card does.
 public final class Link: ProcessGroup {
   private let group: any ProcessGroup
   private let bitsPerSecond: Double?
@@ -13,6 +13,7 @@ public final class Link: ProcessGroup {
 
   /// - Parameter bitsPerSecond: the rate it is held to; nil: as fast as it goes.
   public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil, meter: Meter = Meter()) {
+    precondition(bitsPerSecond ?? 1 > 0, "a link of \(bitsPerSecond ?? 0) bits per second")
     self.group = group
     self.bitsPerSecond = bitsPerSecond
     self.meter = meter
@@ -20,24 +21,32 @@ public final class Link: ProcessGroup {
 
   public var rank: Int { group.rank }
   public var size: Int { group.size }
+  public var scratch: Scratch { group.scratch }
 
   private func measured(
     _ purpose: String, sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
   ) throws(DistributedError) {
-    let begin = MonotonicClock.seconds()
+    guard let bitsPerSecond else {
+      try body()
+      return meter.add(bytes, purpose)
+    }
+    // What is waited for is not on the wire: its time begins when everyone has come.
+    try group.barrier(purpose)
+    let end = MonotonicClock.seconds() + Double(8 * max(bytes, receives)) / bitsPerSecond
     try body()
-    // After everyone has come, for what is waited for is not on the wire; as if nothing had been sent yet.
-    if let bitsPerSecond { usleep(UInt32(Double(8 * max(bytes, receives)) / bitsPerSecond * 1e6)) }
-    meter.add(bytes, MonotonicClock.seconds() - begin, purpose)
+    let rest = end - MonotonicClock.seconds()
+    if rest > 0 { usleep(UInt32(min(rest * 1e6, 4e9))) }
+    meter.add(bytes, purpose)
   }
 
   public func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
   ) throws(DistributedError) {
-    let own = bounds[rank + 1] - bounds[rank]
-    try measured(purpose, sends: bounds[size] - bounds[0] - own, receives: own * (size - 1)) {
+    let own = shares[rank].count
+    try measured(purpose, sends: shares.reduce(-own) { $0 + $1.count }, receives: own * (size - 1)) {
       () throws(DistributedError) in
-      try group.exchange(source, bounds, into: target, purpose)
+      try group.exchange(source, shares, into: target, purpose)
     }
   }
 

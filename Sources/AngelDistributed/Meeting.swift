@@ -1,8 +1,9 @@
 import Glibc
 
 /// Where the members of a thread group meet: everyone puts something down, looks at what the others have put, and leaves.
-// SAFETY: everything mutable is touched only while `mutex` is held; the bytes that entries point at are read between two
-// meetings of all members, who stay meanwhile.
+// SAFETY: everything mutable is touched only while `mutex` is held. Bytes that entries point at are read only after all members
+// have come and before the last of them has read, and no member returns in between; a member that fails has met nobody, and
+// nobody meets after it.
 final class Meeting: @unchecked Sendable {
   /// What a member puts down.
   enum Entry {
@@ -21,13 +22,20 @@ final class Meeting: @unchecked Sendable {
     var key: Int { if case .joins(_, let key) = self { key } else { 0 } }
   }
 
+  /// The members of one color in one meeting.
+  private struct Division: Hashable {
+    let meeting: Int
+    let color: Int
+  }
+
   let size: Int
   private let timeout: Double
-  private var entries: [Entry?]
-  /// Meetings that have ended, and members that have come to the present one.
-  private var (ended, arrived) = (0, 0)
+  private var entries: [Entry]
+  /// Meetings to which all have come, members that have come to the next one, and those that still read in the last.
+  private var (met, arrived, readers) = (0, 0, 0)
+  /// Why nobody meets any more.
   private var reason: String?
-  private var children: [Int: Meeting] = [:]
+  private var children: [Division: Meeting] = [:]
   private var letters: [Int: [[UInt8]]] = [:]
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let change = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -35,7 +43,7 @@ final class Meeting: @unchecked Sendable {
   init(size: Int, timeout: Double) {
     self.size = size
     self.timeout = timeout
-    entries = [Entry?](repeating: nil, count: size)
+    entries = [Entry](repeating: .nothing, count: size)
     mutex.initialize(to: pthread_mutex_t())
     change.initialize(to: pthread_cond_t())
     pthread_mutex_init(mutex, nil)
@@ -49,70 +57,64 @@ final class Meeting: @unchecked Sendable {
     change.deallocate()
   }
 
-  /// Puts `entry` down, calls `read` with those of all members, by rank, and `after` once all have read.
+  /// Puts `entry` down and gives what `read` makes of those of all members, by rank; returns when all have read.
   func meet<Result>(
-    _ rank: Int, _ entry: Entry, _ purpose: String, read: ([Entry]) -> Result, after: (Result) -> Void
-  ) throws(DistributedError) {
-    pthread_mutex_lock(mutex)
-    entries[rank] = entry
-    pthread_mutex_unlock(mutex)
-    try arrive(rank, purpose)
-    pthread_mutex_lock(mutex)
-    let all = entries.map { $0 ?? .nothing }
-    pthread_mutex_unlock(mutex)
-    let result = read(all)
-    try arrive(rank, purpose)
-    after(result)
-  }
-
-  /// Returns when every member has come.
-  private func arrive(_ rank: Int, _ purpose: String) throws(DistributedError) {
+    _ rank: Int, _ entry: Entry, _ purpose: String, read: ([Entry]) -> Result
+  ) throws(DistributedError) -> Result {
+    let result = read(try arrive(rank, entry, purpose))
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    let meeting = ended
+    readers -= 1
+    if readers == 0 { pthread_cond_broadcast(change) }
+    // Readers wait for nobody, so this ends; not even a group that closes now may end it sooner.
+    while readers > 0 { pthread_cond_wait(change, mutex) }
+    return result
+  }
+
+  /// What every member has put down, once all have come.
+  private func arrive(_ rank: Int, _ entry: Entry, _ purpose: String) throws(DistributedError) -> [Entry] {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    if let reason { throw .closed(reason) }
+    entries[rank] = entry
     arrived += 1
     if arrived == size {
-      arrived = 0
-      ended += 1
+      (arrived, readers, met) = (0, size, met + 1)
       pthread_cond_broadcast(change)
-      return
+    } else {
+      let meeting = met
+      try wait({ met > meeting }, else: { "\(purpose): \(arrived) of \(size) members came" })
     }
-    try wait(purpose) { ended > meeting }
+    return entries
   }
 
-  /// Ends the group: whoever waits fails.
+  /// Ends the group: whoever waits for others, now or later, fails.
   func close(_ reason: String) {
     pthread_mutex_lock(mutex)
-    if self.reason == nil { self.reason = reason }
-    let children = Array(children.values)
-    pthread_cond_broadcast(change)
-    pthread_mutex_unlock(mutex)
-    for child in children { child.close(reason) }
+    defer { pthread_mutex_unlock(mutex) }
+    end(reason)
   }
 
-  /// The meeting of the members of one color; kept, so that closing this one closes it.
+  /// The same; the mutex is held.
+  private func end(_ reason: String) {
+    if self.reason == nil { self.reason = reason }
+    pthread_cond_broadcast(change)
+    for child in children.values { child.close(reason) }
+  }
+
+  /// The meeting of the members of one color, for those who read; kept, so that closing this one closes it.
   func child(color: Int, size: Int) -> Meeting {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    if let known = children[generation + color] { return known }
+    let division = Division(meeting: met, color: color)
+    if let known = children[division] { return known }
     let made = Meeting(size: size, timeout: timeout)
-    children[generation + color] = made
+    if let reason { made.close(reason) }
+    children[division] = made
     return made
   }
 
-  /// Children of one division differ from those of the next; colors are below the size.
-  private var generation = 0
-  private var forgetting = 0
-
-  /// The next division makes new ones; every member says so.
-  func forgetChildren() {
-    pthread_mutex_lock(mutex)
-    forgetting += 1
-    if forgetting == size { (forgetting, generation) = (0, generation + 1_000_000) }
-    pthread_mutex_unlock(mutex)
-  }
-
-  func post(_ bytes: [UInt8], from: Int, to: Int) throws(DistributedError) {
+  func post(_ bytes: [UInt8], from: Int, to: Int) {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     letters[from * size + to, default: []].append(bytes)
@@ -122,19 +124,22 @@ final class Meeting: @unchecked Sendable {
   func fetch(from: Int, to: Int, _ purpose: String) throws(DistributedError) -> [UInt8] {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    try wait(purpose) { letters[from * size + to]?.isEmpty == false }
+    try wait(
+      { letters[from * size + to]?.isEmpty == false }, else: { "\(purpose): member \(from) sent nothing to \(to)" })
     return letters[from * size + to]?.removeFirst() ?? []
   }
 
-  /// Sleeps until `isDone`; the mutex is held.
-  private func wait(_ purpose: String, _ isDone: () -> Bool) throws(DistributedError) {
-    var end = timespec()
-    clock_gettime(CLOCK_REALTIME, &end)
-    end.tv_sec += Int(timeout)
+  /// Sleeps until `isDone`; the mutex is held. Who waits in vain ends the group, for others may count on it.
+  private func wait(_ isDone: () -> Bool, else missing: () -> String) throws(DistributedError) {
+    var limit = timespec()
+    clock_gettime(CLOCK_REALTIME, &limit)
+    limit.tv_sec += Int(timeout)
     while !isDone() {
       if let reason { throw .closed(reason) }
-      if pthread_cond_timedwait(change, mutex, &end) == ETIMEDOUT, !isDone() {
-        throw .closed("\(purpose): \(arrived) of \(size) members came within \(Int(timeout)) s")
+      if pthread_cond_timedwait(change, mutex, &limit) == ETIMEDOUT, !isDone() {
+        let reason = self.reason ?? "\(missing()) within \(Int(timeout)) s"
+        end(reason)
+        throw .closed(reason)
       }
     }
   }

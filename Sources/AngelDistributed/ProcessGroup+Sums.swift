@@ -1,102 +1,97 @@
 import CAngelKernels
 
-/// A number type that can be summed over ranks.
-public enum ReducedType: Sendable {
-  case float32
-  case float64
-  /// Summed in float32 and rounded once.
-  case bfloat16
-
-  /// Bytes of a number.
-  public var byteCount: Int {
-    switch self {
-    case .float32: 4
-    case .float64: 8
-    case .bfloat16: 2
-    }
-  }
-
-  /// target = the sum of `ranks` parts that lie one after the other, by rank; begun with target's own values where it goes on.
-  func sum(
-    _ parts: UnsafeRawPointer, ranks: Int, into target: UnsafeMutableRawPointer, count: Int, goesOn: Bool = false
-  ) {
-    let (count, ranks, goesOn) = (Int64(count), Int32(ranks), Int32(goesOn ? 1 : 0))
-    switch self {
-    case .float32:
-      angel_rank_sum_f32(
-        target.assumingMemoryBound(to: Float.self), parts.assumingMemoryBound(to: Float.self), count, ranks, goesOn)
-    case .float64:
-      angel_rank_sum_f64(
-        target.assumingMemoryBound(to: Double.self), parts.assumingMemoryBound(to: Double.self), count, ranks, goesOn)
-    case .bfloat16:
-      angel_rank_sum_bf16(
-        target.assumingMemoryBound(to: UInt16.self), parts.assumingMemoryBound(to: UInt16.self), count, ranks, goesOn)
-    }
-  }
-}
-
 extension ProcessGroup {
   /// The even shares of `count` things: bounds, one more than members.
   public func evenBounds(_ count: Int) -> [Int] { (0...size).map { count * $0 / size } }
 
-  /// Sums `source` over the members and leaves this member's share in `target`, which may lie in `source`.
+  /// Sums float32 values of `source` over the members and leaves this member's share in `target`, which may lie in `source`.
   ///
   /// - Parameters:
-  ///   - bounds: byte offsets of the shares, multiples of the type's size.
+  ///   - bounds: byte offsets of the shares, multiples of 4.
   ///   - goesOn: whether the sum begins with what `target` holds.
   public func reduceScatter(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ type: ReducedType,
+    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer,
     goesOn: Bool = false, _ purpose: String
   ) throws(DistributedError) {
-    let share = bounds[rank + 1] - bounds[rank]
-    precondition(target.count == share, "reduceScatter: \(target.count) bytes for a share of \(share)")
-    let parts = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, share * size), alignment: 64)
-    defer { parts.deallocate() }
-    try exchange(source, bounds, into: UnsafeMutableRawBufferPointer(rebasing: parts[..<(share * size)]), purpose)
-    guard share > 0, let target = target.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
-    type.sum(parts, ranks: size, into: target, count: share / type.byteCount, goesOn: goesOn)
+    let shares = (0..<size).map { bounds[$0]..<bounds[$0 + 1] }
+    precondition(target.count == shares[rank].count, "reduceScatter: \(target.count) bytes for \(shares[rank].count)")
+    let longest = shares.reduce(0) { max($0, $1.count) }
+    let pieces = (longest * size + pieceByteCount - 1) / pieceByteCount
+    for piece in 0..<pieces {
+      let own = shares[rank].piece(piece, of: pieces)
+      try scratch.withBytes(own.count * size) { parts throws(DistributedError) in
+        try exchange(source, shares.map { $0.piece(piece, of: pieces) }, into: parts, purpose)
+        add(parts, into: UnsafeMutableRawBufferPointer(rebasing: target[own.moved(by: -bounds[rank])]), goesOn: goesOn)
+      }
+    }
   }
 
-  /// Replaces `buffer` by the sum over the members, by rank: the same bits on every member.
-  public func allReduce(
-    _ buffer: UnsafeMutableRawBufferPointer, _ type: ReducedType, _ purpose: String
-  ) throws(DistributedError) {
-    guard size > 1, buffer.count > 0, let base = buffer.baseAddress else { return }
-    if buffer.count <= Self.smallByteCount { return try allReduceSmall(buffer, type, purpose) }
-    let bounds = evenBounds(buffer.count / type.byteCount).map { $0 * type.byteCount }
-    let own = UnsafeMutableRawBufferPointer(rebasing: buffer[bounds[rank]..<bounds[rank + 1]])
-    try reduceScatter(UnsafeRawBufferPointer(start: base, count: buffer.count), bounds, into: own, type, purpose)
-    try gather(buffer, bounds, purpose)
+  /// Replaces float32 values in `buffer` by their sum over the members, by rank: the same bits on every member.
+  public func allReduce(_ buffer: UnsafeMutableRawBufferPointer, _ purpose: String) throws(DistributedError) {
+    guard size > 1, buffer.count > 0 else { return }
+    if buffer.count <= smallByteCount { return try allReduceSmall(buffer, purpose) }
+    let pieces = (buffer.count + pieceByteCount - 1) / pieceByteCount
+    for piece in 0..<pieces {
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[(0..<buffer.count).piece(piece, of: pieces)])
+      let bounds = evenBounds(part.count / 4).map { $0 * 4 }
+      let own = UnsafeMutableRawBufferPointer(rebasing: part[bounds[rank]..<bounds[rank + 1]])
+      try reduceScatter(UnsafeRawBufferPointer(part), bounds, into: own, purpose)
+      try gather(part, bounds, purpose)
+    }
   }
 
   /// One round instead of two: everyone gets everything and adds it up.
   private func allReduceSmall(
-    _ buffer: UnsafeMutableRawBufferPointer, _ type: ReducedType, _ purpose: String
+    _ buffer: UnsafeMutableRawBufferPointer, _ purpose: String
   ) throws(DistributedError) {
-    let parts = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * size, alignment: 64)
-    defer { parts.deallocate() }
-    UnsafeMutableRawBufferPointer(rebasing: parts[(rank * buffer.count)...]).copyMemory(
-      from: UnsafeRawBufferPointer(buffer))
-    try gather(parts, (0...size).map { $0 * buffer.count }, purpose)
-    guard let target = buffer.baseAddress, let parts = UnsafeRawPointer(parts.baseAddress) else { return }
-    type.sum(parts, ranks: size, into: target, count: buffer.count / type.byteCount)
+    try scratch.withBytes(buffer.count * size) { parts throws(DistributedError) in
+      UnsafeMutableRawBufferPointer(rebasing: parts[(rank * buffer.count)...]).copyMemory(
+        from: UnsafeRawBufferPointer(buffer))
+      try gather(parts, (0...size).map { $0 * buffer.count }, purpose)
+      add(parts, into: buffer)
+    }
+  }
+
+  /// Leaves in `target` the sum of the members' parts, which lie one after the other.
+  private func add(
+    _ parts: UnsafeMutableRawBufferPointer, into target: UnsafeMutableRawBufferPointer, goesOn: Bool = false
+  ) {
+    guard target.count > 0, let sums = target.bindMemory(to: Float.self).baseAddress,
+      let values = parts.bindMemory(to: Float.self).baseAddress
+    else { return }
+    angel_rank_sum(sums, values, Int64(target.count / 4), Int32(size), goesOn ? 1 : 0)
   }
 
   /// Up to here latency counts more than bytes.
-  private static var smallByteCount: Int { 32 << 10 }
+  private var smallByteCount: Int { 32 << 10 }
+  /// What is exchanged at once, so that it is summed while it lies in the caches.
+  private var pieceByteCount: Int { 4 << 20 }
 
   /// The numbers of every member, by rank: all give as many.
   public func gathered(_ numbers: [Double], _ purpose: String) throws(DistributedError) -> [[Double]] {
-    var all = [Double](repeating: 0, count: numbers.count * size)
-    all.replaceSubrange((rank * numbers.count)..<((rank + 1) * numbers.count), with: numbers)
-    let stride = 8 * numbers.count
-    let failure = all.withUnsafeMutableBytes { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try gather(bytes, (0...size).map { $0 * stride }, purpose)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    let all = try gathered(numbers, (0...size).map { $0 * numbers.count }, purpose)
     return (0..<size).map { Array(all[($0 * numbers.count)..<(($0 + 1) * numbers.count)]) }
   }
+
+  /// The numbers of every member one after the other, `bounds` being those of each, one more than members.
+  package func gathered(
+    _ numbers: [Double], _ bounds: [Int], _ purpose: String
+  ) throws(DistributedError) -> [Double] {
+    try scratch.withBytes(8 * bounds[size]) { bytes throws(DistributedError) in
+      let all = bytes.bindMemory(to: Double.self)
+      for (place, number) in zip(bounds[rank]..<bounds[rank + 1], numbers) { all[place] = number }
+      try gather(bytes, bounds.map { 8 * $0 }, purpose)
+      return Array(all)
+    }
+  }
+}
+
+extension Range<Int> {
+  /// One of `count` even pieces of a range of float32 values, all in bytes.
+  fileprivate func piece(_ number: Int, of count: Int) -> Self {
+    let values = self.count / 4
+    return (lowerBound + values * number / count * 4)..<(lowerBound + values * (number + 1) / count * 4)
+  }
+
+  fileprivate func moved(by offset: Int) -> Self { (lowerBound + offset)..<(upperBound + offset) }
 }

@@ -10,17 +10,20 @@ public protocol ProcessGroup: AnyObject, Sendable {
   var rank: Int { get }
   /// How many members there are.
   var size: Int { get }
+  /// For this member's exchanges.
+  var scratch: Scratch { get }
 
-  /// Gives every member its share of `source` and receives every member's bytes for this one, in rank order, into `target`: a
-  /// reduce-scatter without the sum. All members have the same bounds.
+  /// Gives every member its share of `source` and receives every member's bytes for this one, in rank order, into `target`,
+  /// which lies apart from `source`: a reduce-scatter without the sum. All members have the same shares, by rank.
   func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String)
-    throws(DistributedError)
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
+  ) throws(DistributedError)
 
   /// Fills in the shares of the others; this member's own is in place already.
   func gather(_ buffer: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ purpose: String) throws(DistributedError)
 
-  /// Gives everyone the bytes of `root`.
+  /// Gives everyone the bytes of `root`. The others wait as long as it lives: its work may come before, such as files it writes.
   func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int, _ purpose: String) throws(DistributedError)
 
   /// Returns when every member has come.

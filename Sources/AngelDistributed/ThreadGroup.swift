@@ -6,6 +6,7 @@ import Glibc
 public final class ThreadGroup: ProcessGroup {
   public let rank: Int
   public var size: Int { meeting.size }
+  public let scratch = Scratch()
   private let meeting: Meeting
 
   private init(_ rank: Int, _ meeting: Meeting) {
@@ -23,20 +24,14 @@ public final class ThreadGroup: ProcessGroup {
   public func leave(_ reason: String) { meeting.close(reason) }
 
   public func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
   ) throws(DistributedError) {
-    let share = bounds[rank]..<bounds[rank + 1]
+    let share = shares[rank]
     try meeting.meet(rank, .reads(source), purpose) { entries in
-      // A target may lie in this member's own source, which others read until all have met again.
-      var parts = [UInt8](repeating: 0, count: share.count * entries.count)
-      parts.withUnsafeMutableBytes { parts in
-        for (member, entry) in entries.enumerated() {
-          Self.copy(entry.bytes[share], into: parts, at: member * share.count)
-        }
+      for (member, entry) in entries.enumerated() {
+        Self.copy(entry.bytes[share], into: target, at: member * share.count)
       }
-      return parts
-    } after: { parts in
-      parts.withUnsafeBytes { Self.copy($0[...], into: target, at: 0) }
     }
   }
 
@@ -47,7 +42,6 @@ public final class ThreadGroup: ProcessGroup {
       for (member, entry) in entries.enumerated() where member != rank {
         Self.copy(entry.bytes[bounds[member]..<bounds[member + 1]], into: buffer, at: bounds[member])
       }
-    } after: { _ in
     }
   }
 
@@ -56,18 +50,15 @@ public final class ThreadGroup: ProcessGroup {
   ) throws(DistributedError) {
     try meeting.meet(rank, .reads(UnsafeRawBufferPointer(buffer)), purpose) { entries in
       if rank != root { Self.copy(entries[root].bytes[...], into: buffer, at: 0) }
-    } after: { _ in
     }
   }
 
   public func barrier(_ purpose: String) throws(DistributedError) {
-    try meeting.meet(rank, .nothing, purpose) { _ in
-    } after: { _ in
-    }
+    try meeting.meet(rank, .nothing, purpose) { _ in }
   }
 
   public func send(_ buffer: UnsafeRawBufferPointer, to member: Int, _ purpose: String) throws(DistributedError) {
-    try meeting.post(Array(buffer), from: rank, to: member)
+    meeting.post(Array(buffer), from: rank, to: member)
   }
 
   public func receive(
@@ -79,20 +70,10 @@ public final class ThreadGroup: ProcessGroup {
   }
 
   public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {
-    var own = (rank: 0, meeting: meeting)
-    let meeting = meeting
-    try meeting.meet(rank, .joins(color: color, key: key), "dividing the group") { entries in
+    let own = try meeting.meet(rank, .joins(color: color, key: key), "dividing the group") { entries in
       let members = entries.indices.filter { entries[$0].color == color }
         .sorted { (entries[$0].key, $0) < (entries[$1].key, $1) }
-      let place = members.firstIndex(of: rank) ?? 0
-      return (place, meeting.child(color: color, size: members.count))
-    } after: {
-      own = $0
-    }
-    // Once everybody has theirs, the next division makes new ones.
-    try meeting.meet(rank, .nothing, "dividing the group") { _ in
-      meeting.forgetChildren()
-    } after: { _ in
+      return (rank: members.firstIndex(of: rank) ?? 0, meeting: meeting.child(color: color, size: members.count))
     }
     return ThreadGroup(own.rank, own.meeting)
   }

@@ -13,7 +13,7 @@ public final class LanguageModelSession {
   /// Nil when the files bring none: prompts are then taken as they are.
   public let chatTemplate: ChatTemplate?
   public let engine: InferenceEngine
-  public let generator: TextGenerator
+  public var generator: TextGenerator
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 

@@ -19,6 +19,8 @@ public struct ForwardContext: Sendable {
   public var recomputesLayers = false
   /// What training asks of the routers of experts; nil: nothing is watched.
   public var routers: RouterRegularizer?
+  /// Layers that are left out, where a guess at the result is enough (self-speculation, arXiv:2309.08168).
+  public var skippedLayers = 0..<0
   /// Told of every layer's input and output, in order, where a pass is looked into.
   public var watch: (@Sendable (_ input: Tensor, _ output: Tensor) -> Void)?
 
@@ -40,6 +42,11 @@ public struct ForwardContext: Sendable {
     case .cache(let cache): cache.rowPositions
     case .rows(let segments): segments.positions
     }
+  }
+
+  /// Those of a model's layers that run.
+  public func layers<Layer>(_ all: [Layer]) -> [Layer] {
+    skippedLayers.isEmpty ? all : all.indices.filter { !skippedLayers.contains($0) }.map { all[$0] }
   }
 
   /// Runs one layer of a model on its input.

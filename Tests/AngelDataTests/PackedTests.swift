@@ -110,7 +110,8 @@ import Testing
     "tables that are none are refused by place and reason",
     arguments: [
       ("a,b\n1\n", "rows.csv:2: 1 fields, but the first row names 2 columns"),
-      ("a,b\n\"x\"y,2\n", "rows.csv:2: text after the quote"), ("a,b\n\"x,2\n", "never closed"),
+      ("a,b\n\"x\"y,2\n", "rows.csv:2: text after the quote"),
+      ("a,b\n1,2\n\"x,2\ny\n", "rows.csv:3: a quote that opens a field is never closed"),
       ("a,a\n1,2\n", "two columns have the same name"), ("a,b\n", "it holds no rows"),
     ])
   func badTables(_ text: String, _ reason: String) throws {

@@ -46,6 +46,16 @@ import Testing
         == (isArray ? ["1", "1", "2", "3", "4"] : ["1", "3", "5", "7", "9"]))
   }
 
+  @Test("files of tokens and packed Parquet are refused by name, whoever asks for their rows")
+  func noRows() {
+    let tokens = "it holds tokens, not rows; name files of tokens alone, or the texts they were made from"
+    #expect(problem("ANGELTOK", "a.tokens").hasSuffix("a.tokens': " + tokens), "\(problem("ANGELTOK", "a.tokens"))")
+    #expect(problem("ANGELTOK", "a.tokens.zst").hasSuffix(tokens))
+    for name in ["a.parquet.gz", "a.Parquet.zst"] {
+      #expect(problem("PAR1", name).contains("Parquet is not read from a packed file"), "\(name)")
+    }
+  }
+
   @Test("a long text comes in pieces that end with lines, and is the text again")
   func pieces() throws {
     let folder = try TemporaryFolder()
@@ -79,9 +89,9 @@ import Testing
     arguments: [
       ("{\"a\":1}\n{\"a\":}\n", "x.jsonl", "x.jsonl:2:6: not JSON: "),
       ("[{\"a\":1},\n {\"b\" 2}]", "x.json", "x.json:2:7: not JSON: "),
-      ("[1, 2", "x.json", "x.json': the array does not end: the file seems to be cut off at byte 5"),
-      ("{}", "x.json", "x.json': a .json file of rows is one array [ … ]; write one object a line as .jsonl"),
-      ("[1] 2", "x.json", "x.json': there is text after the array, from byte 3"),
+      ("[1, 2", "x.json", "x.json:1: the array does not end: the file seems to be cut off at byte 5"),
+      ("{}", "x.json", "x.json:1: a .json file of rows is one array [ … ]; write one object a line as .jsonl"),
+      ("[1] 2", "x.json", "x.json:1: there is text after the array, from byte 3"),
       ("", "x.jsonl", "x.jsonl': it holds no rows; there is nothing to train on"),
       ("[]", "x.json", "x.json': it holds no rows; there is nothing to train on"),
       ("a,b", "x.parquet", "x.parquet': it is not sound Parquet: it does not end as one"),

@@ -1,4 +1,5 @@
 import AngelCore
+import Glibc
 import Synchronization
 import Testing
 
@@ -7,24 +8,15 @@ import Testing
 @Suite("Groups of threads") struct ThreadGroupTests {
   @Test("an all-reduce gives every member the sum by rank, to the bit, small and large", arguments: [1, 2, 3, 4])
   func allReduce(_ size: Int) throws {
-    for count in [1, 7, 100_003] {
+    // The last in several pieces.
+    for count in [1, 7, 100_003, 1_500_001] {
       let values = (0..<size).map { rank in (0..<count).map { Float($0 % 97) * 0.37 + Float(rank) * 1e-4 } }
       let expected = (0..<count).map { place in values.dropFirst().reduce(values[0][place]) { $0 + $1[place] } }
       try inGroup(size) { group in
         var own = values[group.rank]
-        try own.withUnsafeMutableBytes { try group.allReduce($0, .float32, "a test") }
+        try own.withUnsafeMutableBytes { try group.allReduce($0, "a test") }
         #expect(own == expected)
       }
-    }
-  }
-
-  @Test("bfloat16 is summed in float32 and rounded once")
-  func halves() throws {
-    // 256 + 1 + 1 + 1: each 1 alone would be lost beside 256 in eight bits.
-    try inGroup(4) { group in
-      var own: [UInt16] = [group.rank == 0 ? 0x4380 : 0x3F80]
-      try own.withUnsafeMutableBytes { try group.allReduce($0, .bfloat16, "a test") }
-      #expect(own == [0x4382])  // 259 lies between 258 and 260: to even
     }
   }
 
@@ -36,7 +28,7 @@ import Testing
       var share = [Float](repeating: 1000, count: (bounds[group.rank + 1] - bounds[group.rank]) / 4)
       try source.withUnsafeBytes { source in
         try share.withUnsafeMutableBytes {
-          try group.reduceScatter(source, bounds, into: $0, .float32, goesOn: true, "a test")
+          try group.reduceScatter(source, bounds, into: $0, goesOn: true, "a test")
         }
       }
       let first = bounds[group.rank] / 4
@@ -45,6 +37,20 @@ import Testing
       for place in share.indices { whole[first + place] = share[place] }
       try whole.withUnsafeMutableBytes { try group.gather($0, bounds, "a test") }
       #expect(whole == (0..<12).map { Float(1300 + 3 * $0) })
+    }
+  }
+
+  @Test("shares that are summed in pieces have the sums of their own places")
+  func pieces() throws {
+    try inGroup(3) { group in
+      let bounds = [0, 1_200_001, 1_200_001, 1_300_000].map { $0 * 4 }
+      let source = (0..<1_300_000).map { Float($0 + group.rank) }
+      var share = [Float](repeating: 0, count: (bounds[group.rank + 1] - bounds[group.rank]) / 4)
+      try source.withUnsafeBytes { source in
+        try share.withUnsafeMutableBytes { try group.reduceScatter(source, bounds, into: $0, "a test") }
+      }
+      let first = bounds[group.rank] / 4
+      #expect(share == share.indices.map { Float(3 * (first + $0) + 3) })
     }
   }
 
@@ -112,13 +118,56 @@ import Testing
     #expect(failure.withLock { $0 } == .closed("its test is over"))
   }
 
+  @Test("after a member has waited in vain, a late one reads nothing and is told why")
+  func late() throws {
+    let members = ThreadGroup.members(2, timeout: 0)
+    let first = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 8)
+    let reason = DistributedError.closed("a test: 1 of 2 members came within 0 s")
+    #expect(throws: reason) { try members[0].broadcast(first, from: 0, "a test") }
+    // Its memory is its own again.
+    first.deallocate()
+    var own: [UInt8] = [7, 7, 7, 7, 7, 7, 7, 7]
+    #expect(throws: reason) { try own.withUnsafeMutableBytes { try members[1].broadcast($0, from: 0, "a test") } }
+    #expect(own == [7, 7, 7, 7, 7, 7, 7, 7])
+    #expect(throws: reason) { try members[0].barrier("a test") }
+  }
+
+  @Test("a group that closes while a member reads lets nobody go before it has read")
+  func closingWhileReading() throws {
+    let meeting = Meeting(size: 2, timeout: 30)
+    let hasReturned = Atomic(false)
+    try DedicatedThread.run(2) { rank in
+      #expect(throws: Never.self) {
+        try meeting.meet(rank, .nothing, "a test") { _ in
+          guard rank == 1 else { return }
+          meeting.close("a test")
+          for _ in 0..<1000 { sched_yield() }
+          let others = hasReturned.load(ordering: .acquiring)
+          #expect(!others)
+        }
+      }
+      hasReturned.store(true, ordering: .releasing)
+    }
+    #expect(throws: DistributedError.closed("a test")) { try meeting.meet(0, .nothing, "a test") { _ in } }
+  }
+
+  @Test("a group that closes while it is divided closes its parts, too")
+  func closingWhileDividing() throws {
+    let meeting = Meeting(size: 1, timeout: 30)
+    let part = try meeting.meet(0, .nothing, "a test") { _ in
+      meeting.close("a test")
+      return meeting.child(color: 0, size: 1)
+    }
+    #expect(throws: DistributedError.closed("a test")) { try part.meet(0, .nothing, "a test") { _ in } }
+  }
+
   @Test("a link counts what a member sends to others: of an all-reduce twice its part of the rest")
   func link() throws {
     try inGroup(4) { group in
       let link = Link(group)
       var values = [Float](repeating: 1, count: 40_000)
-      try values.withUnsafeMutableBytes { try link.allReduce($0, .float32, "a test") }
-      #expect(link.meter.total().bytes == 2 * 160_000 * 3 / 4)
+      try values.withUnsafeMutableBytes { try link.allReduce($0, "a test") }
+      #expect(link.meter.total() == 2 * 160_000 * 3 / 4)
     }
   }
 }

@@ -1,4 +1,6 @@
+import AngelCPU
 import AngelCore
+import AngelMemory
 import AngelTesting
 import Testing
 
@@ -154,8 +156,8 @@ import Testing
     let changes = ["training.accumulation=2", "training.steps=2", "architecture.width=256", "architecture.inner=512"]
     let (one, _) = try alone("llama", changes)
     let (peak, held) = (try #require(one.usage), try #require(one.stepUsage))
-    func share(_ zero: Int) throws -> MeshRun {
-      try together("llama", changes + ["mesh.zero=\(zero)", "mesh.bucket=0"], processes: 2).run
+    func share(_ zero: Int, _ more: [String] = []) throws -> MeshRun {
+      try together("llama", changes + ["mesh.zero=\(zero)", "mesh.bucket=0"] + more, processes: 2).run
     }
     let states = try share(1)
     let statesInAll = states.usages.reduce(0) { $0 + $1[.optimizerStates].peakByteCount }
@@ -163,10 +165,28 @@ import Testing
     for usage in states.usages {
       #expect(Double(usage[.optimizerStates].peakByteCount) < 0.55 * Double(peak[.optimizerStates].peakByteCount))
     }
+    // Of two batches a process, the first one's whole gradients do not wait for the second's.
+    let batches = ["training.accumulation=4"]
+    for (shared, whole) in zip(try share(2, batches).usages, try share(1, batches).usages) {
+      let less = whole[.activations].peakByteCount - shared[.activations].peakByteCount
+      #expect(2 * less > held[.weights].byteCount, "\(less) bytes less of \(held[.weights].byteCount)")
+    }
     // At the beginning each process has all values for a moment; what counts is what stays.
     let parameters = try #require(try share(3).stepUsage)
     #expect(Double(parameters[.weights].byteCount) < 0.55 * Double(held[.weights].byteCount))
     #expect(Double(parameters[.optimizerStates].byteCount) < 0.55 * Double(held[.optimizerStates].byteCount))
+  }
+
+  @Test("every layout sends the bytes of the formula", arguments: models, 0...3)
+  func traffic(_ model: String, _ zero: Int) throws {
+    for precision in ["f32", "bf16"] {
+      let changes = ["training.accumulation=3", "training.steps=2", "precision=\(precision)", "mesh.zero=\(zero)"]
+      let (three, _) = try together(model, changes, processes: 3)
+      let run = TinyRun(try TemporaryFolder())
+      let recipe = try Self.recipe(model, run, changes + ["mesh.data=3"])
+      let trained = try run.preparation(recipe).makeModel(on: CPUBackend(pool: PagePool(budget: 1 << 28)))
+      #expect(three.sentBytes == 2 * StepTraffic.byteCount(of: trained, recipe.mesh))
+    }
   }
 
   @Test("a mesh of more processes than were launched is refused with the words that start them")

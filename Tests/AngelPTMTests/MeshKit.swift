@@ -16,6 +16,8 @@ struct MeshRun {
   /// Of each process at its end.
   var usages: [MemoryUsage] = []
   var isInterrupted = false
+  /// Bytes of gradients and parameters that all processes sent, by layouts' own purposes.
+  var sentBytes = 0
 
   /// Runs the recipe of `changes` in `folder` on `mesh.data` members; `stopsAfter` interrupts the first.
   init(
@@ -31,7 +33,9 @@ struct MeshRun {
       let run = TinyRun(folder)
       var result = MeshRun()
       do {
-        let mesh = try DeviceMesh([(.data, processes)], world: members[rank])
+        let link = Link(members[rank])
+        defer { result.sentBytes = link.meter.total { $0.hasSuffix("of gradients") || $0.hasSuffix("of parameters") } }
+        let mesh = try DeviceMesh([(.data, processes)], world: link)
         do {
           try run.execute(
             recipe, resumes: resumes, stopsAfter: rank == 0 ? stopsAfter : nil, mesh: processes > 1 ? mesh : nil)
@@ -49,6 +53,7 @@ struct MeshRun {
     if let error = failure.withLock({ $0 }) { throw error }
     let all = results.withLock { $0 }
     self = all[0] ?? MeshRun()
+    sentBytes = all.values.reduce(0) { $0 + $1.sentBytes }
     usages = all.sorted { $0.key < $1.key }.flatMap(\.value.usages)
   }
 

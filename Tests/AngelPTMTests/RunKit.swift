@@ -3,8 +3,9 @@ import AngelCheckpoint
 import AngelCore
 import AngelDistributed
 import AngelMemory
-import AngelPTM
 import AngelTesting
+
+@testable import AngelPTM
 
 /// A tiny run in a temporary folder, and what happened in it.
 final class TinyRun {
@@ -84,6 +85,16 @@ final class TinyRun {
       })
     surroundings.mesh = mesh
     try TrainingRun(recipe, surroundings).execute(resumes: resumes)
+  }
+
+  /// What the recipe begins from.
+  func preparation(_ recipe: TrainingRecipe) throws -> Preparation {
+    let backend = try CPUBackend(pool: PagePool(budget: 1 << 28), threadCount: 1)
+    return try Preparation(
+      recipe,
+      TrainingRun.Surroundings(
+        backend: backend, progress: .silent, interruption: Interruption(), openModel: { try Checkpoint.open($0) },
+        sample: nil, report: { _ in }))
   }
 
   /// The bytes of the weights that the run wrote at its end.

@@ -8,7 +8,7 @@ struct BuiltProgram {
   let folder: TemporaryFolder
 
   /// The program beside the test's own binary.
-  private static let path: String = {
+  static let path: String = {
     var buffer = [CChar](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
     let own = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -42,11 +42,15 @@ protocol Unpacker: AnyObject {
 }
 
 extension Unpacker {
-  /// The `size` bytes that `packed` stand for, no more and no less.
+  /// The `size` bytes that `packed` stand for, no more and no less; what is held is at most twice what has been unpacked.
   func unpacked(_ packed: ArraySlice<UInt8>, size: Int) throws(PackedError) -> [UInt8] {
-    var output = [UInt8](repeating: 0, count: size + 1)
+    var output: [UInt8] = []
     var (taken, made) = (0, 0)
     while true {
+      // A byte more than there may be, which shows that there are more.
+      if made == output.count, made <= size {
+        output += repeatElement(0, count: min(size + 1 - made, max(made, 1 << 16)))
+      }
       let (from, to) = (taken, made)
       let step = packed.withUnsafeBytes { input in
         output.withUnsafeMutableBytes { output in
@@ -64,7 +68,7 @@ extension Unpacker {
       if takenNow == 0, madeNow == 0 { break }
     }
     guard made == size, isComplete else { throw .damaged("it ends too early") }
-    output.removeLast()
+    output.removeLast(output.count - size)
     return output
   }
 }

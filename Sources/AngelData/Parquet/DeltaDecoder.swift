@@ -3,13 +3,12 @@
 /// Source: parquet-format, Encodings.md, "Delta Encoding (DELTA_BINARY_PACKED)".
 struct DeltaDecoder {
   private let bytes: [UInt8]
-  /// Where the bytes after what has been read stand.
-  private(set) var position: Int
+  private var position: Int
   private let end: Int
   private let blockSize: Int
   private let miniblocks: Int
   /// Values still to come.
-  private(set) var left: Int
+  private var left: Int
   private var value: Int
   private var isFirst = true
   private var minimum = 0
@@ -23,16 +22,25 @@ struct DeltaDecoder {
   init(_ bytes: [UInt8], _ range: Range<Int>) throws(ParquetError) {
     self.bytes = bytes
     (position, end) = (range.lowerBound, range.upperBound)
-    var position = range.lowerBound
-    blockSize = try Self.varint(bytes, &position, end)
-    miniblocks = try Self.varint(bytes, &position, end)
-    left = try Self.varint(bytes, &position, end)
-    value = try Self.zigzag(bytes, &position, end)
-    self.position = position
+    let head = bytes[..<range.upperBound]
+    let sizes = try [head.count(&position), head.count(&position), head.count(&position)]
+    (blockSize, miniblocks, left) = (sizes[0], sizes[1], sizes[2])
+    value = try Varint.readSigned(head, at: &position)
     // Writers take 128; a block costs two bytes, so larger ones would be long work for few.
     guard (1...4096).contains(blockSize), (1...512).contains(miniblocks), blockSize % miniblocks == 0,
       blockSize / miniblocks % 8 == 0
     else { throw .damaged("differences in blocks of \(blockSize) by \(miniblocks)") }
+  }
+
+  /// Where the bytes after all values stand; miniblocks are stepped over whole, of which each takes a byte at least.
+  func endOfValues() throws(ParquetError) -> Int {
+    var walk = self
+    // The first value stands in the head.
+    while walk.left > 1 {
+      try walk.beginMiniblock()
+      walk.left -= min(walk.left, walk.inMiniblock)
+    }
+    return walk.position
   }
 
   mutating func next() throws(ParquetError) -> Int {
@@ -51,7 +59,7 @@ struct DeltaDecoder {
 
   private mutating func beginMiniblock() throws(ParquetError) {
     if miniblock == widths.count {
-      minimum = try Self.zigzag(bytes, &position, end)
+      minimum = try Varint.readSigned(bytes[..<end], at: &position)
       guard end - position >= miniblocks else { throw .damaged("a block of differences is cut off") }
       widths = bytes[position..<(position + miniblocks)].map { Int($0) }
       position += miniblocks
@@ -76,26 +84,13 @@ struct DeltaDecoder {
     bit += width
     return value
   }
+}
 
-  private static func varint(_ bytes: [UInt8], _ position: inout Int, _ end: Int) throws(ParquetError) -> Int {
-    let value = try unsigned(bytes, &position, end)
-    guard let value = Int(exactly: value) else { throw .damaged("a count of \(value)") }
-    return value
-  }
-
-  private static func zigzag(_ bytes: [UInt8], _ position: inout Int, _ end: Int) throws(ParquetError) -> Int {
-    let value = try unsigned(bytes, &position, end)
-    return Int(bitPattern: UInt(value >> 1)) ^ -Int(value & 1)
-  }
-
-  private static func unsigned(_ bytes: [UInt8], _ position: inout Int, _ end: Int) throws(ParquetError) -> UInt64 {
-    var (value, shift) = (UInt64(0), UInt64(0))
-    while position < end, shift < 64 {
-      defer { position += 1 }
-      value |= UInt64(bytes[position] & 0x7F) << shift
-      if bytes[position] < 0x80 { return value }
-      shift += 7
-    }
-    throw .damaged("a number is cut off")
+extension ArraySlice<UInt8> {
+  /// A number that counts.
+  fileprivate func count(_ place: inout Int) throws(ParquetError) -> Int {
+    let value = try Varint.read(self, at: &place)
+    guard let count = Int(exactly: value) else { throw .damaged("a count of \(value)") }
+    return count
   }
 }

@@ -33,14 +33,8 @@ struct HybridDecoder {
   }
 
   private mutating func beginRun() throws(ParquetError) {
-    var (header, shift) = (UInt64(0), UInt64(0))
-    while true {
-      guard position < end, shift < 35 else { throw .damaged("a page has fewer values than it says") }
-      defer { position += 1 }
-      header |= UInt64(bytes[position] & 0x7F) << shift
-      if bytes[position] < 0x80 { break }
-      shift += 7
-    }
+    guard position < end else { throw .damaged("a page has fewer values than it says") }
+    let header = try Varint.read(bytes[..<end], at: &position, bits: 35)
     let count = Int(header >> 1)
     guard count > 0 else { throw .damaged("a run of no values") }
     if header & 1 == 0 {

@@ -17,6 +17,8 @@ enum ParquetCodec: Int {
 
   /// The `size` bytes that `packed` stand for.
   func unpacked(_ packed: ArraySlice<UInt8>, size: Int) throws(ParquetError) -> [UInt8] {
+    // Some writers pack nothing to nothing: the values of a page whose values are all missing.
+    if size == 0, packed.isEmpty { return [] }
     func unpacked(by unpacker: () throws(PackedError) -> any Unpacker) throws(ParquetError) -> [UInt8] {
       do { return try unpacker().unpacked(packed, size: size) } catch {
         throw .damaged("a page cannot be unpacked: \(error)")

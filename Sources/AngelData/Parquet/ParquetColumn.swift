@@ -13,6 +13,9 @@ final class ParquetColumn {
   private let column: ParquetSchema.Column
   private let codec: ParquetCodec
   private let file: MappedFile
+  private let budget: ParquetBudget
+  /// Of the budget, what the page at hand takes.
+  private var pageBytes = 0
   private var position: Int
   private let end: Int
   /// Values after the one at hand: of the column, and of the page.
@@ -23,15 +26,19 @@ final class ParquetColumn {
   private var repetitions: HybridDecoder?
   private var values: ParquetValues?
 
+  /// What an entry of a dictionary takes beside its bytes: a value, and the head of a text that lies by itself.
+  private static let entryBytes = MemoryLayout<JSONValue>.stride + 32
+
   /// Headers are read from a window of this size: a page's statistics hold its least and greatest text.
   private static let headerLimits = [1 << 10, 1 << 16, 1 << 24]
 
   init(
-    _ column: ParquetSchema.Column, _ chunk: ParquetMetadata.Chunk, in file: MappedFile
+    _ column: ParquetSchema.Column, _ chunk: ParquetMetadata.Chunk, in file: MappedFile, _ budget: ParquetBudget
   ) throws(ParquetError) {
     guard !chunk.isElsewhere else { throw .unread("a column in another file", "write one file") }
     self.column = column
     self.file = file
+    self.budget = budget
     codec = try ParquetCodec(number: chunk.codec)
     // Some writers name a dictionary at 0 where there is none.
     let start = min(chunk.dictionaryOffset.flatMap { $0 > 0 ? $0 : nil } ?? chunk.dataOffset, chunk.dataOffset)
@@ -61,8 +68,9 @@ final class ParquetColumn {
     while inPage == 0 { try beginPage() }
     left -= 1
     inPage -= 1
-    repetition = try Int(repetitions?.next() ?? 0)
-    definition = try definitions.next(orAll: column.definition)
+    repetition = try (repetitions?.next()).map { Int($0) } ?? 0
+    // Without levels nothing is ever missing.
+    definition = try (definitions?.next()).map { Int($0) } ?? column.definition
     guard definition <= column.definition, repetition <= column.repetition else {
       throw .damaged("levels that the column does not have")
     }
@@ -75,8 +83,10 @@ final class ParquetColumn {
     switch page.type {
     case 2:
       guard dictionary == nil else { throw .damaged("two dictionaries in a column") }
+      try budget.take(page.size + page.valueCount * Self.entryBytes)
       dictionary = try values(of: page, codec.unpacked(packed, size: page.size))
     case 0:
+      try hold(page.size)
       let bytes = try codec.unpacked(packed, size: page.size)
       var start = 0
       guard column.repetition == 0 || page.repetitionEncoding == 3,
@@ -88,10 +98,10 @@ final class ParquetColumn {
     case 3:
       let levels = page.repetitionBytes + page.definitionBytes
       guard levels <= packed.count else { throw .damaged("a page's levels take more bytes than it has") }
-      let body = packed.dropFirst(levels)
+      try hold(page.size)
+      let values = page.isPacked ? codec : .none
       let bytes =
-        try Array(packed.prefix(levels))
-        + (page.isPacked && codec != .none ? codec.unpacked(body, size: page.size - levels) : Array(body))
+        try Array(packed.prefix(levels)) + values.unpacked(packed.dropFirst(levels), size: page.size - levels)
       let middle = page.repetitionBytes
       repetitions = try Self.levels(bytes, 0..<middle, limit: column.repetition)
       definitions = try Self.levels(bytes, middle..<levels, limit: column.definition)
@@ -99,6 +109,15 @@ final class ParquetColumn {
     // Indices and what is to come are passed over.
     default: break
     }
+  }
+
+  /// Lets the page at hand go and takes `count` bytes for the next.
+  private func hold(_ count: Int) throws(ParquetError) {
+    values = nil
+    budget.giveBack(pageBytes)
+    pageBytes = 0
+    try budget.take(count)
+    pageBytes = count
   }
 
   private func begin(_ page: ParquetPage, _ bytes: [UInt8], _ start: Int) throws(ParquetError) {
@@ -160,14 +179,5 @@ final class ParquetColumn {
   ) throws(ParquetError) -> HybridDecoder? {
     guard limit > 0 else { return nil }
     return try HybridDecoder(bytes, range, width: Int.bitWidth - limit.leadingZeroBitCount)
-  }
-}
-
-extension HybridDecoder? {
-  /// The next level, or the highest where nothing is ever missing.
-  fileprivate mutating func next(orAll highest: Int) throws(ParquetError) -> Int {
-    guard var decoder = self else { return highest }
-    defer { self = decoder }
-    return Int(try decoder.next())
   }
 }

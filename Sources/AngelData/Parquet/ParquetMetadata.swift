@@ -38,14 +38,22 @@ struct ParquetMetadata {
 
   private static let columnLimit = 16_384
   private static let groupLimit = 1_000_000
+  /// Of all row groups together: a byte of the footer can say one, which takes fifty here.
+  private static let chunkLimit = 1 << 20
 
   init(_ footer: [UInt8]) throws(ParquetError) {
     var reader = ThriftReader(footer)
     var (schema, groups): ([Element], [RowGroup]) = ([], [])
+    var chunksLeft = Self.chunkLimit
     try reader.fields { (reader, id, kind) throws(ParquetError) in
       switch (id, kind) {
       case (2, .list): schema = try reader.list(limit: Self.columnLimit, Self.element)
-      case (4, .list): groups = try reader.list(limit: Self.groupLimit, Self.rowGroup)
+      case (4, .list):
+        groups = try reader.list(limit: Self.groupLimit) { (reader) throws(ParquetError) in
+          let group = try Self.rowGroup(&reader, chunkLimit: min(Self.columnLimit, chunksLeft))
+          chunksLeft -= group.chunks.count
+          return group
+        }
       case (8, .structure): throw .unread("an encrypted file", "decrypt it first")
       default: return false
       }
@@ -91,11 +99,11 @@ struct ParquetMetadata {
     element.isUnsigned = element.isUnsigned || isUnsigned
   }
 
-  private static func rowGroup(_ reader: inout ThriftReader) throws(ParquetError) -> RowGroup {
+  private static func rowGroup(_ reader: inout ThriftReader, chunkLimit: Int) throws(ParquetError) -> RowGroup {
     var group = RowGroup()
     try reader.fields { (reader, id, kind) throws(ParquetError) in
       switch (id, kind) {
-      case (1, .list): group.chunks = try reader.list(limit: columnLimit, chunk)
+      case (1, .list): group.chunks = try reader.list(limit: chunkLimit, chunk)
       case (3, .long): group.rowCount = try reader.integer()
       default: return false
       }

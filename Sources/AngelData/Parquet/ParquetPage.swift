@@ -37,7 +37,8 @@ struct ParquetPage {
     guard (0...ParquetCodec.pageLimit).contains(size), (0...ParquetCodec.pageLimit).contains(packedSize) else {
       throw .unread("a page of \(max(size, packedSize)) bytes", "write the file with pages of a megabyte")
     }
-    guard valueCount >= 0, definitionBytes >= 0, repetitionBytes >= 0,
+    guard (0...Int(Int32.max)).contains(valueCount) else { throw .damaged("a page of \(valueCount) values") }
+    guard definitionBytes >= 0, repetitionBytes >= 0,
       definitionBytes <= size, repetitionBytes <= size - definitionBytes
     else { throw .damaged("a page's levels take more bytes than it has") }
   }

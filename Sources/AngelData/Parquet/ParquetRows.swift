@@ -18,11 +18,13 @@ final class ParquetRows {
   /// The columns of the group at hand, by their number; nil where they are not read.
   private var columns: [ParquetColumn?] = []
   private var leftInGroup = 0
-  /// Elements that the lists of the row at hand may still have.
-  private var elementsLeft = 0
+  /// About the bytes that the row which was read last takes in memory.
+  private(set) var rowByteCount = 0
 
-  /// Missing elements take no bytes, so that a few could stand for more than memory holds.
-  private static let elementLimit = 1 << 20
+  /// The most bytes of a row. A run of missing elements, or of one long text, takes a few bytes of a page however long it is.
+  private static let rowLimit = 256 << 20
+  /// What a value takes beside the bytes of a text, missing ones too.
+  private static let valueBytes = 64
   private static let magic = Array("PAR1".utf8)
   private static let footerLimit = 16 << 20
 
@@ -63,7 +65,7 @@ final class ParquetRows {
     }
     leftInGroup -= 1
     rowsRead += 1
-    elementsLeft = Self.elementLimit
+    rowByteCount = 0
     let row = try object(fields)
     for node in fields {
       for leaf in node.leaves where columns[leaf]?.repetition != 0 {
@@ -74,10 +76,13 @@ final class ParquetRows {
   }
 
   private func begin(_ group: ParquetMetadata.RowGroup) throws(ParquetError) {
+    // Those of the group before are let go first.
+    columns = []
+    let budget = ParquetBudget()
     var columns = [ParquetColumn?](repeating: nil, count: schema.columns.count)
     for node in fields {
       for leaf in node.leaves {
-        columns[leaf] = try ParquetColumn(schema.columns[leaf], group.chunks[leaf], in: file)
+        columns[leaf] = try ParquetColumn(schema.columns[leaf], group.chunks[leaf], in: file, budget)
       }
     }
     self.columns = columns
@@ -96,19 +101,23 @@ final class ParquetRows {
 
   /// What the columns below `node` say next; nil where it is null.
   private func value(_ node: ParquetSchema.Node) throws(ParquetError) -> JSONValue? {
+    try count(Self.valueBytes)
     guard let probe = node.leaves.first.flatMap({ columns[$0] }) else { throw .damaged("a column is missing") }
     if probe.definition < node.presence {
       try leaveOut(node)
       return nil
     }
     switch node.shape {
-    case .leaf: return try probe.take()
+    case .leaf:
+      let value = try probe.take()
+      if case .string(let text) = value { try count(text.utf8.count) }
+      return value
     case .structure(let fields): return try object(fields)
     case .list(let element):
       return .array(try elements(node, probe) { () throws(ParquetError) in try value(element) ?? .null })
     case .map(let key, let value):
       let entries = try elements(node, probe) { () throws(ParquetError) in
-        (try self.value(key)?.string ?? "", try self.value(value) ?? .null)
+        (try Self.name(self.value(key) ?? .null), try self.value(value) ?? .null)
       }
       return .object(JSONObject(entries))
     }
@@ -122,14 +131,18 @@ final class ParquetRows {
       return []
     }
     var elements: [Element] = []
-    repeat {
-      elementsLeft -= 1
-      guard elementsLeft >= 0 else {
-        throw .unread("a row with lists of more than \(Self.elementLimit) elements", "leave its column out")
-      }
-      elements.append(try element())
-    } while probe.repetition == node.repetition
+    repeat { elements.append(try element()) } while probe.repetition == node.repetition
     return elements
+  }
+
+  /// A map's key as the name of a field: what is no text is written as JSON.
+  private static func name(_ key: JSONValue) -> String { key.string ?? key.encoded() }
+
+  private func count(_ bytes: Int) throws(ParquetError) {
+    rowByteCount += bytes
+    guard rowByteCount <= Self.rowLimit else {
+      throw .unread("a row of more than \(TextFormat.bytes(Self.rowLimit))", "leave its column out")
+    }
   }
 
   /// Passes over what stands for nothing, once in every column below.

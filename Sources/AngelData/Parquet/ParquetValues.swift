@@ -19,11 +19,11 @@ struct ParquetValues {
   /// Truth values of the plain encoding are bits.
   private var bit = 0
   private var previous: [UInt8] = []
+  /// Bytes that texts which begin with those before them may still have: two bytes could stand for a page each.
+  private var textLeft = ParquetCodec.pageLimit
   private var source: Source
 
-  /// - Parameters:
-  ///   - start: where the values begin in `bytes`.
-  ///   - count: the most values that may be asked for.
+  /// - Parameter start: where the values begin in `bytes`.
   init(
     _ bytes: [UInt8], from start: Int, column: ParquetSchema.Column, encoding: Int, dictionary: [JSONValue]?
   ) throws(ParquetError) {
@@ -63,9 +63,7 @@ struct ParquetValues {
     _ bytes: [UInt8], _ range: Range<Int>
   ) throws(ParquetError) -> (DeltaDecoder, end: Int) {
     let decoder = try DeltaDecoder(bytes, range)
-    var walk = decoder
-    while walk.left > 0 { _ = try walk.next() }
-    return (decoder, walk.position)
+    return (decoder, try decoder.endOfValues())
   }
 
   mutating func next() throws(ParquetError) -> JSONValue {
@@ -94,7 +92,11 @@ struct ParquetValues {
       guard (0...previous.count).contains(kept) else { throw .damaged("a text that begins with more than there is") }
       previous.removeLast(previous.count - kept)
       previous += try take(count)
-      guard previous.count <= ParquetCodec.pageLimit else { throw .damaged("a text is too long") }
+      textLeft -= previous.count
+      guard textLeft >= 0 else {
+        throw .unread(
+          "a page whose texts take more than \(TextFormat.bytes(ParquetCodec.pageLimit))", "write smaller pages")
+      }
       return .string(String(decoding: previous, as: UTF8.self))
     }
   }

@@ -32,8 +32,7 @@ struct ThriftReader {
 
   /// A whole number of any width.
   mutating func integer() throws(ParquetError) -> Int {
-    let value = try varint()
-    return Int(bitPattern: UInt(value >> 1)) ^ -Int(value & 1)
+    try Varint.readSigned(bytes[...], at: &position)
   }
 
   mutating func binary() throws(ParquetError) -> ArraySlice<UInt8> {
@@ -63,20 +62,9 @@ struct ThriftReader {
     return bytes[position]
   }
 
-  private mutating func varint() throws(ParquetError) -> UInt64 {
-    var (value, shift) = (UInt64(0), UInt64(0))
-    while shift < 64 {
-      let byte = try byte()
-      value |= UInt64(byte & 0x7F) << shift
-      if byte < 0x80 { return value }
-      shift += 7
-    }
-    throw .damaged("a number of more than 64 bits")
-  }
-
   /// A count of bytes or of elements, each of which takes a byte at least.
   private mutating func size(of what: String) throws(ParquetError) -> Int {
-    let value = try varint()
+    let value = try Varint.read(bytes[...], at: &position)
     guard value <= UInt64(bytes.count - position) else { throw .damaged("\(what) of \(value) bytes") }
     return Int(value)
   }
@@ -111,7 +99,7 @@ struct ThriftReader {
     switch kind {
     case .yes, .no: break
     case .byte: _ = try byte()
-    case .short, .int, .long: _ = try varint()
+    case .short, .int, .long: _ = try integer()
     case .double:
       guard bytes.count - position >= 8 else { throw .damaged("its description is cut off") }
       position += 8

@@ -69,7 +69,7 @@ final class ByteRows {
       let bytes = UnsafeRawBufferPointer(rebasing: window[filled])
       let cut: Cut?
       do throws(CutError) { cut = try cutter.next(bytes, isLast: isLast) } catch {
-        throw .unusable(path: stream.path, reason: error.reason)
+        throw .row(place: "\(stream.path):\(line)", reason: error.reason)
       }
       if let cut {
         let position = Record.Position.line(line, column: column)

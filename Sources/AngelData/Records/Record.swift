@@ -6,7 +6,8 @@ public struct Record: Sendable {
     case json([UInt8])
     case fields([UInt8], names: [String], separator: UInt8)
     case text([UInt8])
-    case value(JSONValue)
+    /// `bytes` as it takes in memory, about.
+    case value(JSONValue, bytes: Int)
   }
 
   /// Where a row begins.
@@ -23,11 +24,11 @@ public struct Record: Sendable {
   /// Whether this is a piece of a text that goes on with the next row.
   public let continues: Bool
 
-  /// About how many bytes the row has in its file; of columns a guess.
+  /// How many bytes the row has; of columns about what it takes in memory.
   public var byteCount: Int {
     switch content {
     case .json(let bytes), .text(let bytes), .fields(let bytes, _, _): bytes.count
-    case .value: 4096
+    case .value(_, let bytes): bytes
     }
   }
 
@@ -42,7 +43,7 @@ public struct Record: Sendable {
   /// The row as JSON; text is a string.
   public func row() throws(DataError) -> JSONValue {
     switch content {
-    case .value(let value): return value
+    case .value(let value, _): return value
     case .text(let bytes): return .string(String(decoding: bytes, as: UTF8.self))
     case .fields(let bytes, let names, let separator):
       do { return try TableRow.object(bytes, names: names, separator: separator) } catch {

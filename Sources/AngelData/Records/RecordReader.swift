@@ -31,9 +31,12 @@ public final class RecordReader {
 
   /// Opens the file at `path`; `.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, and any other ending as text.
   ///
+  /// Files of tokens hold no rows, and Parquet is read from its end, which a packed file does not show: both are refused.
+  ///
   /// - Parameter keys: what is wanted of a row, where it can be read without the rest (Parquet); nothing: all of it.
   public init(path: String, keys: Set<String> = []) throws(DataError) {
     self.path = path
+    try Self.requireRows(path)
     if path.lowercased().hasSuffix(".parquet") {
       format = .parquet
       let file = try accessing(try MappedFile(path: path))
@@ -52,6 +55,19 @@ public final class RecordReader {
         (.text, TextCutter())
       }
     source = .bytes(ByteRows(stream, cutter, format, separator: separator))
+  }
+
+  private static func requireRows(_ path: String) throws(DataError) {
+    let packed = PackedFormat.of(path)
+    let name = (packed?.name ?? path).lowercased()
+    if name.hasSuffix(".tokens") {
+      throw .unusable(
+        path: path, reason: "it holds tokens, not rows; name files of tokens alone, or the texts they were made from")
+    }
+    if packed != nil, name.hasSuffix(".parquet") {
+      throw .unusable(
+        path: path, reason: "Parquet is not read from a packed file; unpack it, its pages are packed anyway")
+    }
   }
 
   /// Bytes of the file, and of those read so far, for showing progress.
@@ -75,7 +91,10 @@ public final class RecordReader {
     case .bytes(let rows): record = try rows.next()
     case .parquet(let rows, _):
       let value = try Self.reading(path) { () throws(ParquetError) in try rows.next() }
-      record = value.map { Record(content: .value($0), path: path, position: .row(rows.rowsRead), continues: false) }
+      record = value.map {
+        Record(
+          content: .value($0, bytes: rows.rowByteCount), path: path, position: .row(rows.rowsRead), continues: false)
+      }
     }
     guard record != nil || !isEmpty else {
       throw .unusable(path: path, reason: "it holds no rows; there is nothing to train on")

@@ -19,5 +19,10 @@ enum TokenBytes: Sendable {
     }
   }
 
+  /// Gives mapped memory back, which is read again where it is asked for.
+  func release(_ range: Range<Int>) {
+    if case .mapped(let file) = self { file.release(range) }
+  }
+
   func array(_ range: Range<Int>) -> [UInt8] { withBytes { Array($0[range]) } }
 }

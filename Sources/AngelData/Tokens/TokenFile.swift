@@ -65,6 +65,35 @@ public struct TokenFile: Sendable {
     }
   }
 
+  /// Reads all documents and holds them against the digest that was written with them; throws where they differ, or where
+  /// the file has none (version 1). What has been read of a mapped file is given back.
+  public func checkContent() throws(DataError) {
+    var (digest, kept) = (TokenDigest(), 0)
+    func mix(_ range: Range<Int>, _ width: Int) {
+      for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.piece) {
+        let end = min(range.upperBound, start + Self.piece)
+        bytes.withBytes { digest.mix($0, start..<end, width: width) }
+        guard end - kept >= Self.piece else { continue }
+        bytes.release(kept..<end)
+        kept = end
+      }
+    }
+    for index in 0..<header.documentCount {
+      let range = document(index)
+      let start = range.lowerBound * header.stride
+      let middle = start + range.count * header.tokenBytes
+      mix(start..<middle, header.tokenBytes)
+      if header.isWeighted { mix(middle..<(middle + 4 * range.count), 4) }
+      digest.endDocument()
+    }
+    guard digest.text == header.contentDigest else {
+      throw .damaged(path: path, reason: "its tokens are not those that were written")
+    }
+  }
+
+  /// Bytes that are read before they are given back.
+  private static let piece = 16 << 20
+
   /// The tokens of `range`, of a file without weights; throws when one is not in the vocabulary.
   public func tokens(_ range: Range<Int>) throws(DataError) -> [Int32] {
     precondition(

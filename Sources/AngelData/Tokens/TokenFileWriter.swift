@@ -14,8 +14,7 @@ public struct TokenFileWriter: ~Copyable {
   private let tokenizerDigest: String
   private let isWeighted: Bool
   private var offsets: [UInt64] = [0]
-  /// FNV-1a over tokens, weights and ends of documents: it tells mistakes apart, not forgeries.
-  private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+  private var digest = TokenDigest()
 
   /// Bytes that are gathered before they are written.
   private static let piece = 1 << 20
@@ -57,14 +56,14 @@ public struct TokenFileWriter: ~Copyable {
     precondition(isWeighted, "a document with weights")
     try add(sample.tokens)
     for weight in sample.weights {
-      mix(weight.bitPattern)
+      digest.mix(weight.bitPattern)
       append(weight.bitPattern)
     }
     endDocument()
   }
 
   private mutating func endDocument() {
-    mix(.max)
+    digest.endDocument()
     offsets.append(UInt64(tokenCount))
   }
 
@@ -72,14 +71,12 @@ public struct TokenFileWriter: ~Copyable {
     for token in tokens {
       precondition(token >= 0 && token < vocabularySize, "token \(token) of a vocabulary of \(vocabularySize)")
       let word = UInt32(truncatingIfNeeded: token)
-      mix(word)
+      digest.mix(word)
       if tokenBytes == 2 { append(UInt16(truncatingIfNeeded: word)) } else { append(word) }
     }
     tokenCount += tokens.count
     if held.count > (file == nil ? max(holds, Self.piece) : Self.piece) { try flush() }
   }
-
-  private mutating func mix(_ word: UInt32) { hash = (hash ^ UInt64(word)) &* 0x100_0000_01B3 }
 
   private mutating func append(_ word: some FixedWidthInteger) {
     withUnsafeBytes(of: word.littleEndian) { held.append(contentsOf: $0) }
@@ -117,7 +114,7 @@ public struct TokenFileWriter: ~Copyable {
       "version": .integer(TokenFile.version), "tokens": .integer(tokenCount),
       "documents": .integer(documentCount), "token_bytes": .integer(tokenBytes),
       "vocabulary_size": .integer(vocabularySize), "tokenizer": .string(tokenizerDigest),
-      "weighted": .bool(isWeighted), "digest": .string(String(hash, radix: 16)), "about": about,
+      "weighted": .bool(isWeighted), "digest": .string(digest.text), "about": about,
     ]
     let text = Array(object.encoded().utf8)
     return text + withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + TokenFile.magic

@@ -6,6 +6,7 @@ public final class MPIGroup: ProcessGroup {
   public let size: Int
   /// The plug-in's number for the communicator.
   let handle: Int32
+  public let scratch = Scratch()
   private let world: MPIWorld
 
   init(handle: Int32, rank: Int, size: Int, world: MPIWorld) {
@@ -16,10 +17,11 @@ public final class MPIGroup: ProcessGroup {
   }
 
   public func exchange(
-    _ source: UnsafeRawBufferPointer, _ bounds: [Int], into target: UnsafeMutableRawBufferPointer, _ purpose: String
+    _ source: UnsafeRawBufferPointer, _ shares: [Range<Int>], into target: UnsafeMutableRawBufferPointer,
+    _ purpose: String
   ) throws(DistributedError) {
-    let bounds = bounds.map(Int64.init)
-    try world.run(purpose) { $0.exchange(handle, source.baseAddress, bounds, target.baseAddress) }
+    let shares = shares.flatMap { [Int64($0.lowerBound), Int64($0.upperBound)] }
+    try world.run(purpose) { $0.exchange(handle, source.baseAddress, shares, target.baseAddress) }
   }
 
   public func gather(
@@ -35,7 +37,9 @@ public final class MPIGroup: ProcessGroup {
     // MPI counts in 32 bits.
     for start in stride(from: 0, to: buffer.count, by: 1 << 30) {
       let count = min(1 << 30, buffer.count - start)
-      try world.run(purpose) { $0.broadcast(handle, buffer.baseAddress.map { $0 + start }, Int64(count), Int32(root)) }
+      try world.run(purpose, isPatient: true) {
+        $0.broadcast(handle, buffer.baseAddress.map { $0 + start }, Int64(count), Int32(root))
+      }
     }
   }
 

@@ -35,7 +35,7 @@ enum MPIPlugin {
       throw DistributedError.unavailable("there is no home for the MPI plug-in: set HOME or XDG_CACHE_HOME")
     }
     let source = PackageResources.mpi_plugin_c
-    let key = digest(source + (compiler + (try run(["-show"]))).utf8)
+    let key = String(FNV1a.hash(source + (compiler + (try run(["-show"]))).utf8), radix: 16)
     let path = FilePath.join(folder, "mpi-\(key).so")
     if FilePath.kind(path) != nil { return path }
     try makeFolder(folder)
@@ -54,10 +54,5 @@ enum MPIPlugin {
     for part in [FilePath.split(path).folder, path] where FilePath.kind(part) == nil {
       guard mkdir(part, 0o777) == 0 || errno == EEXIST else { throw FileError.lastSystemError("make", part) }
     }
-  }
-
-  /// FNV-1a: names what belongs together, protects nothing.
-  private static func digest(_ bytes: some Sequence<UInt8>) -> String {
-    String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }, radix: 16)
   }
 }

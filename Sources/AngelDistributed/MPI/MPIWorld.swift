@@ -5,8 +5,9 @@ import Synchronization
 
 /// The processes that `mpirun` or `srun` started together, as MPI knows them.
 ///
-/// Every call of MPI is made under one lock and none of them waits, so any thread may work with the groups; what waits polls,
-/// and while it does, a watch looks after the others (`Watch`).
+/// Every call of MPI is made under one lock, so any thread may work with the groups, and none waits for long: what waits polls,
+/// and while it does, a watch looks after the others (`Watch`). Once one of them is lost, MPI is not called any more: what is
+/// on its way cannot be called back, and must not write to memory that its owner has meanwhile given up.
 public final class MPIWorld: Sendable {
   /// How long to wait for others.
   public struct Patience: Sendable {
@@ -28,7 +29,6 @@ public final class MPIWorld: Sendable {
   public let library: String
   private let lock = Mutex<Void>(())
   private let watch: Watch
-  private let interruption: Interruption
 
   /// Joins the others; returns when all have come.
   ///
@@ -47,7 +47,6 @@ public final class MPIWorld: Sendable {
         "the launcher says rank \(place.rank) of \(place.size), MPI says \(rank) of \(size): mpirun is of another MPI than "
           + "mpicc (\(library)); put the bin folder of one of them first in PATH")
     }
-    self.interruption = interruption
     watch = Watch(rank: self.rank, size: self.size, patience: patience)
     try watch.introduce(group)
     try watch.begin(self, group: try divide(0, color: 0, key: self.rank).handle)
@@ -60,7 +59,10 @@ public final class MPIWorld: Sendable {
   func enter(step: Int) { watch.enter(step: step) }
 
   /// Leaves MPI; every process calls it at its end. Without it the launcher takes the end of a process for a failure.
+  ///
+  /// The first process may have files to finish: the others wait for it, and say meanwhile that they live.
   public func leave() throws(DistributedError) {
+    try run("the end of the job", isPatient: true) { $0.barrier(0) }
     watch.end(self)
     try group.barrier("the end of the job")
     watch.forget(self)
@@ -71,24 +73,29 @@ public final class MPIWorld: Sendable {
 
   // MARK: For groups
 
-  /// Makes one call of MPI.
+  /// Makes one call of MPI, unless somebody is lost.
   @discardableResult
   func started(
     _ purpose: String, _ call: (angel_mpi_functions) -> Int32
   ) throws(DistributedError) -> Int32 {
-    let (result, reason) = lock.withLock { _ in
+    let made: (result: Int32, reason: String)? = lock.withLock { _ in
+      guard !watch.hasLost else { return nil }
       let functions = angel_mpi().pointee
       let result = call(functions)
       return (result, result < 0 ? Self.text(functions.error()) : "")
     }
-    guard result >= 0 else { throw .refused(collective: purpose, reason: reason) }
-    return result
+    if made == nil, let lost = watch.lost(in: purpose) { throw lost }
+    guard let made, made.result >= 0 else { throw .refused(collective: purpose, reason: made?.reason ?? "") }
+    return made.result
   }
 
   /// Starts something and returns when it is done.
-  func run(_ purpose: String, _ start: (angel_mpi_functions) -> Int32) throws(DistributedError) {
-    if let lost = watch.lost(in: purpose) { throw lost }
-    let ticket = watch.waits(purpose)
+  ///
+  /// - Parameter isPatient: whether others may take as long as they live; else a late one is lost.
+  func run(
+    _ purpose: String, isPatient: Bool = false, _ start: (angel_mpi_functions) -> Int32
+  ) throws(DistributedError) {
+    let ticket = watch.waits(isPatient: isPatient)
     defer { watch.came(ticket) }
     let request = try started(purpose, start)
     var polls = 0
@@ -96,13 +103,14 @@ public final class MPIWorld: Sendable {
       polls += 1
       // Short ones end at once; in longer ones the processor belongs to whoever computes.
       if polls < 200 { sched_yield() } else { usleep(polls < 2000 ? 20 : 200) }
-      guard polls % 200 == 0 else { continue }
-      if let lost = watch.lost(in: purpose) { throw lost }
     }
   }
 
   /// Waits for all members of the group.
   func divide(_ handle: Int32, color: Int, key: Int) throws(DistributedError) -> MPIGroup {
+    // The division itself waits inside of MPI, with the lock held, where no watch can look: only once all are there. A member
+    // that ends in the instant between the two leaves the others to the launcher.
+    try run("dividing the group") { $0.barrier(handle) }
     var (rank, size): (Int32, Int32) = (0, 0)
     let made = try started("dividing the group") {
       $0.divide(handle, Int32(clamping: color), Int32(clamping: key), &rank, &size)

@@ -27,10 +27,10 @@ final class Watch: Sendable {
   }
 
   private struct State {
-    var identities: [Identity] = []
+    var identities: [Identity]
     var standings: [Standing]
-    /// What this process's threads wait in, and since when.
-    var waits: [Int: (purpose: String, since: Double)] = [:]
+    /// Since when this process's threads wait for others who must not be late.
+    var waits: [Int: Double] = [:]
     var isEnding = false
     var lost: (rank: Int, condition: LostRank.Condition)?
   }
@@ -48,7 +48,8 @@ final class Watch: Sendable {
   private let state: Mutex<State>
   private let letters = Mutex(Letters())
   private let thread = Mutex<DedicatedThread?>(nil)
-  // SAFETY: made in init, freed in deinit; touched by the watch's thread and by MPI under the world's lock.
+  // SAFETY: made in init; touched by the watch's thread and by MPI under the world's lock; freed in deinit, after `forget`, or
+  // never when somebody is lost, for then MPI still has it.
   private nonisolated(unsafe) let memory: UnsafeMutablePointer<Int64>
   private static let words = 2
 
@@ -56,28 +57,25 @@ final class Watch: Sendable {
     self.rank = rank
     self.size = size
     self.patience = patience
-    state = Mutex(State(standings: [Standing](repeating: Standing(), count: size)))
+    state = Mutex(
+      State(
+        identities: [Identity](repeating: Identity(), count: size),
+        standings: [Standing](repeating: Standing(), count: size)))
     // For each process what it sends, then what it is sent.
     memory = .allocate(capacity: 2 * Self.words * size)
     memory.initialize(repeating: 0, count: 2 * Self.words * size)
   }
 
-  deinit { memory.deallocate() }
+  deinit { if !hasLost { memory.deallocate() } }
 
   /// Tells everyone who everyone is.
   func introduce(_ group: MPIGroup) throws(DistributedError) {
     let count = Identity.byteCount
-    var bytes = [UInt8](repeating: 0, count: count * size)
-    bytes.replaceSubrange((rank * count)..<((rank + 1) * count), with: Self.own())
-    let bounds = (0...size).map { $0 * count }
-    let failure = bytes.withUnsafeMutableBytes { buffer -> DistributedError? in
-      do throws(DistributedError) {
-        try group.gather(buffer, bounds, "the start of the job")
-        return nil
-      } catch { return error }
+    let all = try group.scratch.withBytes(count * size) { bytes throws(DistributedError) in
+      UnsafeMutableRawBufferPointer(rebasing: bytes[(rank * count)...]).copyBytes(from: Self.own())
+      try group.gather(bytes, (0...size).map { $0 * count }, "the start of the job")
+      return (0..<size).map { Self.identity(Array(bytes[($0 * count)..<(($0 + 1) * count)])) }
     }
-    if let failure { throw failure }
-    let all = (0..<size).map { Self.identity(Array(bytes[($0 * count)..<(($0 + 1) * count)])) }
     state.withLock { $0.identities = all }
   }
 
@@ -111,9 +109,9 @@ final class Watch: Sendable {
       $0.receives = [Int32](repeating: -1, count: size)
       $0.sends = [Int32](repeating: -1, count: size)
     }
-    // It keeps both alive until `end`; a process that does not come to it ends anyway.
+    // It keeps both alive until `end` or until somebody is lost; a process that does not come to it ends anyway.
     let made = try DedicatedThread(stackByteCount: 1 << 20) { [self] in
-      while !state.withLock({ $0.isEnding }) {
+      while !state.withLock({ $0.isEnding || $0.lost != nil }) {
         // What MPI refuses here will be refused where it matters.
         try? tell(world)
         look()
@@ -174,8 +172,7 @@ final class Watch: Sendable {
   }
 
   /// Looks whether anyone is lost.
-  private func look() {
-    let now = MonotonicClock.seconds()
+  func look(at now: Double = MonotonicClock.seconds()) {
     state.withLock { state in
       guard state.lost == nil, !state.isEnding else { return }
       let own = state.identities[rank]
@@ -189,7 +186,7 @@ final class Watch: Sendable {
         let silence = now - state.standings[peer].seen
         if silence > patience.silent { state.lost = (peer, .silent(seconds: Int(silence))) }
       }
-      guard state.lost == nil, let longest = state.waits.values.map(\.since).min(), now - longest > patience.late else {
+      guard state.lost == nil, let longest = state.waits.values.min(), now - longest > patience.late else {
         return
       }
       let behind = (0..<size).filter { $0 != rank }.min { state.standings[$0].begun < state.standings[$1].begun }
@@ -201,17 +198,19 @@ final class Watch: Sendable {
 
   func enter(step: Int) { state.withLock { $0.standings[rank].step = step } }
 
-  /// Notes that a thread waits; the result is for `came`.
-  func waits(_ purpose: String) -> Int {
+  /// Notes that a thread waits, for others who may take their time or not; the result is for `came`.
+  func waits(isPatient: Bool) -> Int {
     state.withLock { state in
       state.standings[rank].begun += 1
       let ticket = state.standings[rank].begun
-      state.waits[ticket] = (purpose, MonotonicClock.seconds())
+      if !isPatient { state.waits[ticket] = MonotonicClock.seconds() }
       return ticket
     }
   }
 
   func came(_ ticket: Int) { state.withLock { $0.waits[ticket] = nil } }
+
+  var hasLost: Bool { state.withLock { $0.lost != nil } }
 
   /// The error that ends the job, once somebody is lost.
   ///

@@ -1,5 +1,6 @@
 // The part of MPI that angel uses, with plain C types: handles differ between implementations, so this file is compiled
-// with the installed mpicc and opened at run time. One thread at a time calls it; nothing here waits but init and finalize.
+// with the installed mpicc and opened at run time. One thread at a time calls it; nothing here waits but join, divide and
+// finalize.
 //
 // Bounds are byte offsets, one more than members. Functions that start something return a request's number, others 0;
 // below zero: MPI's error, whose text angel_mpi_error gives.
@@ -66,7 +67,7 @@ int angel_mpi_finalize(void) {
   return code == MPI_SUCCESS ? 0 : failed(code);
 }
 
-// Waits for all members of the group.
+// Waits for all members of the group, which should be there.
 int angel_mpi_divide(int group, int color, int key, int *rank, int *size) {
   MPI_Comm comm;
   const int code = MPI_Comm_split(groups[group], color, key, &comm);
@@ -99,27 +100,31 @@ static int started(int request, int code) {
   return failed(code);
 }
 
-// Offsets of MPI are ints: words of four bytes reach twice as far as most buffers.
-static long long unit_of(const long long *bounds, int size) {
-  for (int i = 0; i <= size; i++)
-    if (bounds[i] % 4) return 1;
+// Offsets of MPI are ints: words of four bytes reach four times as far.
+static long long unit_of(const long long *offsets, int count) {
+  for (int i = 0; i < count; i++)
+    if (offsets[i] % 4) return 1;
   return 4;
 }
 
-static int fits(const long long *bounds, int size, long long unit) { return bounds[size] / unit <= 0x7FFFFFFF; }
+static int fits(long long bytes, long long unit) { return bytes / unit <= 0x7FFFFFFF; }
 
-int angel_mpi_exchange(int group, const void *source, const long long *bounds, void *target) {
+// Of `shares` two numbers a member: where it begins and ends.
+int angel_mpi_exchange(int group, const void *source, const long long *shares, void *target) {
   int rank, size;
   MPI_Comm_rank(groups[group], &rank);
   MPI_Comm_size(groups[group], &size);
-  const long long unit = unit_of(bounds, size), share = bounds[rank + 1] - bounds[rank];
-  if (!fits(bounds, size, unit) || share / unit * size > 0x7FFFFFFF) return failed_with("a buffer of more than 8 GiB");
+  const long long unit = unit_of(shares, 2 * size), share = shares[2 * rank + 1] - shares[2 * rank];
+  long long end = share * size;
+  for (int i = 0; i < size; i++)
+    if (shares[2 * i + 1] > end) end = shares[2 * i + 1];
+  if (!fits(end, unit)) return failed_with("a buffer of more than 8 GiB");
   const int request = new_request(4 * size);
   if (request < 0) return request;
   int *sends = counts[request], *from = sends + size, *receives = from + size, *to = receives + size;
   for (int i = 0; i < size; i++) {
-    sends[i] = (int)((bounds[i + 1] - bounds[i]) / unit);
-    from[i] = (int)(bounds[i] / unit);
+    sends[i] = (int)((shares[2 * i + 1] - shares[2 * i]) / unit);
+    from[i] = (int)(shares[2 * i] / unit);
     receives[i] = (int)(share / unit);
     to[i] = (int)(share / unit * i);
   }
@@ -132,8 +137,8 @@ int angel_mpi_exchange(int group, const void *source, const long long *bounds, v
 int angel_mpi_gather(int group, void *buffer, const long long *bounds) {
   int size;
   MPI_Comm_size(groups[group], &size);
-  const long long unit = unit_of(bounds, size);
-  if (!fits(bounds, size, unit)) return failed_with("a buffer of more than 8 GiB");
+  const long long unit = unit_of(bounds, size + 1);
+  if (!fits(bounds[size], unit)) return failed_with("a buffer of more than 8 GiB");
   const int request = new_request(2 * size);
   if (request < 0) return request;
   int *receives = counts[request], *to = receives + size;

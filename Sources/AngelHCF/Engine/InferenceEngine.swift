@@ -35,6 +35,8 @@ public final class InferenceEngine {
   private let backend: any Backend
   private let cache: KeyValueCache
   private let runner: StepRunner
+  /// Runs the model without some of its layers, once asked to.
+  private var guessingRunner: (runner: StepRunner, skipped: Range<Int>)?
   private let chunkLength: Int
   /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
@@ -49,7 +51,8 @@ public final class InferenceEngine {
     chunkLength = max(1, options.chunkLength)
     cache = KeyValueCache(
       geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
-    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: 1, on: backend)
+    runner = StepRunner(model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.stepSizes.reduce(0, +),
+      on: backend)
   }
 
   /// The size of the vocabulary.
@@ -84,17 +87,21 @@ public final class InferenceEngine {
 
   /// Appends tokens and returns the logits after the last of them, `vocabularySize` values.
   public func logits(after tokens: [Int32], in sequence: CachedSequence) throws -> [Float] {
-    guard let token = tokens.last else { throw EngineError.emptyPrompt }
-    // Where a step depends on the length of the sequence in more than its tables, it cannot be recorded.
-    if tokens.count == 1, sequence.count < model.configuration.rotaryScaling.uniformLength {
-      return try decode(token, in: sequence)
-    }
+    try lastLogits(1, after: tokens, in: sequence).read()
+  }
+
+  /// Appends tokens; the logits [count, vocabulary] after the last `count` of them are good until the next step.
+  ///
+  /// More than one takes tokens that `canDecode` in one step.
+  func lastLogits(_ count: Int, after tokens: [Int32], in sequence: CachedSequence) throws -> Tensor {
+    if tokens.count == count, canDecode(count, in: sequence) { return try decode(tokens, in: sequence) }
+    precondition(count == 1, "logits after \(count) of \(tokens.count) tokens")
     var last: Tensor?
     try append(tokens, to: sequence) { hidden, range in
       if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
     }
     guard let last else { throw EngineError.emptyPrompt }
-    return try model.logits(of: last).read()
+    return model.logits(of: last)
   }
 
   /// Appends tokens and calls `visit` with the logits after each, `vocabularySize` values, first position first.
@@ -116,15 +123,33 @@ public final class InferenceEngine {
     }
   }
 
-  /// Appends one token by the recorded step.
-  private func decode(_ token: Int32, in sequence: CachedSequence) throws -> [Float] {
-    try check([token], sequence)
+  /// Whether a sequence may be continued by `count` tokens in one recorded step: it has room, and the step does not depend on
+  /// the length of the sequence in more than its tables.
+  func canDecode(_ count: Int, in sequence: CachedSequence) -> Bool {
+    sequence.count + count <= min(contextLength, model.configuration.rotaryScaling.uniformLength)
+  }
+
+  /// Appends a few tokens by a recorded step; the logits [R, vocabulary] after each of them are good until the next step.
+  ///
+  /// - Parameter skippedLayers: with any, the logits are guesses, and so is what the cache then holds of these tokens: they
+  ///   are to be cut off again.
+  func decode(_ tokens: [Int32], in sequence: CachedSequence, skippedLayers: Range<Int> = 0..<0) throws -> Tensor {
+    try check(tokens, sequence)
     if isInterrupted() { throw Interrupted() }
-    try cache.reserve(sequence.count + 1, in: sequence)
-    let slice = SequenceSlice(tokens: [token], start: sequence.count, blocks: cache.tables(of: sequence))
-    let logits: [Float] = try runner.decode([slice]).read()
-    sequence.tokens.append(token)
+    try cache.reserve(sequence.count + tokens.count, in: sequence)
+    let slice = SequenceSlice(tokens: tokens, start: sequence.count, blocks: cache.tables(of: sequence))
+    let logits = try runner(skipping: skippedLayers).decode([slice])
+    sequence.tokens += tokens
     return logits
+  }
+
+  private func runner(skipping layers: Range<Int>) -> StepRunner {
+    if layers.isEmpty { return runner }
+    if let guessingRunner, guessingRunner.skipped == layers { return guessingRunner.runner }
+    let runner = StepRunner(
+      model, cache: cache, contextLength: contextLength, recordedRows: 1, skippedLayers: layers, on: backend)
+    guessingRunner = (runner, layers)
+    return runner
   }
 
   private func check(_ tokens: [Int32], _ sequence: CachedSequence) throws(EngineError) {

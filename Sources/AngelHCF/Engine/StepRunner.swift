@@ -27,20 +27,23 @@ final class StepRunner {
   private let backend: any Backend
   private let blockLimit: Int
   private let adapters: AdapterBank?
+  private let skippedLayers: Range<Int>
   private var decodeSteps: DecodeSteps
 
   /// - Parameters:
   ///   - contextLength: the most tokens of a sequence.
   ///   - recordedRows: the most rows that the recorded steps may have together; at least one step is kept.
   ///   - adapters: what slices name adapters of; nil: they name none.
+  ///   - skippedLayers: left out of recorded steps, whose logits then are guesses.
   init(
     _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int,
-    adapters: AdapterBank? = nil, on backend: any Backend
+    adapters: AdapterBank? = nil, skippedLayers: Range<Int> = 0..<0, on backend: any Backend
   ) {
     self.model = model
     self.adapters = adapters
     self.cache = cache
     self.backend = backend
+    self.skippedLayers = skippedLayers
     blockLimit = CacheGeometry.spanCount(contextLength)
     decodeSteps = DecodeSteps(rowLimit: recordedRows)
   }
@@ -62,20 +65,22 @@ final class StepRunner {
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
       rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
-    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
+    assignAdapters(slices)
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
   }
 
-  /// The logits [S, vocabulary] after slices of one token each, through a recorded step. Not for models whose rotary
-  /// frequencies depend on the length, unless all lengths have those of the shortest.
+  /// The logits [R, vocabulary] after each token of slices of equal length, through a recorded step. Not for models whose
+  /// rotary frequencies depend on the length, unless all lengths have those of the shortest.
   ///
   /// The tensor holds these values until the next step.
   func decode(_ slices: [SequenceSlice]) throws -> Tensor {
     // Tensors that found no memory must not be used again: a step that fails is dropped.
+    let size = DecodeStep.Size(sequences: slices.count, rowsOfEach: slices[0].tokens.count)
     let step =
-      decodeSteps.take(slices.count)
-      ?? DecodeStep(count: slices.count, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, on: backend)
-    adapters?.assign(slices.map(\.adapter))
+      decodeSteps.take(size)
+      ?? DecodeStep(
+        size, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers, on: backend)
+    assignAdapters(slices)
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
     }
@@ -84,21 +89,25 @@ final class StepRunner {
     return logits
   }
 
+  private func assignAdapters(_ slices: [SequenceSlice]) {
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
+  }
+
   /// Forgets recorded steps: the model has more to do than they say.
   func forgetRecorded() { decodeSteps.removeAll() }
 }
 
-/// The recorded steps of a runner by their number of sequences, the latest last.
+/// The recorded steps of a runner by their size, the latest last.
 private struct DecodeSteps {
   let rowLimit: Int
   private var steps: [DecodeStep] = []
 
   init(rowLimit: Int) { self.rowLimit = rowLimit }
 
-  mutating func take(_ count: Int) -> DecodeStep? {
-    if let index = steps.firstIndex(where: { $0.count == count }) { return steps.remove(at: index) }
+  mutating func take(_ size: DecodeStep.Size) -> DecodeStep? {
+    if let index = steps.firstIndex(where: { $0.size == size }) { return steps.remove(at: index) }
     // Before the new step takes memory of its own.
-    while !steps.isEmpty, steps.reduce(count, { $0 + $1.count }) > rowLimit { steps.removeFirst() }
+    while !steps.isEmpty, steps.reduce(size.rows, { $0 + $1.size.rows }) > rowLimit { steps.removeFirst() }
     return nil
   }
 

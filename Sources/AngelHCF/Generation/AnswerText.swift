@@ -12,6 +12,9 @@ struct AnswerText: Sendable {
   /// Nil while the answer goes on.
   private(set) var finishReason: FinishReason?
 
+  /// Tokens that it may still take.
+  var room: Int { limit - count }
+
   /// - Parameters:
   ///   - tokenizer: nil gives empty text.
   ///   - limit: the most tokens of the answer, at least one.

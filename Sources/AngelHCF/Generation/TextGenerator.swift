@@ -1,5 +1,6 @@
 import AngelCore
 import AngelMemory
+import AngelTensor
 public import AngelText
 
 /// Why an answer ended.
@@ -25,6 +26,8 @@ public struct GenerationResult: Sendable {
   public var promptTokenCount = 0
   /// Tokens of the prompt whose keys and values were in the cache, so that they did not have to run.
   public var cachedTokenCount = 0
+  /// What came of guesses; nil: none were asked for.
+  public var speculation: SpeculationFigures?
   /// The seed in use, so that the same text can be had again.
   public var seed = 0
   /// Seconds from the call to the first token.
@@ -43,6 +46,8 @@ public struct TextGenerator {
   let engine: InferenceEngine
   let tokenizer: Tokenizer
   let endTokens: Set<Int32>
+  /// Guesses that make answers come sooner; nil: none.
+  public var speculation: Speculation?
 
   /// A generator that ends answers at any of `endTokens`.
   public init(_ engine: InferenceEngine, tokenizer: Tokenizer, endTokens: Set<Int32>) {
@@ -82,29 +87,50 @@ public struct TextGenerator {
     }
 
     result.cachedTokenCount = sequence.sharedPrefix(with: prompt)
-    var pending = Array(prompt[result.cachedTokenCount...])
+    var speculator = try speculation.map { try Speculator($0, engine, sequence) }
+    var (text, guesses) = (prompt, [Int32]())
     var first = clock.now
     while answer.finishReason == nil {
-      let logits: [Float]
+      var stepBegin = clock.now
+      let logits: Tensor
       do {
-        logits = try engine.logits(after: pending, in: sequence)
+        if !result.tokens.isEmpty, speculator != nil {
+          guesses =
+            try speculator?.guesses(
+              after: text, room: answer.room - 1, sampler: sampler, step: result.tokens.count) ?? []
+          stepBegin = clock.now
+        }
+        logits = try engine.lastLogits(
+          guesses.count + 1, after: text[sequence.count...] + guesses, in: sequence)
       } catch is Interrupted {
         try send(answer.end(.interrupted))
         break
       }
-      let sampled = try logits.withUnsafeBufferPointer { logits throws(SamplingError) in
-        try sampler.sample(logits, step: result.tokens.count)
+      // The guesses that are what is drawn, and the token after them.
+      var right = 0
+      repeat {
+        let row: [Float] = try logits.prefix(right..<(right + 1)).read()
+        let sampled = try row.withUnsafeBufferPointer { row throws(SamplingError) in
+          try sampler.sample(row, step: result.tokens.count)
+        }
+        if result.tokens.isEmpty {
+          first = clock.now
+          result.timeToFirstToken = (first - begin).seconds
+        }
+        let token = Int32(sampled.token)
+        text.append(token)
+        result.tokens.append(token)
+        if sampling.logprobs != nil { result.logProbabilities.append(sampled) }
+        try send(answer.append(token))
+        guard right < guesses.count, guesses[right] == token else { break }
+        right += 1
+      } while answer.finishReason == nil
+      sequence.truncate(to: text.count - 1)
+      if result.tokens.count > 1 {
+        speculator?.note(guessed: guesses.count, right: right, seconds: (clock.now - stepBegin).seconds)
       }
-      if result.tokens.isEmpty {
-        first = clock.now
-        result.timeToFirstToken = (first - begin).seconds
-      }
-      let token = Int32(sampled.token)
-      result.tokens.append(token)
-      if sampling.logprobs != nil { result.logProbabilities.append(sampled) }
-      try send(answer.append(token))
-      pending = [token]
     }
+    result.speculation = speculator?.figures
     result.finishReason = answer.finishReason ?? .length
     result.decodeSeconds = (clock.now - first).seconds
     return result

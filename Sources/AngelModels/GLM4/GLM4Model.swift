@@ -96,7 +96,7 @@ public struct GLM4Model: LinearHeadModel {
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     let rotation = rotary(context)
     var x = embedding(tokens)  // [R, D]
-    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
+    for block in context.layers(blocks) { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 

@@ -91,7 +91,7 @@ public struct GPT2Model: LinearHeadModel {
 
   public func callAsFunction(_ tokens: Tensor, _ context: ForwardContext) -> Tensor {
     var x = embedding(tokens) + positions(context.positions)  // [R, D]
-    for block in blocks { x = context.layer(x) { block($0, context) } }
+    for block in context.layers(blocks) { x = context.layer(x) { block($0, context) } }
     return norm(x)
   }
 

@@ -104,7 +104,7 @@ public struct Gemma2Model: LanguageModel {
     let rotation = rotary(context)
     // The root is rounded to the width of the arithmetic, as the reference implementation has it.
     var x = embedding(tokens) * Double(Float(configuration.hiddenSize).squareRoot())  // [R, D]
-    for block in blocks { x = context.layer(x) { block($0, rotation: rotation, context) } }
+    for block in context.layers(blocks) { x = context.layer(x) { block($0, rotation: rotation, context) } }
     return norm(x)
   }
 

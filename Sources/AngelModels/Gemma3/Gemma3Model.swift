@@ -112,7 +112,7 @@ public struct Gemma3Model: LanguageModel {
     let (global, local) = (globalRotary(context), localRotary(context))
     // The root is rounded to the width of the arithmetic, as the reference implementation has it.
     var x = embedding(tokens) * Double(Float(configuration.hiddenSize).squareRoot())  // [R, D]
-    for block in blocks { x = context.layer(x) { block($0, rotation: block.isLocal ? local : global, context) } }
+    for block in context.layers(blocks) { x = context.layer(x) { block($0, rotation: block.isLocal ? local : global, context) } }
     return norm(x)
   }
 

@@ -7,7 +7,8 @@ import Glibc
 
 /// Looks at a recipe, its model and its data before a run: the mistakes that a loss does not show.
 ///
-/// The work is bounded: at most 256 rows are read, and the model takes a few steps on four short ones.
+/// The work is bounded: at most 256 rows are encoded, spread over the first gigabyte of each file, and the model takes
+/// a few steps on four short ones.
 public struct Doctor {
   private let recipe: TrainingRecipe
   private let surroundings: TrainingRun.Surroundings

@@ -46,22 +46,23 @@ struct DoctorRows {
       }
       return
     }
+    let texts = encoding.textTokens(recipe.data)
     try forEachRow(recipe, keys: [recipe.data.textKey], interruption) { record in
-      var text = try record.text(key: recipe.data.textKey)
-      if text.utf8.count > Self.textLimit { text = String(decoding: text.utf8.prefix(Self.textLimit), as: UTF8.self) }
-      var tokens = try encoding.tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: false)
-      if recipe.data.endsTexts, let end = encoding.tokenizer.endToken { tokens.append(end) }
-      return [TokenSample(tokens)]
+      [TokenSample(try texts.tokens(of: record, limit: Self.textLimit))]
     }
   }
 
-  /// Encodes rows of every file, as many of each as its share; those that are refused are counted.
+  /// Encodes rows of every file, as many of each as its share, or a row of as many files as rows are looked at; those that
+  /// are refused are counted.
   private mutating func forEachRow(
     _ recipe: TrainingRecipe, keys: Set<String>, _ interruption: Interruption,
     _ encode: (Record) throws -> [TokenSample]
   ) throws {
-    let share = max(1, Self.limit / recipe.data.train.count)
-    for path in recipe.data.train {
+    let files = recipe.data.train
+    let fileCount = min(files.count, Self.limit)
+    let share = Self.limit / fileCount
+    for place in 0..<fileCount {
+      let path = files[place * files.count / fileCount]
       let records = try RecordSample.spread(
         path, count: share, rows: recipe.data.rows ?? .max, keys: keys, interruption: interruption)
       for record in records {

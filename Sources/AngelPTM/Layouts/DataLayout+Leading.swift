@@ -35,7 +35,7 @@ extension DataLayout {
     try ask(for: request)
     let specification = TensorSpecification(value.shape, value.dtype)
     let whole = Tensor(uninitialized: specification, on: gradients.backend, kind: .workspace)
-    try collect(into: whole.bytes, bounds(of: value), value.own())
+    try collect(into: whole, bounds(of: value), value.own())
     return whole
   }
 
@@ -67,22 +67,20 @@ extension DataLayout {
   private static let isDone = -1
   private static let isInterrupted = -2
 
-  private static var purpose: String { "requests of the first process" }
-
   /// Tells the others what is wanted: a plane of a parameter, a stored value, or nothing more.
   func ask(for request: Int) throws(DistributedError) {
-    var number = Int64(request)
-    try withBytes(of: &number) { bytes throws(DistributedError) in
-      try group.broadcast(bytes, from: 0, Self.purpose)
-    }
+    _ = try passed(Int64(request))
   }
 
-  private func asked() throws(DistributedError) -> Int {
-    var number: Int64 = 0
-    try withBytes(of: &number) { bytes throws(DistributedError) in
-      try group.broadcast(bytes, from: 0, Self.purpose)
+  private func asked() throws(DistributedError) -> Int { Int(try passed(0)) }
+
+  /// The first process's number, on all.
+  private func passed(_ number: Int64) throws(DistributedError) -> Int64 {
+    try group.scratch.withBytes(8) { bytes throws(DistributedError) in
+      bytes.storeBytes(of: number, as: Int64.self)
+      try group.broadcast(bytes, from: 0, "requests of the first process")
+      return bytes.load(as: Int64.self)
     }
-    return Int(number)
   }
 
   private func serve(_ request: Int, _ value: StoredValue?) throws(DistributedError) {
@@ -93,29 +91,18 @@ extension DataLayout {
   }
 
   /// Puts everyone's shares where they belong.
-  func collect(
-    into whole: UnsafeMutableRawBufferPointer, _ bounds: [Int], _ own: Tensor?
-  ) throws(DistributedError) {
+  func collect(into whole: Tensor, _ bounds: [Int], _ own: Tensor?) throws(DistributedError) {
     for rank in 0..<group.size where bounds[rank] < bounds[rank + 1] {
-      let place = UnsafeMutableRawBufferPointer(rebasing: whole[bounds[rank]..<bounds[rank + 1]])
+      let place = UnsafeMutableRawBufferPointer(rebasing: whole.bytes[bounds[rank]..<bounds[rank + 1]])
       if rank == 0, let own {
         place.copyMemory(from: UnsafeRawBufferPointer(own.bytes))
       } else {
-        try group.receive(place, from: rank, "shares for the first process")
+        do { try group.receive(place, from: rank, "shares for the first process") } catch {
+          keep(afterFailure: whole.storage)
+          throw error
+        }
       }
     }
-    withExtendedLifetime(own) {}
-  }
-
-  private func withBytes(
-    of number: inout Int64, _ body: (UnsafeMutableRawBufferPointer) throws(DistributedError) -> Void
-  ) throws(DistributedError) {
-    let failure = withUnsafeMutableBytes(of: &number) { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try body(bytes)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    withExtendedLifetime((whole, own)) {}
   }
 }

@@ -8,7 +8,7 @@ extension DataLayout {
   func publish() throws {
     switch sharing {
     case .nothing: return
-    case .states, .gradients: try gatherWholes()
+    case .states, .gradients: try waiting { try gatherWholes() }
     case .parameters:
       for (_, parameter) in parameters {
         if case .parted(let values) = parameter.value { (values as? PartedParameter)?.change() }
@@ -34,16 +34,25 @@ extension DataLayout {
 
   private func gather(_ planes: [(index: Int, plane: Tensor)], width: Int) throws(DistributedError) {
     let layout = Bucket(planes.map { map.values($0.index) }, width: width)
-    let purpose = "all-gather of parameters"
-    if planes.count == 1 { return try group.gather(planes[0].plane.bytes, layout.bounds, purpose) }
-    let bucket = UnsafeMutableRawBufferPointer.allocate(byteCount: layout.byteCount, alignment: 64)
-    defer { bucket.deallocate() }
-    guard let start = bucket.baseAddress else { return }
-    layout.pack(planes.map { UnsafeRawPointer($0.plane.address) }, into: start, of: group.rank)
-    try group.gather(bucket, layout.bounds, purpose)
-    layout.unpack(start, into: planes.map(\.plane.address))
-    withExtendedLifetime(planes) {}
+    if planes.count == 1 { return try gather(planes[0].plane, layout.bounds) }
+    try group.scratch.withBytes(layout.byteCount) { bucket throws(DistributedError) in
+      guard let start = bucket.baseAddress else { return }
+      layout.pack(planes.map { UnsafeRawPointer($0.plane.address) }, into: start, of: group.rank)
+      try group.gather(bucket, layout.bounds, Self.purpose)
+      layout.unpack(start, into: planes.map(\.plane.address))
+      withExtendedLifetime(planes) {}
+    }
   }
+
+  /// Fills in the shares of the others where they belong.
+  private func gather(_ whole: Tensor, _ bounds: [Int]) throws(DistributedError) {
+    do { try group.gather(whole.bytes, bounds, Self.purpose) } catch {
+      keep(afterFailure: whole.storage)
+      throw error
+    }
+  }
+
+  private static var purpose: String { "all-gather of parameters" }
 
   /// One plane of a parted parameter, put together from everyone's shares; anything after a failure.
   func gathered(plane: Int, of index: Int, _ specification: TensorSpecification) -> Tensor {
@@ -53,17 +62,21 @@ extension DataLayout {
     let width = specification.byteCount / max(1, map.shapes[index].elementCount)
     let bounds = map.values(index).map { $0 * width }
     do throws(DistributedError) {
-      if requests != nil, isFirst {
-        try ask(for: 2 * index + plane)
-        try collect(into: whole.bytes, bounds, ownPlane(plane, of: index))
-      } else {
-        if let own = ownPlane(plane, of: index) {
-          (whole.address + bounds[group.rank]).copyMemory(from: own.address, byteCount: own.specification.byteCount)
-        }
-        try group.gather(whole.bytes, bounds, "all-gather of parameters")
-      }
+      try waiting { () throws(DistributedError) in try fill(whole, plane, of: index, bounds) }
     } catch { failure = error }
     return whole
+  }
+
+  private func fill(_ whole: Tensor, _ plane: Int, of index: Int, _ bounds: [Int]) throws(DistributedError) {
+    let own = ownPlane(plane, of: index)
+    guard requests == nil || !isFirst else {
+      try ask(for: 2 * index + plane)
+      return try collect(into: whole, bounds, own)
+    }
+    if let own {
+      (whole.address + bounds[group.rank]).copyMemory(from: own.address, byteCount: own.specification.byteCount)
+    }
+    try gather(whole, bounds)
   }
 
   /// This process's share of one plane of a parameter.

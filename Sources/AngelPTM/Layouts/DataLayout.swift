@@ -26,6 +26,8 @@ final class DataLayout: StepLayout {
   let gradients: GradientStream
   /// What products could not be given; thrown where the step ends.
   var failure: DistributedError?
+  /// Of the step so far, for parameters.
+  private var waitedForParameters = 0.0
   /// While the first process leads, the numbers by which it asks for values.
   var requests: [String: Int]?
   private let rows: RowShare
@@ -60,10 +62,22 @@ final class DataLayout: StepLayout {
 
   var isFirst: Bool { group.rank == 0 }
   var needsRecomputation: Bool { sharing == .parameters }
+  var waitedSeconds: Double { gradients.waitedSeconds + waitedForParameters }
 
   func passes(of batches: [TokenBatch]) -> [StepPass] { rows.passes(of: batches) }
 
-  func begin(step: Int) { group.enter(step: step) }
+  func begin(step: Int) {
+    waitedForParameters = 0
+    gradients.begin()
+    group.enter(step: step)
+  }
+
+  /// Counts the time that `body` takes as waited for.
+  func waiting<Result, Failure>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    let begin = MonotonicClock.seconds()
+    defer { waitedForParameters += MonotonicClock.seconds() - begin }
+    return try body()
+  }
 
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
     gradients.take(gradient, of: index, isLastPass: isLastPass)
@@ -136,15 +150,7 @@ extension ShareMap {
     let counts = shapes.indices.map { index in (0..<group.size).map { blockCount(index, of: $0) } }
     var bounds = [0]
     for rank in 0..<group.size { bounds.append(bounds[rank] + counts.reduce(0) { $0 + $1[rank] }) }
-    var all = [Double](repeating: 0, count: bounds[group.size])
-    all.replaceSubrange(bounds[group.rank]..<bounds[group.rank + 1], with: own.joined())
-    let failure = all.withUnsafeMutableBytes { bytes -> DistributedError? in
-      do throws(DistributedError) {
-        try group.gather(bytes, bounds.map { 8 * $0 }, "all-gather of gradient norms")
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    let all = try group.gathered(Array(own.joined()), bounds, "all-gather of gradient norms")
     var next = bounds
     return counts.flatMap { count in
       (0..<group.size).flatMap { rank in

@@ -31,7 +31,14 @@ final class GradientStream {
   /// The buckets of a pass, in order.
   private var loads: [Load] = []
   private var passLoads = 0
+  /// Of buckets that may still be on their way.
   private var tickets: [CollectiveQueue.Ticket] = []
+  private var failure: (any Error)?
+  /// Seconds since the step began in which the backward pass, or what follows it, stood still for buckets.
+  private(set) var waitedSeconds = 0.0
+
+  /// How many buckets may be on their way where gradients are shared out, so that whole gradients do not gather.
+  private static let mostOnTheirWay = 2
 
   init(
     _ map: ShareMap, _ sharing: DataLayout.Sharing, _ group: any ProcessGroup, bucketBytes: Int, on backend: any Backend
@@ -44,14 +51,20 @@ final class GradientStream {
     queue = try CollectiveQueue()
   }
 
+  func begin() { waitedSeconds = 0 }
+
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
-    // Only now is the last gradient nobody's but ours.
-    if waitingBytes >= bucketBytes { send() }
     var gradient = gradient
     if sharing < .gradients {
-      if let sum = sums.removeValue(forKey: index) { gradient = sum + gradient }
+      if var sum = sums.removeValue(forKey: index) {
+        sum.add(gradient)
+        gradient = sum
+      }
       guard isLastPass else { return sums[index] = gradient }
     }
+    // A bucket leaves before it would grow beyond its size, so a large gradient is in one by itself; and not before the next
+    // comes, for only then is it nobody's but ours.
+    if waitingBytes + gradient.specification.byteCount > bucketBytes { send() }
     waiting.append((index, gradient))
   }
 
@@ -62,9 +75,20 @@ final class GradientStream {
 
   /// The sums of what this process updates, by parameter.
   func finish() throws -> [(index: Int, gradient: Tensor)] {
-    defer { (loads, tickets) = ([], []) }
-    for ticket in tickets { try ticket.wait() }
+    defer { loads = [] }
+    wait(leaving: 0)
+    if let failure { throw failure }
     return loads.flatMap(sharesOf).sorted { $0.index < $1.index }
+  }
+
+  /// Waits until no more than `count` buckets are on their way.
+  private func wait(leaving count: Int) {
+    let begin = MonotonicClock.seconds()
+    while tickets.count > count {
+      let ticket = tickets.removeFirst()
+      do { try ticket.wait() } catch { failure = failure ?? error }
+    }
+    waitedSeconds += MonotonicClock.seconds() - begin
   }
 
   private var waitingBytes: Int { waiting.reduce(0) { $0 + $1.gradient.specification.byteCount } }
@@ -77,6 +101,7 @@ final class GradientStream {
     let gradients = waiting.map(\.gradient)
     waiting = []
     if sharing == .nothing { return reduce(gradients, indices, inPlace: isOurs) }
+    if sharing >= .gradients { wait(leaving: Self.mostOnTheirWay - 1) }
     let layout = Bucket(indices.map(map.values), width: 4)
     // One tensor lies in the order of its owners; it is only read.
     let bucket = isAlone ? gradients[0] : made(layout.byteCount / 4)
@@ -93,7 +118,7 @@ final class GradientStream {
       queue.start { () throws(DistributedError) in
         if !isAlone { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
         try group.reduceScatter(
-          UnsafeRawBufferPointer(bucket.bytes), layout.bounds, into: load.result.bytes, .float32, goesOn: goesOn,
+          UnsafeRawBufferPointer(bucket.bytes), layout.bounds, into: load.result.bytes, goesOn: goesOn,
           "reduce-scatter of gradients")
         withExtendedLifetime(gradients) {}
       })
@@ -109,7 +134,7 @@ final class GradientStream {
     tickets.append(
       queue.start { () throws(DistributedError) in
         if !inPlace { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
-        try group.allReduce(bucket.bytes, .float32, "all-reduce of gradients")
+        try group.allReduce(bucket.bytes, "all-reduce of gradients")
         withExtendedLifetime(gradients) {}
       })
   }

@@ -1,3 +1,4 @@
+import AngelCore
 import AngelData
 
 /// Which rows of a step one of several processes reads: arithmetic in the step's batches, so nothing is dealt out by anyone.
@@ -10,7 +11,7 @@ struct RowShare {
   let count: Int
 
   func passes(of batches: [TokenBatch]) -> [StepPass] {
-    let groups = Self.greatestCommonDivisor(batches.count, count)
+    let groups = batches.count.greatestCommonDivisor(with: count)
     let sharers = count / groups
     let (group, part) = place.quotientAndRemainder(dividingBy: sharers)
     return stride(from: group, to: batches.count, by: groups).map { pass(batches[$0], part, of: sharers) }
@@ -24,6 +25,4 @@ struct RowShare {
     }
     return StepPass(batch: batch.sequences(first..<next))
   }
-
-  private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : greatestCommonDivisor(b, a % b) }
 }

@@ -40,9 +40,7 @@ struct ShareMap {
   private static func divided(_ shape: Shape, over count: Int, _ loads: [Int]) -> [Int] {
     let width = max(1, shape.elementCount / max(1, shape[0]))
     // The fewest entries that are whole blocks.
-    var (a, b) = (block, width)
-    while b != 0 { (a, b) = (b, a % b) }
-    let step = block / a
+    let step = block / block.greatestCommonDivisor(with: width)
     let blocks = shape[0] / step
     guard blocks > 0 else { return whole(shape, owner: least(loads), count) }
     return (0...count).map { $0 == count ? shape[0] : blocks * $0 / count * step }

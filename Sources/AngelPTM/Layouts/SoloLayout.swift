@@ -8,6 +8,7 @@ final class SoloLayout: StepLayout {
   let owned: [(path: String, parameter: Parameter)]
   let isFirst = true
   let needsRecomputation = false
+  let waitedSeconds = 0.0
   private var sums: [Tensor?]
 
   init(_ parameters: [(path: String, parameter: Parameter)]) {

@@ -15,6 +15,8 @@ protocol StepLayout: AnyObject {
 
   /// Whether layers have to be computed again in the backward pass.
   var needsRecomputation: Bool { get }
+  /// Seconds since the step began in which passes and updates stood still for gradients and parameters to be sent.
+  var waitedSeconds: Double { get }
 
   /// This process's part of a step.
   func passes(of batches: [TokenBatch]) -> [StepPass]

@@ -28,8 +28,7 @@ struct RowReader {
   /// All texts of the files one after the other, each ended by the end token where there is one.
   mutating func stream(_ paths: [String]) throws -> TokenStream {
     if paths.allSatisfy({ $0.hasSuffix(".tokens") }) { return try tokenFiles(paths) }
-    let end = recipe.data.endsTexts ? encoding.tokenizer.endToken : nil
-    let texts = TextTokens(encoding.tokenizer, endToken: end, key: recipe.data.textKey)
+    let texts = encoding.textTokens(recipe.data)
     let file = try tokens(of: paths, isWeighted: false) { [self] writer in
       var statistics = TrainingData.Statistics()
       try forEachRow(paths, keys: [recipe.data.textKey], texts.tokens) { record, tokens in

@@ -20,6 +20,11 @@ extension TrainingData {
       try template.map { try ConversationEncoder(tokenizer: tokenizer, template: $0, endTokens: endTokens) }
     }
 
+    /// Encodes the texts of plain rows.
+    func textTokens(_ data: DataConfiguration) -> TextTokens {
+      TextTokens(tokenizer, endToken: data.endsTexts ? tokenizer.endToken : nil, key: data.textKey)
+    }
+
     /// A prompt as the stage's data have it: a text to go on with, or a question to answer.
     func promptTokens(_ prompt: String, isQuestion: Bool) throws -> [Int32] {
       if isQuestion, let encoder = try conversationEncoder() {

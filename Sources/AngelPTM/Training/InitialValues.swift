@@ -45,10 +45,8 @@ public enum InitialValues {
     return Tensor(values, shape: shape, on: backend, kind: .weights)
   }
 
-  /// FNV-1a of the path: streams of different parameters are independent.
-  private static func stream(of path: String) -> UInt64 {
-    path.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-  }
+  /// Streams of different parameters are independent.
+  private static func stream(of path: String) -> UInt64 { FNV1a.hash(path.utf8) }
 }
 
 extension Tensor {

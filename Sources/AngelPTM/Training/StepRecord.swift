@@ -25,6 +25,8 @@ public struct StepRecord: Sendable, Hashable {
   public var peakGigaflops: Double?
   /// What the experts had to do; nil for a model without any.
   public var experts: ExpertRecord?
+  /// Seconds in which this process stood still for others (`StepLayout.waitedSeconds`).
+  public var waitedSeconds = 0.0
 
   public var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
 
@@ -42,6 +44,7 @@ public struct StepRecord: Sendable, Hashable {
       ("seconds", .number(seconds)), ("tokens_per_second", .number(tokensPerSecond)), ("gflops", .number(gigaflops)),
     ])
     if let peakShare { object["mfu"] = .number(peakShare) }
+    if waitedSeconds > 0 { object["waited_seconds"] = .number(waitedSeconds) }
     if let experts { object["experts"] = experts.json }
     if let updateRatios {
       object["update_ratio"] = .number(updateRatios.overall)

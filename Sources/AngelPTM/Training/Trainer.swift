@@ -119,7 +119,8 @@ public final class Trainer {
       step: step, loss: outcome.loss, gradientNorm: outcome.norm, learningRate: rate, tokens: tokens,
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
       gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: outcome.culprit != nil,
-      culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load)
+      culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load,
+      waitedSeconds: layout.waitedSeconds)
   }
 
   /// Counts a step that was left out; throws when there were too many in a row.

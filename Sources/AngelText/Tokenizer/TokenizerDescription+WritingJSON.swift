@@ -6,15 +6,19 @@ extension TokenizerDescription {
   /// Tokens that stand for nothing (`TokenKind.unused`) are left out; throws where a token is not text, since JSON is.
   public func tokenizerJSON() throws(TokenizerError) -> JSONValue {
     .object(
-      JSONObject([
-        ("version", "1.0"), ("truncation", .null), ("padding", .null),
-        ("added_tokens", .array(addedTokens.sorted { $0.id < $1.id }.map(\.json))),
-        ("normalizer", Self.sequence(normalizers.flatMap(\.steps), type: "normalizers")),
-        ("pre_tokenizer", Self.sequence(preTokenizer.map(\.json), type: "pretokenizers")),
-        ("post_processor", postProcessorJSON),
-        ("decoder", Self.sequence(decoder.compactMap(\.json), type: "decoders")),
-        ("model", try modelJSON()),
-      ]))
+      JSONObject(
+        [("version", "1.0"), ("truncation", .null), ("padding", .null)] + stepMembers + [("model", try modelJSON())]))
+  }
+
+  /// All but the model and its vocabulary.
+  var stepMembers: [(String, JSONValue)] {
+    [
+      ("added_tokens", .array(addedTokens.sorted { $0.id < $1.id }.map(\.json))),
+      ("normalizer", Self.sequence(normalizers.flatMap(\.steps), type: "normalizers")),
+      ("pre_tokenizer", Self.sequence(preTokenizer.map(\.json), type: "pretokenizers")),
+      ("post_processor", postProcessorJSON),
+      ("decoder", Self.sequence(decoder.compactMap(\.json), type: "decoders")),
+    ]
   }
 
   private func modelJSON() throws(TokenizerError) -> JSONValue {

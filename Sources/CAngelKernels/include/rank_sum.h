@@ -2,8 +2,6 @@
 #pragma once
 #include "angel_types.h"
 
-// target[i] = ((parts[0][i] + parts[1][i]) + ...) with part r at parts + r * count elements. With `goes_on` the sum begins with
-// target[i]. bfloat16 is summed in float32 and rounded once. `target` may be any one of the parts, in place.
-void angel_rank_sum_f32(float *target, const float *parts, int64_t count, int32_t ranks, int32_t goes_on);
-void angel_rank_sum_f64(double *target, const double *parts, int64_t count, int32_t ranks, int32_t goes_on);
-void angel_rank_sum_bf16(uint16_t *target, const uint16_t *parts, int64_t count, int32_t ranks, int32_t goes_on);
+// target[i] = ((parts[0][i] + parts[1][i]) + ...) with part r at parts + r * count values. With `goes_on` the sum begins with
+// target[i]. `target` may be any one of the parts, in place.
+void angel_rank_sum(float *target, const float *parts, int64_t count, int32_t ranks, int32_t goes_on);

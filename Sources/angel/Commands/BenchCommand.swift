@@ -13,18 +13,19 @@ enum BenchCommand: Command {
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     distributed: what --model sends in a step of every layout, and how much of it is hidden on links of --gigabits, on
     the processes that mpirun started.
+    speculation: twelve answers of MODEL with guesses beside the same without, in turns.
     serve: URL's server, or any other with OpenAI's /v1/completions, under a load; options and JSON as `vllm bench serve`.
     """
   static let positionals = [
     Positional(
-      name: "WHAT", choices: ["inference", "serve", "training", "distributed", "tokenizer", "kernels"],
+      name: "WHAT", choices: ["inference", "speculation", "serve", "training", "distributed", "tokenizer", "kernels"],
       help: "what to measure"),
     Positional(
       name: "MODEL", isRequired: false, kind: .model,
-      help: "inference and tokenizer: a name in the store, a folder or a file; serve: the URL"),
+      help: "inference, speculation and tokenizer: a name in the store, a folder or a file; serve: the URL"),
   ]
   static let options =
-    BenchInference.options + BenchServe.options + BenchTraining.options
+    BenchInference.options + [SpeculationOptions.option.declaration] + BenchServe.options + BenchTraining.options
     + BenchDistributed.options + BenchKernels.options
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
@@ -45,6 +46,7 @@ enum BenchCommand: Command {
     case "distributed":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchDistributed.run(arguments, context) }
+    case "speculation": try context.interruption.deferred { try BenchSpeculation.run(arguments, context) }
     // There is nothing to put in order: Ctrl-C may end it wherever it waits.
     case "serve": try BenchServe.run(arguments, context)
     default: try context.interruption.deferred { try BenchInference.run(arguments, context) }

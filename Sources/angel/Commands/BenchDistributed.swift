@@ -14,7 +14,7 @@ enum BenchDistributed {
     "gigabits", default: [1, 10], in: 1...10_000, help: "distributed: rates of links, Gb/s")
   static let options = [gigabits.declaration]
 
-  /// One layout on links of one rate.
+  /// One layout on links of one rate, all of this process but `sent`.
   private struct Row {
     let zero: Int
     /// Nil: as fast as it goes.
@@ -22,21 +22,27 @@ enum BenchDistributed {
     let stepSeconds: Double
     /// Of a step without others.
     let aloneSeconds: Double
+    /// Of a step, those in which it stood still for others.
+    let waitedSeconds: Double
+    /// What this process's bytes take at the link's rate.
+    let wireSeconds: Double
     /// Bytes of a step that all processes send, of gradients and parameters, and what the formula says.
     let sent: Int
     let formula: Int
-    /// Of one process.
-    let wireSeconds: Double
 
-    /// The share of the wire's time that did not lengthen the step.
-    var hidden: Double { max(0, min(1, 1 - (stepSeconds - aloneSeconds) / max(wireSeconds, 1e-9))) }
-
-    /// What could be hidden at most: gradients behind the backward pass, two thirds of a step; parameters gathered after the
-    /// update behind nothing.
-    var possible: Double {
-      let gradients = zero == 0 ? 1.0 : zero == 3 ? 1 / 3 : 0.5
-      return min(gradients, aloneSeconds * 2 / 3 / max(wireSeconds, 1e-9))
+    /// The share of the wire's time in which passes and updates went on; nil where the wire takes none.
+    var hidden: Double? {
+      wireSeconds > 0 ? max(0, min(1, 1 - waitedSeconds / wireSeconds)) : nil
     }
+  }
+
+  private struct Measurement {
+    let seconds: Double
+    let waitedSeconds: Double
+    /// Of gradients and parameters, sent by this process.
+    let byteCount: Int
+    /// What all send by the formula.
+    let formula: Int
   }
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -52,13 +58,13 @@ enum BenchDistributed {
     _ group: any ProcessGroup, _ kind: String, _ arguments: Arguments, _ context: CommandContext
   ) throws {
     let backend = try CPUBackend(pool: PagePool(), threadCount: context.threads ?? 1)
-    try showAllReduce(group, kind, context)
+    try BenchAllReduce.run(group, kind, context)
     var rows: [Row] = []
     let rates: [Int?] = [nil] + arguments[gigabits].map { $0 }
     let display = context.progress.start("measuring", total: 2 + 4 * rates.count, unit: .items("layouts"))
     // The last level runs layers twice, which one process by itself is then asked to do, too.
     let alone = try [0, 3].map { level in
-      let seconds = try seconds(nil, level, arguments, context, backend).seconds
+      let seconds = try measurement(nil, level, arguments, context, backend).seconds
       display.advance(by: 1)
       return seconds
     }
@@ -73,56 +79,25 @@ enum BenchDistributed {
     try show(rows, group.size, context)
   }
 
-  /// Bytes a second of sums of buffers: each process's buffer by the time of the call.
-  private static func showAllReduce(_ group: any ProcessGroup, _ kind: String, _ context: CommandContext) throws {
-    var table = Table([("all-reduce", .right), ("time", .right), ("buffer by time", .right)])
-    for byteCount in [4 << 10, 64 << 10, 1 << 20, 4 << 20, 64 << 20] {
-      var times: [Double] = []
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
-      defer { buffer.deallocate() }
-      _ = buffer.initializeMemory(as: Float.self, repeating: 1)
-      for _ in 0..<12 {
-        try group.barrier("the bench")
-        let begin = MonotonicClock.seconds()
-        try group.allReduce(buffer, .float32, "the bench")
-        times.append(MonotonicClock.seconds() - begin)
-      }
-      let best = times.min() ?? 0
-      if context.printsJSON {
-        try context.print([
-          "bench": "all-reduce", "processes": .integer(group.size), "kind": .string(kind), "bytes": .integer(byteCount),
-          "best_seconds": .number(best), "median_seconds": .number(times.median),
-        ])
-      }
-      table.append([
-        TextFormat.bytes(byteCount), "\(TextFormat.fixed(best * 1e3, digits: 3)) ms",
-        "\(TextFormat.fixed(Double(byteCount) / best / 1e9, digits: 2)) GB/s",
-      ])
-    }
-    guard !context.printsJSON else { return }
-    try context.output.line("\(group.size) \(kind), sums of float32 by rank, the best of 12")
-    for line in table.lines { try context.output.line(line) }
-    try context.output.line()
-  }
-
   private static func row(
     _ group: any ProcessGroup, _ zero: Int, _ rate: Int?, _ alone: Double, _ arguments: Arguments,
     _ context: CommandContext, _ backend: CPUBackend
   ) throws -> Row {
-    let link = Link(group, bitsPerSecond: rate.map { Double($0) * 1e9 })
-    let measured = try seconds(link, zero, arguments, context, backend)
-    let bytes = try group.gathered([Double(measured.bytes)], "the bench").reduce(0) { $0 + $1[0] }
-    let wire = Double(8 * measured.bytes) / (rate.map { Double($0) * 1e9 } ?? .infinity)
+    let bitsPerSecond = rate.map { Double($0) * 1e9 }
+    let link = Link(group, bitsPerSecond: bitsPerSecond)
+    let measured = try measurement(link, zero, arguments, context, backend)
+    let bytes = try group.gathered([Double(measured.byteCount)], "the bench").reduce(0) { $0 + $1[0] }
     return Row(
-      zero: zero, gigabits: rate, stepSeconds: measured.seconds, aloneSeconds: alone, sent: Int(bytes),
-      formula: measured.formula, wireSeconds: wire)
+      zero: zero, gigabits: rate, stepSeconds: measured.seconds, aloneSeconds: alone,
+      waitedSeconds: measured.waitedSeconds,
+      wireSeconds: bitsPerSecond.map { Double(8 * measured.byteCount) / $0 } ?? 0, sent: Int(bytes),
+      formula: measured.formula)
   }
 
-  /// The median seconds of a step, the bytes of gradients and parameters that this process sends in one, and what all send by
-  /// the formula.
-  private static func seconds(
+  /// Medians over some steps of one layout; of one process by itself where there is no link.
+  private static func measurement(
     _ link: Link?, _ zero: Int, _ arguments: Arguments, _ context: CommandContext, _ backend: CPUBackend
-  ) throws -> (seconds: Double, bytes: Int, formula: Int) {
+  ) throws -> Measurement {
     let size = link?.size ?? 1
     let kind = arguments[BenchTraining.model]
     let model = kind.make()
@@ -135,10 +110,10 @@ enum BenchDistributed {
     let source = RandomTokens(
       vocabularySize: 32_000, length: arguments[BenchTraining.sequence] ?? 128,
       batchSize: arguments[BenchTraining.sequences] ?? 2)
+    var mesh = MeshConfiguration()
+    (mesh.data, mesh.zero) = (size, zero)
     let trainer: Trainer
     if let link {
-      var mesh = MeshConfiguration()
-      (mesh.data, mesh.zero) = (size, zero)
       trainer = try Trainer(
         model, source: source, optimizer: OptimizerConfiguration(), learningRate: LearningRateSchedule(),
         schedule: schedule, mesh: mesh, link, on: backend)
@@ -149,32 +124,17 @@ enum BenchDistributed {
     }
     _ = try trainer.takeStep()
     link?.meter.reset()
-    let steps = arguments[BenchTraining.steps]
-    let times = try (0..<steps).map { _ in try trainer.takeStep().seconds }
-    let count = link?.meter.total { $0.hasSuffix("of gradients") || $0.hasSuffix("of parameters") } ?? Meter.Count()
-    return (times.median, count.bytes / steps, formula(model, size, zero))
+    let records = try (0..<arguments[BenchTraining.steps]).map { _ in try trainer.takeStep() }
+    let bytes = link?.meter.total { $0.hasSuffix("of gradients") || $0.hasSuffix("of parameters") } ?? 0
+    return Measurement(
+      seconds: records.map(\.seconds).median, waitedSeconds: records.map(\.waitedSeconds).median,
+      byteCount: bytes / records.count, formula: StepTraffic.byteCount(of: model, mesh))
   }
 
   private static func fill(_ model: some LanguageModel, _ context: CommandContext, _ backend: CPUBackend) {
     model.compute(in: context.precision == .f32 ? .float32 : .bfloat16)
     InitialValues.fill(
       model, seed: 0, layerCount: model.configuration.cacheGeometry.layerCount, on: backend)
-  }
-
-  /// Bytes that all D processes together send in a step of one pass, of parameters of Ψ bytes in float32: gradients are scattered
-  /// and gathered or parameters gathered, (D - 1) Ψ each; with parted parameters what products read is gathered forward and
-  /// backward instead.
-  private static func formula(_ model: some LanguageModel, _ size: Int, _ zero: Int) -> Int {
-    let parameters = model.trainedParameters
-    let whole = parameters.reduce(0) { $0 + 4 * $1.parameter.shape.elementCount }
-    guard zero == 3 else { return 2 * (size - 1) * whole }
-    let read = parameters.reduce(0) { sum, entry in
-      let isHalf = entry.parameter.computing == .bfloat16 && entry.parameter.role == .matrix
-      // Layers run twice; a tied embedding is looked up and is the output head; the last norm is asked for once.
-      let times = entry.path.hasPrefix("blocks.") || entry.path.hasPrefix("embedding.") ? 2 : 1
-      return sum + (isHalf ? 2 : 4) * times * entry.parameter.shape.elementCount
-    }
-    return (size - 1) * (whole + read)
   }
 
   private static func show(_ rows: [Row], _ size: Int, _ context: CommandContext) throws {
@@ -184,23 +144,23 @@ enum BenchDistributed {
           "bench": "layout", "processes": .integer(size), "zero": .integer(row.zero),
           "gigabits": row.gigabits.map { .integer($0) } ?? .null, "step_seconds": .number(row.stepSeconds),
           "alone_seconds": .number(row.aloneSeconds), "bytes": .integer(row.sent), "formula": .integer(row.formula),
-          "wire_seconds": .number(row.wireSeconds), "hidden": .number(row.hidden), "possible": .number(row.possible),
+          "wire_seconds": .number(row.wireSeconds), "waited_seconds": .number(row.waitedSeconds),
+          "hidden": row.hidden.map { .number($0) } ?? .null,
         ])
       }
       return
     }
     var table = Table([
       ("layout", .left), ("link", .right), ("step", .right), ("alone", .right), ("sent by all", .right),
-      ("formula", .right), ("wire", .right), ("hidden", .right), ("possible", .right),
+      ("formula", .right), ("wire", .right), ("waited", .right), ("hidden", .right),
     ])
     for row in rows {
-      func percent(_ share: Double) -> String { row.gigabits == nil ? "" : "\(Int((100 * share).rounded())) %" }
+      func time(_ seconds: Double) -> String { "\(TextFormat.fixed(seconds, digits: 3)) s" }
       table.append([
-        "data=\(size) zero=\(row.zero)", row.gigabits.map { "\($0) Gb/s" } ?? "free",
-        "\(TextFormat.fixed(row.stepSeconds, digits: 3)) s", "\(TextFormat.fixed(row.aloneSeconds, digits: 3)) s",
-        "\(row.sent)", row.sent == row.formula ? "the same" : "\(row.formula)",
-        row.gigabits == nil ? "" : "\(TextFormat.fixed(row.wireSeconds, digits: 3)) s", percent(row.hidden),
-        percent(row.possible),
+        "data=\(size) zero=\(row.zero)", row.gigabits.map { "\($0) Gb/s" } ?? "free", time(row.stepSeconds),
+        time(row.aloneSeconds), "\(row.sent)", row.sent == row.formula ? "the same" : "\(row.formula)",
+        row.gigabits == nil ? "" : time(row.wireSeconds), time(row.waitedSeconds),
+        row.hidden.map { "\(Int((100 * $0).rounded())) %" } ?? "",
       ])
     }
     for line in table.lines { try context.output.line(line) }

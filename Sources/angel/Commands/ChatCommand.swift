@@ -17,7 +17,8 @@ enum ChatCommand: Command {
     """
   static let positionals = [Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file")]
   static let system = Option<String?>.text("system", placeholder: "TEXT", help: "the system message")
-  static let options = [system.declaration] + SamplingOptions.all + SessionOptions.all
+  static let options = 
+    [system.declaration] + SamplingOptions.all + [SpeculationOptions.option.declaration] + SessionOptions.all
   static let examples = [
     "chat smollm2", "chat smollm2 --adapter runs/lora/adapter",
     "chat smollm2 --system \"Answer in one sentence.\" --temperature 0.7",
@@ -27,7 +28,9 @@ enum ChatCommand: Command {
     let model = try arguments.required(0, "MODEL", name)
     let sampling = try SamplingOptions.parameters(arguments, of: name, context)
     try context.interruption.deferred {
-      let session = try context.openSession(model, arguments)
+      let backend = try context.makeBackend(arguments)
+      let session = try context.openSession(model, arguments, on: backend)
+      session.generator.speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context)
       guard session.chatTemplate != nil else { throw SessionError.noChatTemplate(path: session.checkpoint.path) }
       let conversation = Conversation(ChatSession(session), session, sampling, context)
       conversation.chat.setSystemMessage(arguments[system])

@@ -9,7 +9,7 @@ enum DoctorCommand: Command {
   static let name = "doctor"
   static let summary = "check a training recipe, its model and its data before the run"
   static let details = """
-    Reads at most 256 rows of the recipe's data and lets its model take a few steps on four short ones, then says one line a
+    Encodes at most 256 rows of the recipe's data and lets its model take a few steps on four short ones, then says one line a
     check: passed, warning, failed or skipped, what was measured, and what to do. Checked are the vocabulary, the length of
     rows, whether the token that ends answers is learnt, memory at the largest batch, accumulation against one batch, whether
     packed rows see each other, gradients after a step, saving and resuming, experts' balance, and adapters merged. A sample

@@ -9,7 +9,8 @@ enum GenerateCommand: Command {
   static let details = """
     Takes the likeliest token each time unless --temperature is given. Ctrl-C stops the answer and exits with 130.
     With --json: {"text":…,"tokens":[…],"finish_reason":"stop"|"length"|"interrupted","prompt_tokens":…,
-    "time_to_first_token":…,"tokens_per_second":…,"seed":…}, and "logprobs" where asked for.
+    "time_to_first_token":…,"tokens_per_second":…,"seed":…}, and "logprobs" where asked for; "speculation":
+    {"steps":…,"guessed":…,"accepted":…} says what came of guesses.
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
@@ -20,7 +21,8 @@ enum GenerateCommand: Command {
   static let chat = Option<Bool>.flag("chat", help: "treat PROMPT as a user's message: apply the model's chat template")
   static let system = Option<String?>.text("system", placeholder: "TEXT", help: "with --chat: the system message")
   static let options =
-    [tokens.declaration, chat.declaration, system.declaration] + SamplingOptions.all + SessionOptions.all
+    [tokens.declaration, chat.declaration, system.declaration] + SamplingOptions.all
+    + [SpeculationOptions.option.declaration] + SessionOptions.all
   static let examples = [
     "generate smollm2 \"Once upon a time\" --max-tokens 60",
     "generate smollm2 --chat \"What is gravity?\" --temperature 0.7 --seed 1",
@@ -32,7 +34,9 @@ enum GenerateCommand: Command {
     try check(arguments)
     try context.interruption.deferred {
       let text = try arguments.has(tokens) ? nil : promptText(arguments, context)
-      let session = try context.openSession(model, arguments)
+      let backend = try context.makeBackend(arguments)
+      let session = try context.openSession(model, arguments, on: backend)
+      session.generator.speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context)
       let result = try session.generator.generate(
         from: promptTokens(text, arguments, session), in: session.engine.makeSequence(), sampling: sampling,
         emit: { if !context.printsJSON { try context.output.write($0) } })
@@ -83,6 +87,12 @@ extension GenerationResult {
       ("time_to_first_token", .number(timeToFirstToken)), ("tokens_per_second", .number(tokensPerSecond)),
       ("seed", .integer(seed)),
     ])
+    if let speculation {
+      object["speculation"] = [
+        "steps": .integer(speculation.steps), "guessed": .integer(speculation.guessed),
+        "accepted": .integer(speculation.accepted),
+      ]
+    }
     if !logProbabilities.isEmpty {
       object["logprobs"] = .array(logProbabilities.map { $0.json(tokenizer) })
     }
