@@ -44,11 +44,14 @@ public final class AdapterBank {
         return Float(random.uniformDouble(atBlock: block) - 0.5) * 0.02
       }
     }
-    return layers.mapValues { layer in
-      LowRankMatrices(
+    var result: [String: LowRankMatrices] = [:]
+    // In a fixed order: that of a dictionary differs from one to the next.
+    for (path, layer) in layers.sorted(by: { $0.key < $1.key }) {
+      result[path] = LowRankMatrices(
         down: values(rank * layer.table.inputs), up: values(rank * layer.table.outputs), rank: rank, scale: scale,
         dtype: .float32, on: backend)
     }
+    return result
   }
 
   /// Whether a layer can have adapters.

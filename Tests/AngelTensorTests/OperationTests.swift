@@ -154,7 +154,8 @@ struct OperationTests {
       switch inputs.count {
       case 1: operation(inputs[0])
       case 2: operation(inputs[0], inputs[1])
-      default: operation(inputs[0], inputs[1], inputs[2])
+      case 3: operation(inputs[0], inputs[1], inputs[2])
+      default: operation(inputs[0], inputs[1], inputs[2], inputs[3])
       }
     let got: [Float] = try result.read()
     let wide = inputs.map { $0.dtype == .float32 ? $0.cast(to: .float64) : $0 }

@@ -18,6 +18,7 @@ public enum EngineError: DescribedError, Equatable {
   case adapterMissing(name: String)
   case adapterExists(name: String)
   case adaptersFull(limit: Int)
+  case adapterMemory(name: String, reason: String)
   /// Logits that are NaN after a token of a window.
   case damagedLogits(position: Int)
 
@@ -45,6 +46,8 @@ public enum EngineError: DescribedError, Equatable {
         + "\(TextFormat.bytes(budget)): try --memory with a larger budget"
     case .adapterMissing(let name): "there is no adapter '\(name)': it has not been loaded, or is being unloaded"
     case .adapterExists(let name): "there is an adapter '\(name)' already: unload it first, or choose another name"
+    case .adapterMemory(let name, let reason):
+      "there is no memory for adapter '\(name)' (\(reason)): unload one, or raise --memory"
     case .adaptersFull(let limit):
       limit == 0
         ? "this server takes no adapters: start it with --adapter or --max-adapters"

@@ -65,7 +65,7 @@ final class StepRunner {
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
       rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
-    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
+    assignAdapters(slices)
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
   }
 
@@ -81,13 +81,17 @@ final class StepRunner {
       ?? DecodeStep(
         rows: rows, tableCount: cache.geometry.tableCount, blockLimit: blockLimit, skippedLayers: skippedLayers,
         on: backend)
-    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
+    assignAdapters(slices)
     let logits = try step.logits(after: slices, model) {
       cache.view(blockTable: $0, rowSequences: $1, rowPositions: $2)
     }
     try backend.synchronize()
     decodeSteps.put(step)
     return logits
+  }
+
+  private func assignAdapters(_ slices: [SequenceSlice]) {
+    adapters?.assign(slices.flatMap { repeatElement($0.adapter, count: $0.tokens.count) })
   }
 
   /// Forgets recorded steps: the model has more to do than they say.

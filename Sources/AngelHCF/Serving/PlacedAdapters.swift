@@ -76,9 +76,12 @@ final class AdapterPlaces {
     as name: String, _ template: ChatTemplate? = nil, _ make: () throws -> [String: LowRankMatrices]
   ) throws -> (adapter: PlacedAdapter, outdates: Bool) {
     guard let number = free.last else { throw EngineError.adaptersFull(limit: bank.limit) }
-    let matrices = try make()
-    // Memory that could not be had shows here, before anything refers to it.
-    try backend.synchronize()
+    let matrices: [String: LowRankMatrices]
+    do {
+      matrices = try make()
+      // Memory that could not be had shows here, before anything refers to it.
+      try backend.synchronize()
+    } catch let error as BackendError { throw EngineError.adapterMemory(name: name, reason: error.description) }
     free.removeLast()
     defer { nextKey += 1 }
     let adapter = PlacedAdapter(name: name, number: Int32(number), key: nextKey, chatTemplate: template)

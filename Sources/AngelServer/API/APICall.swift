@@ -148,7 +148,7 @@ final class APICall: Sendable {
     case .adapterMissing:
       APIError(status: 404, error.description, parameter: "model", code: "model_not_found")
     case .adapterExists, .adaptersFull: APIError(status: 400, error.description, code: "invalid_value")
-    case .memoryExceeded, .cacheExceeded, .encoderMemoryExceeded:
+    case .memoryExceeded, .cacheExceeded, .encoderMemoryExceeded, .adapterMemory:
       APIError(status: 503, type: "server_error", error.description, code: "out_of_memory", retryAfter: 10)
     case .damagedLogits: .server(error.description)
     }

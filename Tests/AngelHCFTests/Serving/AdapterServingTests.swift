@@ -27,7 +27,7 @@ struct AdapterServingTests {
     let places = try #require(loop.adapters)
     var all: [PlacedAdapter?] = [nil]
     for number in 0..<adapters {
-      let (adapter, outdates) = try places.addRandom(rank: 4 + 16 * number, seed: UInt64(number), scale: 8)
+      let (adapter, outdates) = try places.addRandom(rank: 4 + 16 * number, seed: UInt64(number), scale: 500)
       #expect(outdates == (number == 0), "only the first gives layers more to do")
       all.append(adapter)
     }
@@ -109,7 +109,7 @@ struct AdapterServingTests {
     let told = Mutex(false)
     loop.remove(gone) { told.withLock { $0 = true } }
     #expect(told.withLock { $0 })
-    let next = try #require(try loop.adapters?.addRandom(rank: 8, seed: 9, scale: 8)).adapter
+    let next = try #require(try loop.adapters?.addRandom(rank: 8, seed: 9, scale: 500)).adapter
     #expect(next.number == gone.number && next.key != gone.key)
     #expect(try cachedTokens(next) == 0)
     try loop.blocks.checkInvariants(users: [])
