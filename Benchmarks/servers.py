@@ -127,7 +127,7 @@ class Angel(HTTPServer):
 
     def command(self, port, load):
         return [self.angel, "serve", self.file, "--port", port, "--threads", self.threads, "--log", "off",
-                "--concurrency", load.streams, "--context", 256]
+                "--speculate", "off", "--concurrency", load.streams, "--context", 256]
 
 
 class LlamaCpp(HTTPServer):
