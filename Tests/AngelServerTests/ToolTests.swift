@@ -85,7 +85,7 @@ struct ToolTests {
     let prompt = try running.engine.tokenizer.decode(running.engine.requests[0].prompt, skippingSpecialTokens: false)
     #expect(
       prompt == "tool weather <tool_call></tool_call>\ntool now <tool_call></tool_call>\n"
-        + "user: Hi\nassistant: weather Bonn\ntool: rain\nassistant:")
+        + "user: Hiassistant: weather Bonntool: rainassistant:")
   }
 
   @Test("required and named calls, and strict tools, constrain the answer by their schemas; others do not")
