@@ -10,5 +10,10 @@
 
 int angel_move_pages(void *from, void *to, size_t size) {
   const int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-  return mremap(from, size, size, flags, to) == MAP_FAILED ? errno : 0;
+  if (mremap(from, size, size, flags, to) != MAP_FAILED) return 0;
+  // It may have failed after it took away what was at `to`: there must be pages again, of zeros.
+  const int error = errno;
+  const int fresh = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  if (mmap(to, size, PROT_READ | PROT_WRITE, fresh, -1, 0) != MAP_FAILED) madvise(to, size, MADV_HUGEPAGE);
+  return error;
 }

@@ -127,7 +127,9 @@ private struct SavedTensor {
   let file: MappedFile
   let tensor: SafetensorsTensor
 
+  /// The bytes, whose pages are given back afterwards: a checkpoint weighs as much as the run that it is of.
   func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-    try file.withBytes(tensor.byteRange, body)
+    defer { file.release(tensor.byteRange) }
+    return try file.withBytes(tensor.byteRange, body)
   }
 }

@@ -3,5 +3,5 @@
 #include <stddef.h>
 
 // Moves the `size` bytes at `from`, of one private anonymous mapping, to `to` in place of what is mapped there; what lay at
-// `from` reads as zero. Both are multiples of the system's page. 0, or an errno (Linux before 5.7 does not know it: EINVAL).
+// `from` reads as zero. Both are multiples of the page. 0, or an errno (Linux before 5.7: EINVAL), and then `to` reads as zero.
 int angel_move_pages(void *from, void *to, size_t size);
