@@ -1,4 +1,4 @@
-import AngelCore
+public import AngelCore
 public import AngelTensor
 
 /// Low-rank adapters that serve side by side over one model, each row of a step with the one it is given.
@@ -32,9 +32,9 @@ public final class AdapterBank {
     self.layers = layers
   }
 
-  /// Random matrices for every layer, for measurements and tests: float32, drawn by `seed`.
+  /// Random matrices for every layer, for measurements and tests, drawn by `seed`.
   public func randomMatrices(
-    rank: Int, scale: Float, seed: UInt64, on backend: any Backend
+    rank: Int, scale: Float, seed: UInt64, dtype: DType, on backend: any Backend
   ) -> [String: LowRankMatrices] {
     let random = PhiloxGenerator(seed: seed)
     var block: UInt64 = 0
@@ -49,7 +49,7 @@ public final class AdapterBank {
     for (path, layer) in layers.sorted(by: { $0.key < $1.key }) {
       result[path] = LowRankMatrices(
         down: values(rank * layer.table.inputs), up: values(rank * layer.table.outputs), rank: rank, scale: scale,
-        dtype: .float32, on: backend)
+        dtype: dtype, on: backend)
     }
     return result
   }

@@ -22,7 +22,7 @@ public final class BatchTrial {
   /// turn.
   public func addRandomAdapters(_ count: Int, rank: Int) throws {
     for number in 0..<count {
-      guard let added = try loop.adapters?.addRandom(rank: rank, seed: UInt64(number)) else { return }
+      guard let added = try loop.adapters?.addRandom(rank: rank, seed: UInt64(number), dtype: .bfloat16) else { return }
       if added.outdates { loop.runner.forgetRecorded() }
       adapters.append(added.adapter)
     }

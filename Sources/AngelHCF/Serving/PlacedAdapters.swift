@@ -68,8 +68,12 @@ final class AdapterPlaces {
   }
 
   /// Gives random matrices beside every layer a place, for measurements.
-  func addRandom(rank: Int, seed: UInt64, scale: Float = 1) throws -> (adapter: PlacedAdapter, outdates: Bool) {
-    try add(as: "random-\(seed)") { bank.randomMatrices(rank: rank, scale: scale, seed: seed, on: backend) }
+  func addRandom(
+    rank: Int, seed: UInt64, scale: Float = 1, dtype: DType = .float32
+  ) throws -> (adapter: PlacedAdapter, outdates: Bool) {
+    try add(as: "random-\(seed)") {
+      bank.randomMatrices(rank: rank, scale: scale, seed: seed, dtype: dtype, on: backend)
+    }
   }
 
   private func add(
