@@ -19,7 +19,7 @@ enum BenchInference {
     help: "also so many requests at once, \(BenchBatch.promptLength) tokens each, \(BenchBatch.answerLength) generated")
   static let adapters = Option<Int>.integer(
     "adapters", default: 0, in: 0...1024,
-    help: "each batch also with N random adapters (rank \(BenchBatch.adapterRank), bfloat16) beside every layer, in turn")
+    help: "each batch also with N random adapters beside every layer (rank \(BenchBatch.adapterRank), bfloat16)")
   static let bandwidth = Option.flag(
     "bandwidth", help: "measure what memory gives too, and decode's share of it (1 GiB more)")
   static let options =
