@@ -32,7 +32,6 @@ static struct {
   struct MHD_Daemon *(*start)(
     unsigned flags, uint16_t port, void *accept, void *accept_context, access_handler *, void *context, ...);
   void (*stop)(struct MHD_Daemon *);
-  int (*quiesce)(struct MHD_Daemon *);
   const char *(*lookup)(struct MHD_Connection *, int kind, const char *key);
   const void *(*info)(struct MHD_Connection *, int type, ...);
   void (*suspend)(struct MHD_Connection *);
@@ -61,7 +60,6 @@ static void open_library(void) {
   } while (0)
   RESOLVE(start, "MHD_start_daemon");
   RESOLVE(stop, "MHD_stop_daemon");
-  RESOLVE(quiesce, "MHD_quiesce_daemon");
   RESOLVE(lookup, "MHD_lookup_connection_value");
   RESOLVE(info, "MHD_get_connection_info");
   RESOLVE(suspend, "MHD_suspend_connection");
@@ -143,7 +141,6 @@ angel_http_daemon *angel_http_start(const angel_http_options *options) {
   return mhd.start(flags, 0, NULL, NULL, on_access, context, OPTION_ARRAY, table, OPTION_END);
 }
 
-void angel_http_quiesce(angel_http_daemon *daemon) { mhd.quiesce(daemon); }
 void angel_http_stop(angel_http_daemon *daemon) { mhd.stop(daemon); }
 
 int angel_http_socket(angel_http_connection *connection) {

@@ -25,6 +25,12 @@ extension HTTPServer {
         return nil
       }
       let server = Unmanaged<Context>.fromOpaque(context).takeUnretainedValue()
+      // Counted first: who closes the server waits for all that it does not find closed.
+      server.exchangeCount.add(1, ordering: .sequentiallyConsistent)
+      guard !server.isClosed.load(ordering: .sequentiallyConsistent) else {
+        server.exchangeCount.subtract(1, ordering: .acquiringAndReleasing)
+        return nil
+      }
       let kept = Unmanaged<HTTPConnections.Connection>.fromOpaque(slot).takeUnretainedValue()
       var head = HTTPServer.head(of: connection, path: path, method: method)
       head.clientAddress = kept.clientAddress
@@ -32,7 +38,6 @@ extension HTTPServer {
         head, HTTPExchange.Handle(pointer: connection), descriptor: angel_http_socket(connection),
         bodyLimit: server.options.bodyLimit, bodies: server.bodies, keepsBody: server.wantsBody(head),
         now: MonotonicClock.seconds())
-      server.exchangeCount.add(1, ordering: .acquiringAndReleasing)
       kept.begin(exchange)
       return Unmanaged.passRetained(Served(server, kept, exchange)).toOpaque()
     }

@@ -27,6 +27,8 @@ public final class HTTPServer: Sendable {
     let wantsBody: @Sendable (HTTPRequestHead) -> Bool
     let respond: @Sendable (HTTPExchange) -> Void
     let exchangeCount = Atomic<Int>(0)
+    /// Whether requests that come in are hung up on.
+    let isClosed = Atomic<Bool>(false)
     let isStopping = Atomic<Bool>(false)
 
     init(
@@ -91,9 +93,10 @@ public final class HTTPServer: Sendable {
 
   /// Ends the server: nothing new is accepted, answers under way are broken off. Call it once.
   public func stop() {
-    angel_http_quiesce(daemon.pointer)
+    // Not MHD_quiesce_daemon, which with several threads takes the listening socket away twice now and then, and aborts then.
+    context.isClosed.store(true, ordering: .sequentiallyConsistent)
     // The library must not be stopped while a connection is suspended.
-    while exchangeCount > 0 {
+    while context.exchangeCount.load(ordering: .sequentiallyConsistent) > 0 {
       for exchange in exchanges() { exchange.breakOff() }
       usleep(5_000)
     }

@@ -52,8 +52,6 @@ const char *angel_http_version(void);
 
 // Starts the threads; NULL when the library refuses. Only when angel_http_available().
 angel_http_daemon *angel_http_start(const angel_http_options *options);
-// Accepts no more connections.
-void angel_http_quiesce(angel_http_daemon *daemon);
 // Ends the threads; no exchange may be suspended.
 void angel_http_stop(angel_http_daemon *daemon);
 
