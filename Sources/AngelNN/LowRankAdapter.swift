@@ -139,33 +139,17 @@ private struct LinearVisitor: ParameterVisitor {
   let body: (String, inout Linear) -> Void
 
   mutating func visit(_ name: String, _ module: inout some Module) {
-    path.append(name)
-    defer { path.removeLast() }
     if var linear = module as? Linear {
-      body(path.joined(separator: "."), &linear)
+      body(path(to: name), &linear)
       module = Self.cast(linear, like: module)
       return
     }
-    module.visitChildren(&self)
-  }
-
-  mutating func visit(_ name: String, _ modules: inout [some Module]) {
     path.append(name)
-    for index in modules.indices { visit(String(index), &modules[index]) }
+    module.visitChildren(&self)
     path.removeLast()
   }
 
-  mutating func visit(_ name: String, _ module: inout (some Module)?) {
-    guard var present = module else { return }
-    visit(name, &present)
-    module = present
-  }
-
-  mutating func visit(_ name: String, _ parameter: inout Parameter?) {}
   mutating func visit(_ name: String, _ parameter: inout Parameter) {}
-
-  /// `linear` as the type that `module` has, which is Linear.
-  private static func cast<Kind: Module>(_ linear: Linear, like module: Kind) -> Kind { linear as? Kind ?? module }
 }
 
 extension Module {

@@ -22,9 +22,8 @@ extension Module {
 }
 
 extension ParallelPlan {
-  /// The axis along which the parameter at `path` is split; nil where it stays whole, as what belongs to the vocabulary does.
+  /// The axis along which the parameter at `path` is split; nil where it stays whole.
   package func axis(of path: String) -> Int? {
-    guard path.hasPrefix("blocks.") else { return nil }
     // A bias goes with the outputs of its layer.
     if path.hasSuffix(".bias") { return split(of: path.dropLast(4) + "weight") == .outputs ? 0 : nil }
     return switch split(of: path) {
@@ -39,7 +38,7 @@ private struct SharingVisitor: ParameterVisitor {
   let plan: ParallelPlan
   let peers: any LayerPeers
   var axes: [String: Int] = [:]
-  private var path: [String] = []
+  var path: [String] = []
 
   init(plan: ParallelPlan, peers: any LayerPeers) {
     self.plan = plan
@@ -48,9 +47,9 @@ private struct SharingVisitor: ParameterVisitor {
 
   mutating func visit(_ name: String, _ module: inout some Module) {
     path.append(name)
-    defer { path.removeLast() }
     module.visitChildren(&self)
-    let path = path.joined(separator: ".")
+    path.removeLast()
+    let path = path(to: name)
     if var layer = module as? Linear {
       layer.peers = axes[path + ".weight"] == 1 ? peers : nil
       module = Self.cast(layer, like: module)
@@ -66,33 +65,12 @@ private struct SharingVisitor: ParameterVisitor {
     }
   }
 
-  mutating func visit(_ name: String, _ modules: inout [some Module]) {
-    path.append(name)
-    for index in modules.indices { visit(String(index), &modules[index]) }
-    path.removeLast()
-  }
-
-  mutating func visit(_ name: String, _ module: inout (some Module)?) {
-    guard var present = module else { return }
-    visit(name, &present)
-    module = present
-  }
-
-  mutating func visit(_ name: String, _ parameter: inout Parameter?) {
-    guard var present = parameter else { return }
-    visit(name, &present)
-    parameter = present
-  }
-
   mutating func visit(_ name: String, _ parameter: inout Parameter) {
-    let path = (path + [name]).joined(separator: ".")
+    let path = path(to: name)
     guard let axis = plan.axis(of: path) else { return }
     parameter = parameter.part(peers.place, of: peers.count, axis: axis)
     axes[path] = axis
   }
-
-  /// `module` as the type that `other` has, which is its own.
-  private static func cast<Kind: Module>(_ module: some Module, like other: Kind) -> Kind { module as? Kind ?? other }
 }
 
 extension Parameter {

@@ -8,16 +8,41 @@ public protocol Module: Sendable {
 
 /// Walks a module tree; called for each child with its name.
 public protocol ParameterVisitor {
+  /// The names of the modules around what is visited.
+  var path: [String] { get set }
   /// Visits a child module.
   mutating func visit(_ name: String, _ module: inout some Module)
-  /// Visits a list of child modules, named by their index.
-  mutating func visit(_ name: String, _ modules: inout [some Module])
-  /// Visits a child module; nil where the configuration leaves it out.
-  mutating func visit(_ name: String, _ module: inout (some Module)?)
-  /// Visits a parameter; nil where the configuration leaves it out.
-  mutating func visit(_ name: String, _ parameter: inout Parameter?)
   /// Visits a parameter.
   mutating func visit(_ name: String, _ parameter: inout Parameter)
+}
+
+extension ParameterVisitor {
+  /// Visits a list of child modules, named by their index.
+  public mutating func visit(_ name: String, _ modules: inout [some Module]) {
+    path.append(name)
+    for index in modules.indices { visit(String(index), &modules[index]) }
+    path.removeLast()
+  }
+
+  /// Visits a child module; nil where the configuration leaves it out.
+  public mutating func visit(_ name: String, _ module: inout (some Module)?) {
+    guard var present = module else { return }
+    visit(name, &present)
+    module = present
+  }
+
+  /// Visits a parameter; nil where the configuration leaves it out.
+  public mutating func visit(_ name: String, _ parameter: inout Parameter?) {
+    guard var present = parameter else { return }
+    visit(name, &present)
+    parameter = present
+  }
+
+  /// The path of a child.
+  func path(to name: String) -> String { (path + [name]).joined(separator: ".") }
+
+  /// `module` as the type that `other` has, which is its own.
+  static func cast<Kind: Module>(_ module: some Module, like other: Kind) -> Kind { module as? Kind ?? other }
 }
 
 /// Visits every parameter of a module tree with its full path, for example `blocks.3.attention.query.weight`.
@@ -33,27 +58,9 @@ private struct PathVisitor: ParameterVisitor {
     path.removeLast()
   }
 
-  mutating func visit(_ name: String, _ modules: inout [some Module]) {
-    path.append(name)
-    for index in modules.indices { visit(String(index), &modules[index]) }
-    path.removeLast()
-  }
-
-  mutating func visit(_ name: String, _ module: inout (some Module)?) {
-    guard var present = module else { return }
-    visit(name, &present)
-    module = present
-  }
-
-  mutating func visit(_ name: String, _ parameter: inout Parameter?) {
-    guard var present = parameter else { return }
-    visit(name, &present)
-    parameter = present
-  }
-
   mutating func visit(_ name: String, _ parameter: inout Parameter) {
     guard failure == nil else { return }
-    do { try body((path + [name]).joined(separator: "."), &parameter) } catch { failure = error }
+    do { try body(path(to: name), &parameter) } catch { failure = error }
   }
 }
 

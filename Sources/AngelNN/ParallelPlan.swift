@@ -10,7 +10,8 @@ public struct ParallelPlan: Hashable, Sendable {
     case replicated
   }
 
-  /// Splits by parameter path, `*` standing for any layer index; what is not named is replicated.
+  /// Splits of weights by path, `*` standing for any layer index. A bias goes with the outputs of its layer; what is not named is
+  /// everywhere, as all that belongs to the vocabulary is.
   public var tensor: [String: Split]
   /// The norms before layers whose outputs are shared out, by path: each process has some rows of the residual stream, and
   /// these norms hand on the rows of all (sequence parallelism, arXiv:2205.05198, §4.2.2). None: such a family cannot be shared

@@ -31,7 +31,11 @@ public struct ModelPlan: Sendable {
     let rows = max(1, min(options.chunkLength, outline.contextLength))
     Self.step(
       outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.backend)
-    self.init(outline, checkpoint, options, cacheTokens: outline.contextLength, step: "a step of \(rows) tokens")
+    let recordedRows = SpeculationDepth.recordedRows
+    self.init(
+      outline, checkpoint, options, cacheTokens: outline.contextLength,
+      step: "a step of \(rows) tokens, recorded ones of \(recordedRows)")
+    try addSteps(outline, options, recorded: recordedRows, widest: SpeculationDepth.limit + 1)
   }
 
   /// Plans for many requests: the cache of all, the widest step's activations, and what recorded steps keep.
@@ -49,21 +53,10 @@ public struct ModelPlan: Sendable {
       outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
       contextLength,
       options.engine.cacheDType, outline.backend)
-    let whole = outline.backend.peakBytes
-    let recorded = try RecordedBytes(options) { sequences in
-      _ = try outline.backend.record {
-        Self.step(
-          outline.model, rows: sequences, sequences: sequences, logitRows: sequences, contextLength,
-          options.engine.cacheDType, outline.backend)
-      }
-      return outline.backend.recordedBytes
-    }
     self.init(
       outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
       step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
-    for kind in [MemoryKind.activations, .workspace] {
-      bytes[kind] = whole[kind, default: 0] + recorded.most(kind)
-    }
+    try addSteps(outline, options.engine, recorded: options.recordedRows, widest: options.sequenceLimit)
     bytes[.weights, default: 0] += options.adapterBytes
     guard options.cacheTokens == nil else { return }
     let tokens = min(4 * contextLength, tokens(fitting: budget))
@@ -92,6 +85,24 @@ public struct ModelPlan: Sendable {
       guard options.adapterLimit > 0 else { return }
       AdapterBank(beside: &model, limit: options.adapterLimit, rowLimit: options.rowLimit, on: backend)
         .useEverywhere()
+    }
+  }
+
+  /// Counts what the widest step, which has been taken, held at most, and what steps that are recorded keep beside it.
+  private mutating func addSteps(
+    _ outline: Outline, _ options: EngineOptions, recorded rows: Int, widest: Int
+  ) throws {
+    let whole = outline.backend.peakBytes
+    let recorded = try RecordedBytes(rows: rows, widest: widest) { rows in
+      _ = try outline.backend.record {
+        Self.step(
+          outline.model, rows: rows, sequences: rows, logitRows: rows, outline.contextLength, options.cacheDType,
+          outline.backend)
+      }
+      return outline.backend.recordedBytes
+    }
+    for kind in [MemoryKind.activations, .workspace] {
+      bytes[kind] = whole[kind, default: 0] + recorded.most(kind)
     }
   }
 
@@ -196,16 +207,19 @@ public struct ModelPlan: Sendable {
 private struct RecordedBytes {
   private let single: [MemoryKind: Int]
   private let widest: [MemoryKind: Int]
-  private let sequences: Int
+  private let widestRows: Int
   private let rows: Int
 
-  /// - Parameter record: records one step of so many sequences and gives the bytes of all recorded until then.
-  init(_ options: ServingOptions, record: (Int) throws -> [MemoryKind: Int]) rethrows {
-    sequences = options.sequenceLimit
-    rows = options.recordedRows
+  /// - Parameters:
+  ///   - rows: the most of all steps together.
+  ///   - widestRows: the most of one.
+  ///   - record: records one step of so many rows and gives the bytes of all recorded until then.
+  init(rows: Int, widest widestRows: Int, record: (Int) throws -> [MemoryKind: Int]) rethrows {
+    self.rows = rows
+    self.widestRows = widestRows
     let single = try record(1)
     self.single = single
-    widest = try record(sequences).merging(single) { $0 - $1 }
+    widest = try record(widestRows).merging(single) { $0 - $1 }
   }
 
   /// Steps of different sizes that have at most `rows` rows together.
@@ -217,7 +231,7 @@ private struct RecordedBytes {
 
   func most(_ kind: MemoryKind) -> Int {
     let (single, widest) = (single[kind, default: 0], widest[kind, default: 0])
-    let perRow = sequences > 1 ? max(0, (widest - single + sequences - 2) / (sequences - 1)) : single
-    return perRow * rows + max(0, single - perRow, widest - perRow * sequences) * steps
+    let perRow = widestRows > 1 ? max(0, (widest - single + widestRows - 2) / (widestRows - 1)) : single
+    return perRow * rows + max(0, single - perRow, widest - perRow * widestRows) * steps
   }
 }

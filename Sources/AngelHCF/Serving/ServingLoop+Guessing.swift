@@ -20,7 +20,7 @@ extension ServingLoop {
       settings.guessCount.map { count in candidates.map { min(count, $0.limit) } }
       ?? depth.counts(for: candidates, beside: running.count - candidates.count)
     for (index, sequence) in sequences.enumerated() where counts[index] > 0 {
-      sequence.guesses = sequence.answer?.lookup.guesses(counts[index]) ?? []
+      sequence.guesses = sequence.answer?.lookup.guesses(after: sequence.tokens, count: counts[index]) ?? []
       sequence.guessRank = candidates[index].rank
     }
   }

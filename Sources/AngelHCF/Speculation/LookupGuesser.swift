@@ -10,7 +10,6 @@ struct LookupGuesser: Guesser {
   /// How many to make: what is found in no time has in its rank how often such guesses are right.
   static let depth = SpeculationDepth(probabilities: [0.3, 0.45, 0.6, 0.75], guessSeconds: 0)
 
-  private var text: [Int32] = []
   /// The latest position at which a pair of tokens ends, and for each position the one before with the same pair; −1: none.
   private var latest: [Pair: Int32] = [:]
   private var earlier: [Int32] = []
@@ -24,39 +23,36 @@ struct LookupGuesser: Guesser {
 
   mutating func rank(after tokens: [Int32]) -> Int? {
     read(tokens)
-    match = bestMatch()
+    match = bestMatch(in: tokens)
     // 2, 3, 4 to 7, 8 and more.
     return match.map { $0.length < 4 ? $0.length - Self.shortest : $0.length < 8 ? 2 : 3 }
   }
 
-  func guesses(after tokens: [Int32], count: Int, sampler: Sampler, step: Int) -> [Int32] { guesses(count) }
+  func guesses(after tokens: [Int32], count: Int, sampler: Sampler, step: Int) -> [Int32] {
+    guesses(after: tokens, count: count)
+  }
 
-  /// `count` guesses at what follows the text that was last asked about.
-  func guesses(_ count: Int) -> [Int32] {
+  /// `count` guesses at what follows `tokens`, whose rank was asked for last.
+  func guesses(after tokens: [Int32], count: Int) -> [Int32] {
     guard let match else { return [] }
     var guesses: [Int32] = []
     while guesses.count < count {
       // Beyond the end of the text its own guesses go on: a loop goes round.
       let index = match.position + guesses.count
-      guesses.append(index < text.count ? text[index] : guesses[index - text.count])
+      guesses.append(index < tokens.count ? tokens[index] : guesses[index - tokens.count])
     }
     return guesses
   }
 
   /// Takes in what has been added to the text.
   private mutating func read(_ tokens: [Int32]) {
-    for token in tokens[text.count...] {
-      text.append(token)
-      guard text.count > 1 else {
-        earlier.append(-1)
-        continue
-      }
-      let (pair, position) = (Pair(first: text[text.count - 2], second: token), text.count - 1)
-      earlier.append(latest.updateValue(Int32(position), forKey: pair) ?? -1)
+    for position in earlier.count..<tokens.count {
+      let pair = position > 0 ? Pair(first: tokens[position - 1], second: tokens[position]) : nil
+      earlier.append(pair.flatMap { latest.updateValue(Int32(position), forKey: $0) } ?? -1)
     }
   }
 
-  private func bestMatch() -> (position: Int, length: Int)? {
+  private func bestMatch(in text: [Int32]) -> (position: Int, length: Int)? {
     guard text.count > Self.shortest else { return nil }
     let end = text.count - 1
     var best: (position: Int, length: Int)?

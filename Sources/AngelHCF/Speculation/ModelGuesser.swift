@@ -15,8 +15,8 @@ struct ModelGuesser: Guesser {
     var pending = tokens[sequence.sharedPrefix(with: tokens)...]
     while guesses.count < count, sequence.count + pending.count < engine.contextLength {
       let logits = try engine.logits(after: Array(pending), in: sequence)
-      let token = try sampler.sample(logits.span, step: step + guesses.count).token
-      guesses.append(Int32(token))
+      guard let token = sampler.guess(logits, step: step + guesses.count) else { break }
+      guesses.append(token)
       pending = guesses.suffix(1)
     }
     return guesses
@@ -39,9 +39,18 @@ struct LayerGuesser: Guesser {
     var (sampler, guesses, token) = (sampler, [Int32](), tokens[held])
     while guesses.count < count {
       let logits: [Float] = try engine.decode([token], in: sequence, skippedLayers: skipped).read()
-      token = Int32(try sampler.sample(logits.span, step: step + guesses.count).token)
-      guesses.append(token)
+      guard let next = sampler.guess(logits, step: step + guesses.count) else { break }
+      guesses.append(next)
+      token = next
     }
     return guesses
+  }
+}
+
+extension Sampler {
+  /// What would be drawn; nil where nothing can be, as from logits that are no numbers: a guess must not end an answer.
+  fileprivate mutating func guess(_ logits: [Float], step: Int) -> Int32? {
+    guard let sampled = try? sample(logits.span, step: step) else { return nil }
+    return Int32(sampled.token)
   }
 }

@@ -6,16 +6,11 @@ extension BertModel {
     ParallelPlan(
       gathering: [],
       tensor: [
-        "embedding.words.weight": .outputs,
         "blocks.*.attention.query.weight": .outputs,
-        "blocks.*.attention.query.bias": .outputs,
         "blocks.*.attention.key.weight": .outputs,
-        "blocks.*.attention.key.bias": .outputs,
         "blocks.*.attention.value.weight": .outputs,
-        "blocks.*.attention.value.bias": .outputs,
         "blocks.*.attention.output.weight": .inputs,
         "blocks.*.feedForward.up.weight": .outputs,
-        "blocks.*.feedForward.up.bias": .outputs,
         "blocks.*.feedForward.down.weight": .inputs,
       ])
   }

@@ -8,8 +8,6 @@ extension Olmo2Model {
     ParallelPlan(
       gathering: [],
       tensor: [
-        "embedding.weight": .outputs,
-        "head.weight": .outputs,
         "blocks.*.attention.query.weight": .outputs,
         "blocks.*.attention.key.weight": .outputs,
         "blocks.*.attention.value.weight": .outputs,

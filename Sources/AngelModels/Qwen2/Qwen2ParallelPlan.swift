@@ -7,14 +7,9 @@ extension Qwen2Model {
     ParallelPlan(
       gathering: ["blocks.*.attentionNorm", "blocks.*.feedForwardNorm"],
       tensor: [
-        "embedding.weight": .outputs,
-        "head.weight": .outputs,
         "blocks.*.attention.query.weight": .outputs,
-        "blocks.*.attention.query.bias": .outputs,
         "blocks.*.attention.key.weight": .outputs,
-        "blocks.*.attention.key.bias": .outputs,
         "blocks.*.attention.value.weight": .outputs,
-        "blocks.*.attention.value.bias": .outputs,
         "blocks.*.attention.output.weight": .inputs,
         "blocks.*.feedForward.gate.weight": .outputs,
         "blocks.*.feedForward.up.weight": .outputs,

@@ -7,8 +7,6 @@ extension Qwen3Model {
     ParallelPlan(
       gathering: ["blocks.*.attentionNorm", "blocks.*.feedForwardNorm"],
       tensor: [
-        "embedding.weight": .outputs,
-        "head.weight": .outputs,
         "blocks.*.attention.query.weight": .outputs,
         "blocks.*.attention.key.weight": .outputs,
         "blocks.*.attention.value.weight": .outputs,

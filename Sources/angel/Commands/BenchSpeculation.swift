@@ -23,7 +23,10 @@ enum BenchSpeculation {
     let model = try arguments.required(1, "MODEL", BenchCommand.name)
     let backend = try context.makeBackend(arguments)
     let session = try context.openSession(model, arguments, contextLength: 1024, on: backend)
-    guard let speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context) else {
+    guard
+      let speculation = try SpeculationOptions.speculation(
+        arguments, session, on: backend, of: BenchCommand.name, context)
+    else {
       throw UsageError("--speculate off leaves nothing to measure", command: BenchCommand.name)
     }
     let turns = arguments[BenchInference.repetitions]

@@ -30,7 +30,8 @@ enum ChatCommand: Command {
     try context.interruption.deferred {
       let backend = try context.makeBackend(arguments)
       let session = try context.openSession(model, arguments, on: backend)
-      session.generator.speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context)
+      session.generator.speculation = try SpeculationOptions.speculation(
+        arguments, session, on: backend, of: name, context)
       guard session.chatTemplate != nil else { throw SessionError.noChatTemplate(path: session.checkpoint.path) }
       let conversation = Conversation(ChatSession(session), session, sampling, context)
       conversation.chat.setSystemMessage(arguments[system])

@@ -38,7 +38,8 @@ enum GenerateCommand: Command {
       let text = try arguments.has(tokens) ? nil : promptText(arguments, context)
       let backend = try context.makeBackend(arguments)
       let session = try context.openSession(model, arguments, on: backend)
-      session.generator.speculation = try SpeculationOptions.speculation(arguments, session, on: backend, context)
+      session.generator.speculation = try SpeculationOptions.speculation(
+        arguments, session, on: backend, of: name, context)
       let result = try session.generator.generate(
         from: promptTokens(text, arguments, session), in: session.engine.makeSequence(), sampling: sampling,
         constraint: format.map { try session.constraints.constraint(for: $0) },

@@ -40,7 +40,8 @@ enum SpeculationOptions {
 
   /// The guesses asked for, for answers of `session`.
   static func speculation(
-    _ arguments: Arguments, _ session: LanguageModelSession, on backend: CPUBackend, _ context: CommandContext
+    _ arguments: Arguments, _ session: LanguageModelSession, on backend: CPUBackend, of command: String,
+    _ context: CommandContext
   ) throws -> Speculation? {
     switch arguments[option] {
     case .off: return nil
@@ -51,8 +52,7 @@ enum SpeculationOptions {
       options.cacheDType = try SessionOptions.engine(arguments, context).cacheDType
       let other = try context.openSession(context.openCheckpoint(name), named: name, options: options, on: backend)
       guard other.tokenizer.digest == session.tokenizer.digest else {
-        throw UsageError(
-          "--speculate is '\(name)', whose tokens are not those of the model", command: GenerateCommand.name)
+        throw UsageError("--speculate is '\(name)', whose tokens are not those of the model", command: command)
       }
       return Speculation(.model(other.engine))
     }
