@@ -16,22 +16,27 @@ public final class LanguageModelSession {
   public var generator: TextGenerator
   /// Constraints for answers in this model's tokens.
   public let constraints: ConstraintCompiler
+  private let plan: ModelPlan
   /// The tokens that end an answer.
   public let endTokens: Set<Int32>
 
   /// Loads a checkpoint's model onto `backend`, its cache from `pool`.
   ///
-  /// - Parameter adapter: stands beside the weights, which are held as without it; nil: nothing does.
+  /// - Parameters:
+  ///   - adapter: stands beside the weights, which are held as without it; nil: nothing does.
+  ///   - other: has a plan of its own for the same pool; nil: the budget is this session's alone.
   public init(
     _ checkpoint: Checkpoint, on backend: any Backend, pool: PagePool, arithmetic: Arithmetic = .fast,
-    adapter: PEFTFolder? = nil, options: EngineOptions = .init(),
+    adapter: PEFTFolder? = nil, options: EngineOptions = .init(), beside other: LanguageModelSession? = nil,
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) throws {
+    let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, adapter: adapter, options: options)
     let loaded = try LoadedLanguageModel(
       checkpoint, on: backend, arithmetic: arithmetic, adapter: adapter, report: report
     ) {
-      try ModelPlan(checkpoint, arithmetic: arithmetic, adapter: adapter, options: options).check(budget: pool.budget)
+      try plan.check(budget: pool.budget - (other?.plan.totalBytes ?? 0))
     }
+    self.plan = plan
     self.checkpoint = checkpoint
     tokenizer = loaded.tokenizer
     chatTemplate = loaded.chatTemplate

@@ -60,18 +60,18 @@ public struct LowRankAdapter: Module {
   ///
   /// - Parameter product: x Wᵀ for x [R, inputs].
   func outputScales(_ product: (Tensor) -> Tensor) -> Tensor? {
-    guard case .learnt(let magnitude, let rowSquares)? = magnitude else { return constantScales }
+    let (magnitude, rowSquares): (Parameter, Tensor)
+    switch self.magnitude {
+    case nil: return nil
+    case .constant(let scales): return scales
+    case .learnt(let parameter, let squares): (magnitude, rowSquares) = (parameter, squares)
+    }
     let (a, b, s) = (Self.dense(down), Self.dense(up), Double(scale))
     let across = product(a).detached.cast(to: .float32).permuted(1, 0)  // W Aᵀ [outputs, rank]
     let gram: Tensor = a.matmul(a, bias: nil)  // A Aᵀ, symmetric
     let inner: Tensor = b.matmul(gram, bias: nil)  // B A Aᵀ [outputs, rank]
     let change = (b * (across * (2 * s) + inner * (s * s))).sum(over: 1).reshaped(-1)
-    let squares = rowSquares + change
-    return magnitude.vector / sqrt(maximum(squares, squares.constant(1e-30)))
-  }
-
-  private var constantScales: Tensor? {
-    if case .constant(let scales)? = magnitude { scales } else { nil }
+    return magnitude.vector / Self.lengths(squares: rowSquares + change)
   }
 
   /// This adapter as a constant, for serving: matrices packed in float32, a magnitude turned into what each output is
@@ -94,9 +94,13 @@ public struct LowRankAdapter: Module {
   }
 
   private func constantScales(beside weight: Tensor?) -> Tensor? {
-    guard case .learnt(let magnitude, _)? = magnitude else { return nil }
-    guard let weight else { preconditionFailure("an adapter's lengths of rows without the weight they are of") }
-    return magnitude.vector.detached / Self.rowLengths(weight + weightChange()).reshaped(-1)
+    switch magnitude {
+    case nil: return nil
+    case .constant(let scales): return scales
+    case .learnt(let lengths, _):
+      guard let weight else { preconditionFailure("an adapter's lengths of rows without the weight they are of") }
+      return lengths.vector.detached / Self.rowLengths(weight + weightChange())
+    }
   }
 
   /// What the layer's weight has to gain for the adapter to be left out: scale · B A, [outputs, inputs].
@@ -109,15 +113,20 @@ public struct LowRankAdapter: Module {
   /// `weight` [outputs, inputs] with the adapter in it.
   public func merged(into weight: Tensor) -> Tensor {
     let sum = weight + weightChange()
-    guard case .learnt(let magnitude, _)? = magnitude else { return sum }
-    return sum * (magnitude.vector.detached.reshaped(-1, 1) / Self.rowLengths(sum))
+    switch magnitude {
+    case nil: return sum
+    case .constant(let scales): return sum * scales.reshaped(-1, 1)
+    case .learnt(let lengths, _): return sum * (lengths.vector.detached / Self.rowLengths(sum)).reshaped(-1, 1)
+    }
   }
 
-  /// The lengths of a matrix's rows, [outputs, 1]. As in training: a row of zeros has no direction to keep.
+  /// The lengths of a matrix's rows, [outputs].
   private static func rowLengths(_ matrix: Tensor) -> Tensor {
-    let squares = matrix.squared().sum(over: 1)
-    return sqrt(maximum(squares, squares.constant(1e-30)))
+    lengths(squares: matrix.squared().sum(over: 1).reshaped(-1))
   }
+
+  /// Lengths by their squares; a row of zeros has no direction to keep.
+  private static func lengths(squares: Tensor) -> Tensor { sqrt(maximum(squares, squares.constant(1e-30))) }
 
   /// A parameter's values, trained or not, as a constant.
   private static func dense(_ parameter: Parameter) -> Tensor {
@@ -130,34 +139,5 @@ public struct LowRankAdapter: Module {
     guard case .learnt(var lengths, let rowSquares)? = magnitude else { return }
     visitor.visit("magnitude", &lengths)
     magnitude = .learnt(lengths, rowSquares: rowSquares)
-  }
-}
-
-/// Visits every linear layer of a module tree with its path.
-private struct LinearVisitor: ParameterVisitor {
-  var path: [String] = []
-  let body: (String, inout Linear) -> Void
-
-  mutating func visit(_ name: String, _ module: inout some Module) {
-    if var linear = module as? Linear {
-      body(path(to: name), &linear)
-      module = Self.cast(linear, like: module)
-      return
-    }
-    path.append(name)
-    module.visitChildren(&self)
-    path.removeLast()
-  }
-
-  mutating func visit(_ name: String, _ parameter: inout Parameter) {}
-}
-
-extension Module {
-  /// Calls `body` with the path of every linear layer and the layer, which it may change.
-  public mutating func visitLinearLayers(_ body: (String, inout Linear) -> Void) {
-    withoutActuallyEscaping(body) { body in
-      var visitor = LinearVisitor(body: body)
-      visitChildren(&visitor)
-    }
   }
 }

@@ -78,5 +78,7 @@ import Testing
   func depth() {
     let text = "root ::= " + String(repeating: "(", count: 200) + "\"a\"" + String(repeating: ")", count: 200)
     #expect(OutputFormat.grammar(text).refusal?.contains("nested deeper than 100") == true)
+    let signs = "root ::= \"a\"" + String(repeating: "+", count: 100_000)
+    #expect(OutputFormat.grammar(signs).refusal?.contains("more than 8 repetitions of a repetition") == true)
   }
 }

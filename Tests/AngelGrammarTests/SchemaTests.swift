@@ -84,6 +84,8 @@ import Testing
           #"{"oneOf":[{"properties":{"k":{"const":"x"},"v":{"type":"integer"}},"required":["k","v"]},{"properties":{"k":{"const":"y"}},"required":["k"]}]}"#,
         accepted: [#"{"k":"x","v":1}"#, #"{"k":"y"}"#], refused: [#"{"k":"x"}"#]),
       Case(
+        schema: #"{"allOf":[{"type":"string"},{"nullable":true}]}"#, accepted: [#""x""#], refused: ["null"]),
+      Case(
         schema:
           #"{"allOf":[{"properties":{"a":{"minimum":1}},"required":["a"]},{"properties":{"a":{"type":"integer"},"b":{"type":"null"}}}]}"#,
         accepted: [#"{"a":5}"#, #"{"a":1,"b":null}"#], refused: [#"{"a":0}"#, "{}"]),
@@ -186,6 +188,16 @@ import Testing
         "a value may fit this alternative and number 0 too: use anyOf, or tell them apart by type or const"
       ),
       (
+        // A string fits the first too, which is about objects and says nothing of others.
+        #"{"oneOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},{"type":"string","maxLength":3}]}"#,
+        "/oneOf/1",
+        "a value may fit this alternative and number 0 too: use anyOf, or tell them apart by type or const"
+      ),
+      (
+        #"{"allOf":[{"prefixItems":[{"type":"string"}]},{"items":{"type":"integer"}}]}"#, "/allOf/1",
+        "'items' is about the 'prefixItems' of the other schema too: say all of it in one place"
+      ),
+      (
         #"{"allOf":[{"type":"string"},{"type":"integer"}]}"#, "/allOf/1",
         "'type' here and beside it cannot be combined: say it in one place"
       ),
@@ -217,6 +229,24 @@ import Testing
     definitions["d25"] = ["type": "null"]
     let doubling: JSONValue = ["$ref": "#/$defs/d0", "$defs": .object(definitions)]
     #expect(OutputFormat.jsonSchema(doubling).refusal?.contains("more than 20000 schemas have to be read") == true)
+    // What is as large as a request may be must neither overflow the stack nor take long.
+    let name = String(repeating: "n", count: 60_000)
+    let named: JSONValue = ["properties": .object(JSONObject([(name, true)])), "additionalProperties": true]
+    #expect(OutputFormat.jsonSchema(named).refusal?.contains("is longer than 1024 bytes") == true)
+    let names = (0..<99_000).map { "p\($0)" }
+    let many: JSONValue = [
+      "properties": .object(JSONObject(names.map { ($0, true) })), "required": .array(names.map { .string($0) }),
+    ]
+    #expect(OutputFormat.jsonSchema(many).refusal?.contains("more than 20000 schemas have to be read") == true)
+    let constants: JSONValue = ["oneOf": .array((0..<6000).map { ["const": .integer($0)] })]
+    #expect(OutputFormat.jsonSchema(constants).refusal?.contains("more than 20000 schemas have to be read") == true)
+    let parts: JSONValue = [
+      "allOf": .array(
+        (0..<11_000).map { ["properties": ["a": ["description": .string("\($0)"), "minLength": .integer($0)]]] })
+    ]
+    #expect(OutputFormat.jsonSchema(parts).refusal?.contains("more than 20000 schemas have to be read") == true)
+    let optional: JSONValue = ["properties": .object(JSONObject(names.prefix(5_000).map { ($0, true) }))]
+    #expect(try OutputFormat.jsonSchema(optional).accepts(#"{"p0": 1, "p4999": {}}"#))
     #expect(OutputFormat.jsonSchema(["$ref": "#"]).refusal != nil)
     #expect(OutputFormat.jsonSchema(["allOf": [["$ref": "#"]]]).refusal != nil)
   }

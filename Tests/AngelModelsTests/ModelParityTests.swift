@@ -1,13 +1,14 @@
 import AngelCPU
 import AngelCheckpoint
 import AngelCore
-import AngelHCF
 import AngelMemory
 import AngelModels
 import AngelNN
 import AngelTensor
 import AngelTesting
 import Testing
+
+@testable import AngelHCF
 
 /// Every family against Hugging Face transformers, in float32, on tiny checkpoints with random norms and biases.
 @Suite("Models equal transformers")
@@ -122,6 +123,13 @@ struct ModelShapeTests {
     #expect(backend.pool.usage[.weights].byteCount == plan.bytes[.weights])
     #expect(backend.pool.usage[.activations].peakByteCount <= plan.bytes[.activations] ?? 0)
     #expect(backend.pool.usage[.activations].byteCount == 0)
+    // Steps of few rows are recorded and stay; a whole chunk runs beside them.
+    let sequence = session.makeSequence()
+    for count in [1, 2, 3, 4, 6, 8] { _ = try session.decode([Int32](repeating: 5, count: count), in: sequence) }
+    _ = try session.logits(after: [Int32](repeating: 5, count: 32), in: sequence)
+    for kind in [MemoryKind.activations, .workspace] {
+      #expect(backend.pool.usage[kind].peakByteCount <= plan.bytes[kind] ?? 0, "\(kind)")
+    }
     // Four blocks of 16 tokens, keys and values of two bytes an element.
     let geometry = session.model.configuration.cacheGeometry
     let elements = geometry.layerCount * geometry.keyValueHeadCount * geometry.headSize

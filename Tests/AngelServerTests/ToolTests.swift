@@ -179,6 +179,9 @@ struct ToolTests {
     #expect(ToolCallSyntax.find(in: "{{ tools }} <tool_calls>") == .hunyuan)
     #expect(ToolCallSyntax.find(in: "{{ tools }} \"parameters\": ") == .llama3)
     #expect(ToolCallSyntax.find(in: "<tool_call>") == nil && ToolCallSyntax.find(in: "{{ tools }}") == nil)
+    for other in ["<tool_call><function=", "<tool_call>name<arg_key>", "[TOOL_CALLS]name[ARGS]"] {
+      #expect(ToolCallSyntax.find(in: "{{ tools }} \(other)") == nil)
+    }
     let path = Goldens.path("templates/cases.json")
     let templates = try JSONValue(parsing: FilePath.contents(of: path, limit: 1 << 24))["templates"]
     for (name, syntax) in [

@@ -2,18 +2,20 @@
 struct AutomatonAnalysis {
   let steps: [GrammarAutomaton.Step]
 
-  /// Fills in what is known of each rule. Throws where one begins with itself or has no end.
-  func complete(_ rules: inout [GrammarAutomaton.Rule]) throws(GrammarError) {
+  /// Fills in what is known of each rule, and gives the states from which the end of their rule can be reached. Throws where a
+  /// rule begins with itself or has no end.
+  func complete(_ rules: inout [GrammarAutomaton.Rule]) throws(GrammarError) -> [Bool] {
     let finishing = reaching(rules, takingBytes: true)
     for rule in rules where !finishing[Int(rule.start)] { throw .endlessRule(name: rule.name) }
     let silent = reaching(rules, takingBytes: false)
     for index in rules.indices { rules[index].isNullable = silent[Int(rules[index].start)] }
     for index in rules.indices { findFirst(index, &rules) }
     try rank(&rules)
+    return finishing
   }
 
   /// The states from which the end of their rule can be reached; without `takingBytes`, at once.
-  func reaching(_ rules: [GrammarAutomaton.Rule], takingBytes: Bool) -> [Bool] {
+  private func reaching(_ rules: [GrammarAutomaton.Rule], takingBytes: Bool) -> [Bool] {
     var result = [Bool](repeating: false, count: steps.count)
     var before = [[Int32]](repeating: [], count: steps.count)
     var callers = [[Int32]](repeating: [], count: rules.count)

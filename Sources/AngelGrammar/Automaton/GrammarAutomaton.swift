@@ -56,9 +56,8 @@ public final class GrammarAutomaton: Sendable {
     try builder.add(grammar)
     var rules = zip(grammar.rules, builder.starts).map { Rule(name: $0.name, start: $1) }
     let analysis = AutomatonAnalysis(steps: builder.steps)
-    try analysis.complete(&rules)
+    isFinishing = try analysis.complete(&rules)
     end = Int32(builder.steps.firstIndex(of: .end) ?? 0)
-    isFinishing = analysis.reaching(rules, takingBytes: true)
     isTail = analysis.tails()
     steps = builder.steps
     sets = builder.sets

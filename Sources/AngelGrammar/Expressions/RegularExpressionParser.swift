@@ -5,8 +5,7 @@
 /// may stand at the ends of alternatives outside groups. Everything else is refused by its name and place: looking around,
 /// back references, word boundaries, properties, flags, possessive repetitions.
 struct RegularExpressionParser {
-  private let text: [Unicode.Scalar]
-  private var position = 0
+  private var reader: ScalarReader
 
   private static let longestText = 1 << 16
   private static let deepestGroup = 100
@@ -16,11 +15,11 @@ struct RegularExpressionParser {
     guard text.utf8.count <= longestText else {
       throw .expression(offset: 0, reason: "it has \(text.utf8.count) bytes, at most \(longestText) are read")
     }
-    var parser = RegularExpressionParser(text: Array(text.unicodeScalars))
+    var parser = RegularExpressionParser(reader: ScalarReader(text))
     return try parser.whole()
   }
 
-  private init(text: [Unicode.Scalar]) { self.text = text }
+  private init(reader: ScalarReader) { self.reader = reader }
 
   private mutating func whole() throws(GrammarError) -> RegularExpression {
     var alternatives: [RegularExpression.Alternative] = []
@@ -30,7 +29,7 @@ struct RegularExpressionParser {
       let stopsAtEnd = take("$")
       alternatives.append(.init(startsAtBeginning: startsAtBeginning, body: body, stopsAtEnd: stopsAtEnd))
       if take("|") { continue }
-      guard position < text.count else { return RegularExpression(alternatives: alternatives) }
+      guard !reader.isAtEnd else { return RegularExpression(alternatives: alternatives) }
       throw failure(peek == ")" ? "')' without '('" : stopsAtEnd ? "'$' is supported at the end only" : "unexpected")
     }
   }
@@ -65,10 +64,10 @@ struct RegularExpressionParser {
       guard take(")") else { throw failure("expected ')'") }
       return inner
     case "[":
-      position += 1
+      reader.position += 1
       return .oneOf(try characterClass())
     case ".":
-      position += 1
+      reader.position += 1
       return .oneOf(ScalarSet("\n\r".unicodeScalars).inverted)
     case "\\": return .oneOf(try escape(inClass: false))
     case "^": throw failure("'^' is supported at the beginning only")
@@ -76,48 +75,49 @@ struct RegularExpressionParser {
     case "*", "+", "?": throw failure("'\(next)' has nothing to repeat")
     case "{", "}", "]": throw failure("'\(next)' as a character must be written '\\\(next)'")
     default:
-      position += 1
+      reader.position += 1
       return .oneOf(ScalarSet(CollectionOfOne(next)))
     }
   }
 
   private mutating func openGroup() throws(GrammarError) {
-    let start = position
-    position += 1
+    let start = reader.position
+    reader.position += 1
     guard take("?") else { return }
     if take(":") { return }
     _ = take("P")
     if take("<"), peek != "=", peek != "!" {
       while let scalar = peek, scalar != ">" {
         guard scalar == "_" || scalar.properties.isAlphabetic || scalar.properties.numericType != nil else { break }
-        position += 1
+        reader.position += 1
       }
       if take(">") { return }
     }
-    position = start
+    reader.position = start
     throw failure("groups that look around, name back or set flags are not supported")
   }
 
   private mutating func characterClass() throws(GrammarError) -> ScalarSet {
     let isInverted = take("^")
-    var set = ScalarSet()
+    var ranges: [ClosedRange<UInt32>] = []
     while !take("]") {
-      let start = position
+      let start = reader.position
       guard let first = peek else { throw failure("expected ']'") }
       let low = try member(first)
       // A hyphen before the end is one.
-      guard peek == "-", position + 1 < text.count, text[position + 1] != "]" else {
-        set.formUnion(low)
+      guard peek == "-", reader.position + 1 < reader.text.count, reader.text[reader.position + 1] != "]" else {
+        ranges += low.ranges
         continue
       }
-      position += 1
-      let high = try member(text[position])
+      reader.position += 1
+      let high = try member(reader.text[reader.position])
       guard let from = low.single, let to = high.single, from <= to else {
-        position = start
+        reader.position = start
         throw failure("a range must go from one character to a later one")
       }
-      set.insert(from...to)
+      ranges.append(from...to)
     }
+    let set = ScalarSet(ranges)
     let result = isInverted ? set.inverted : set
     guard !result.isEmpty else { throw failure("the class has no characters") }
     return result
@@ -126,15 +126,15 @@ struct RegularExpressionParser {
   private mutating func member(_ next: Unicode.Scalar) throws(GrammarError) -> ScalarSet {
     if next == "\\" { return try escape(inClass: true) }
     if next == "[" { throw failure("'[' in a class must be written '\\['") }
-    position += 1
+    reader.position += 1
     return ScalarSet(CollectionOfOne(next))
   }
 
   private mutating func escape(inClass: Bool) throws(GrammarError) -> ScalarSet {
-    let start = position
-    position += 1
+    let start = reader.position
+    reader.position += 1
     guard let next = peek else { throw failure("the expression ends after '\\'") }
-    position += 1
+    reader.position += 1
     switch next {
     case "d": return Self.digits
     case "D": return Self.digits.inverted
@@ -153,20 +153,15 @@ struct RegularExpressionParser {
     default: break
     }
     guard next.isASCII, !next.properties.isAlphabetic, !("0"..."9").contains(next) else {
-      position = start
+      reader.position = start
       throw failure("'\\\(next)' is not supported")
     }
     return ScalarSet(CollectionOfOne(next))
   }
 
   private mutating func hexadecimal(digits: Int) throws(GrammarError) -> ScalarSet {
-    var value: UInt32 = 0
-    for _ in 0..<digits {
-      guard let digit = peek.flatMap({ Character($0).hexDigitValue }) else {
-        throw failure("expected \(digits) hexadecimal digits")
-      }
-      value = value << 4 | UInt32(digit)
-      position += 1
+    guard let value = reader.hexadecimal(digits: digits) else {
+      throw failure("expected \(digits) hexadecimal digits")
     }
     guard Unicode.Scalar(value) != nil else { throw failure("halves of surrogate pairs are not supported") }
     return ScalarSet([value...value])
@@ -177,21 +172,13 @@ struct RegularExpressionParser {
     if take("+") { return (1, nil) }
     if take("?") { return (0, 1) }
     guard take("{") else { return nil }
-    guard let least = try count() else { throw failure("expected a number; '{' as a character must be written '\\{'") }
-    let most = take(",") ? try count() : least
+    guard let least = try reader.count() else {
+      throw failure("expected a number; '{' as a character must be written '\\{'")
+    }
+    let most = take(",") ? try reader.count() : least
     guard take("}") else { throw failure("expected '}'") }
     if let most, most < least { throw failure("at least \(least) and at most \(most) cannot be") }
     return (least, most)
-  }
-
-  private mutating func count() throws(GrammarError) -> Int? {
-    var value: Int?
-    while let digit = peek, ("0"..."9").contains(digit) {
-      value = (value ?? 0) * 10 + Int(digit.value - 0x30)
-      guard value ?? 0 < GrammarAutomaton.stateLimit else { throw .tooLarge(limit: GrammarAutomaton.stateLimit) }
-      position += 1
-    }
-    return value
   }
 
   // MARK: Characters
@@ -200,15 +187,11 @@ struct RegularExpressionParser {
   private static let wordCharacters = ScalarSet([0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A])
   private static let spaces = ScalarSet([0x09...0x0D, 0x20...0x20])
 
-  private var peek: Unicode.Scalar? { position < text.count ? text[position] : nil }
+  private var peek: Unicode.Scalar? { reader.peek }
 
-  private mutating func take(_ scalar: Unicode.Scalar) -> Bool {
-    guard peek == scalar else { return false }
-    position += 1
-    return true
-  }
+  private mutating func take(_ scalar: Unicode.Scalar) -> Bool { reader.take(scalar) }
 
-  private func failure(_ reason: String) -> GrammarError { .expression(offset: position, reason: reason) }
+  private func failure(_ reason: String) -> GrammarError { .expression(offset: reader.position, reason: reason) }
 }
 
 extension ScalarSet {

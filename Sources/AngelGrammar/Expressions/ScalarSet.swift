@@ -10,7 +10,8 @@ struct ScalarSet: Equatable, Sendable {
   init() {}
 
   init(_ ranges: [ClosedRange<UInt32>]) {
-    for range in ranges { insert(range) }
+    // In order, each comes last: however many there are, that is quick.
+    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) { insert(range) }
   }
 
   init(_ scalars: some Sequence<Unicode.Scalar>) {
@@ -36,6 +37,15 @@ struct ScalarSet: Equatable, Sendable {
 
   private mutating func insertPlain(_ range: ClosedRange<UInt32>) {
     var (low, high) = (range.lowerBound, range.upperBound)
+    guard let last = ranges.last else { return ranges = [range] }
+    if last.lowerBound <= low {
+      if last.upperBound < low, last.upperBound + 1 < low {
+        ranges.append(range)
+      } else {
+        ranges[ranges.count - 1] = last.lowerBound...max(last.upperBound, high)
+      }
+      return
+    }
     var result: [ClosedRange<UInt32>] = []
     var after: [ClosedRange<UInt32>] = []
     for other in ranges {

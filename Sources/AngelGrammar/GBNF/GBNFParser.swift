@@ -3,8 +3,7 @@
 /// Rules, alternatives, sequences, groups, literals with escapes, character classes, `.`, and the repetitions `*`, `+`, `?`,
 /// `{n}`, `{n,}` and `{n,m}`; comments from `#`. Tokens (`<…>`) are refused. A rule may not begin with itself.
 struct GBNFParser {
-  private let text: [Unicode.Scalar]
-  private var position = 0
+  private var reader: ScalarReader
   /// Rules by name, in the order in which they are first named.
   private var numbers: [String: Int] = [:]
   private var names: [String] = []
@@ -14,8 +13,9 @@ struct GBNFParser {
 
   private static let longestText = 1 << 20
   private static let deepestGroup = 100
+  private static let mostSigns = 8
 
-  private init(_ text: String) { self.text = Array(text.unicodeScalars) }
+  private init(_ text: String) { reader = ScalarReader(text) }
 
   /// The grammar that a text says.
   static func parse(_ text: String) throws(GrammarError) -> Grammar {
@@ -28,7 +28,7 @@ struct GBNFParser {
 
   private mutating func grammar() throws(GrammarError) -> Grammar {
     skipSpace(acrossLines: true)
-    while position < text.count { try rule() }
+    while !reader.isAtEnd { try rule() }
     guard let root = numbers["root"], bodies[root] != nil else { throw failure("there is no rule 'root'") }
     var rules: [Grammar.Rule] = []
     for (number, name) in names.enumerated() {
@@ -39,22 +39,22 @@ struct GBNFParser {
   }
 
   private mutating func rule() throws(GrammarError) {
-    let start = position
+    let start = reader.position
     guard let name = name() else { throw failure("expected the name of a rule") }
     skipSpace(acrossLines: false)
     for mark in "::=".unicodeScalars {
       guard peek == mark else { throw failure("expected '::=' after '\(name)'") }
-      position += 1
+      reader.position += 1
     }
     skipSpace(acrossLines: true)
     let number = number(of: name)
     let body = try alternatives(depth: 0)
     guard bodies[number] == nil else {
-      position = start
+      reader.position = start
       throw failure("rule '\(name)' is defined twice")
     }
     bodies[number] = body
-    if position < text.count, peek != "\n", peek != "\r" { throw failure("expected the end of rule '\(name)'") }
+    if !reader.isAtEnd, peek != "\n", peek != "\r" { throw failure("expected the end of rule '\(name)'") }
     skipSpace(acrossLines: true)
   }
 
@@ -62,7 +62,7 @@ struct GBNFParser {
     guard depth <= Self.deepestGroup else { throw failure("groups are nested deeper than \(Self.deepestGroup)") }
     var result = [try sequence(depth: depth)]
     while peek == "|" {
-      position += 1
+      reader.position += 1
       skipSpace(acrossLines: true)
       result.append(try sequence(depth: depth))
     }
@@ -74,7 +74,10 @@ struct GBNFParser {
     while let next = peek, next != "|", next != ")", next != "\n", next != "\r" {
       var part = try symbol(next, depth: depth)
       skipSpace(acrossLines: depth > 0)
+      var signs = 0
       while let bounds = try repetition() {
+        signs += 1
+        guard signs <= Self.mostSigns else { throw failure("more than \(Self.mostSigns) repetitions of a repetition") }
         part = .repeated(part, min: bounds.least, max: bounds.most)
         skipSpace(acrossLines: depth > 0)
       }
@@ -86,23 +89,23 @@ struct GBNFParser {
   private mutating func symbol(_ next: Unicode.Scalar, depth: Int) throws(GrammarError) -> GrammarExpression {
     switch next {
     case "\"":
-      position += 1
+      reader.position += 1
       var literal = String.UnicodeScalarView()
       while peek != "\"" { literal.append(try character(of: "a text in quotes")) }
-      position += 1
+      reader.position += 1
       return .text(String(literal))
     case "[":
-      position += 1
+      reader.position += 1
       return try characterClass().expression
     case ".":
-      position += 1
+      reader.position += 1
       return ScalarSet.all.expression
     case "(":
-      position += 1
+      reader.position += 1
       skipSpace(acrossLines: true)
       let inner = try alternatives(depth: depth + 1)
       guard peek == ")" else { throw failure("expected ')'") }
-      position += 1
+      reader.position += 1
       return inner
     case "<", "!": throw failure("tokens ('<…>') are not supported: write the text of the token in quotes")
     default:
@@ -112,20 +115,20 @@ struct GBNFParser {
   }
 
   private mutating func characterClass() throws(GrammarError) -> ScalarSet {
-    var set = ScalarSet()
-    let isInverted = peek == "^"
-    if isInverted { position += 1 }
+    var ranges: [ClosedRange<UInt32>] = []
+    let isInverted = reader.take("^")
     while peek != "]" {
       let first = try character(of: "a class in brackets").value
       var last = first
-      if peek == "-", position + 1 < text.count, text[position + 1] != "]" {
-        position += 1
+      if peek == "-", reader.position + 1 < reader.text.count, reader.text[reader.position + 1] != "]" {
+        reader.position += 1
         last = try character(of: "a class in brackets").value
         guard first <= last else { throw failure("the range ends before it begins") }
       }
-      set.insert(first...last)
+      ranges.append(first...last)
     }
-    position += 1
+    reader.position += 1
+    let set = ScalarSet(ranges)
     let result = isInverted ? set.inverted : set
     guard !result.isEmpty else { throw failure("the class has no characters") }
     return result
@@ -134,10 +137,10 @@ struct GBNFParser {
   /// A character, or what a backslash and the next ones mean.
   private mutating func character(of whole: String) throws(GrammarError) -> Unicode.Scalar {
     guard let first = peek else { throw failure("the grammar ends inside \(whole)") }
-    position += 1
+    reader.position += 1
     guard first == "\\" else { return first }
     guard let escaped = peek else { throw failure("the grammar ends inside \(whole)") }
-    position += 1
+    reader.position += 1
     switch escaped {
     case "n": return "\n"
     case "r": return "\r"
@@ -151,13 +154,8 @@ struct GBNFParser {
   }
 
   private mutating func hexadecimal(digits: Int) throws(GrammarError) -> Unicode.Scalar {
-    var value: UInt32 = 0
-    for _ in 0..<digits {
-      guard let digit = peek.flatMap({ Character($0).hexDigitValue }) else {
-        throw failure("expected \(digits) hexadecimal digits")
-      }
-      value = value << 4 | UInt32(digit)
-      position += 1
+    guard let value = reader.hexadecimal(digits: digits) else {
+      throw failure("expected \(digits) hexadecimal digits")
     }
     guard let scalar = Unicode.Scalar(value) else { throw failure("there is no character \(value)") }
     return scalar
@@ -166,52 +164,42 @@ struct GBNFParser {
   private mutating func repetition() throws(GrammarError) -> (least: Int, most: Int?)? {
     switch peek {
     case "*":
-      position += 1
+      reader.position += 1
       return (0, nil)
     case "+":
-      position += 1
+      reader.position += 1
       return (1, nil)
     case "?":
-      position += 1
+      reader.position += 1
       return (0, 1)
-    case "{": position += 1
+    case "{": reader.position += 1
     default: return nil
     }
     skipSpace(acrossLines: false)
-    guard let least = try count() else { throw failure("expected a number after '{'") }
+    guard let least = try reader.count() else { throw failure("expected a number after '{'") }
     skipSpace(acrossLines: false)
     var most: Int? = least
     if peek == "," {
-      position += 1
+      reader.position += 1
       skipSpace(acrossLines: false)
-      most = try count()
+      most = try reader.count()
       skipSpace(acrossLines: false)
     }
     guard peek == "}" else { throw failure("expected '}'") }
-    position += 1
+    reader.position += 1
     if let most, most < least { throw failure("at least \(least) and at most \(most) cannot be") }
     return (least, most)
   }
 
-  private mutating func count() throws(GrammarError) -> Int? {
-    var value: Int?
-    while let digit = peek, ("0"..."9").contains(digit) {
-      value = (value ?? 0) * 10 + Int(digit.value - 0x30)
-      guard value ?? 0 < GrammarAutomaton.stateLimit else { throw .tooLarge(limit: GrammarAutomaton.stateLimit) }
-      position += 1
-    }
-    return value
-  }
-
   // MARK: Words
 
-  private var peek: Unicode.Scalar? { position < text.count ? text[position] : nil }
+  private var peek: Unicode.Scalar? { reader.peek }
 
   private mutating func name() -> String? {
     var result = String.UnicodeScalarView()
     while let scalar = peek, Self.isInName(scalar) {
       result.append(scalar)
-      position += 1
+      reader.position += 1
     }
     return result.isEmpty ? nil : String(result)
   }
@@ -227,16 +215,16 @@ struct GBNFParser {
     if let number = numbers[name] { return number }
     numbers[name] = names.count
     names.append(name)
-    places.append(position)
+    places.append(reader.position)
     return names.count - 1
   }
 
   private mutating func skipSpace(acrossLines: Bool) {
     while let scalar = peek {
       if scalar == "#" {
-        position += text[position...].prefix { $0 != "\n" && $0 != "\r" }.count
+        reader.position += reader.text[reader.position...].prefix { $0 != "\n" && $0 != "\r" }.count
       } else if scalar == " " || scalar == "\t" || (acrossLines && (scalar == "\n" || scalar == "\r")) {
-        position += 1
+        reader.position += 1
       } else {
         return
       }
@@ -244,9 +232,9 @@ struct GBNFParser {
   }
 
   private func failure(_ reason: String) -> GrammarError {
-    let column = text[..<position].reversed().prefix { $0 != "\n" }.count + 1
-    return .syntax(line: line(of: position), column: column, reason: reason)
+    let column = reader.text[..<reader.position].reversed().prefix { $0 != "\n" }.count + 1
+    return .syntax(line: line(of: reader.position), column: column, reason: reason)
   }
 
-  private func line(of position: Int) -> Int { text[..<position].reduce(1) { $1 == "\n" ? $0 + 1 : $0 } }
+  private func line(of position: Int) -> Int { reader.text[..<position].reduce(1) { $1 == "\n" ? $0 + 1 : $0 } }
 }

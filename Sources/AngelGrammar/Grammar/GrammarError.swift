@@ -13,6 +13,8 @@ public enum GrammarError: DescribedError, Equatable {
   case leftRecursion(rules: [String])
   /// A rule that no finite text fulfils.
   case endlessRule(name: String)
+  /// A format of more bytes than are read.
+  case tooLong(byteCount: Int, limit: Int)
   /// More states than a grammar may have.
   case tooLarge(limit: Int)
   /// More ways to read a text at once than are followed.
@@ -31,6 +33,8 @@ public enum GrammarError: DescribedError, Equatable {
       "the grammar's rule '\(rules.first ?? "")' begins with itself (\(rules.joined(separator: " → "))): "
         + "write the repetition with * or +"
     case .endlessRule(let name): "the grammar's rule '\(name)' has no end: give it an alternative without itself"
+    case .tooLong(let count, let limit):
+      "what the answer must be has \(TextFormat.count(count)) bytes, at most \(TextFormat.count(limit)) are read"
     case .tooLarge(let limit):
       "the grammar has more than \(TextFormat.count(limit)) states: use smaller repetition counts or fewer alternatives"
     case .tooAmbiguous(let limit):

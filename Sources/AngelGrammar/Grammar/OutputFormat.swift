@@ -17,6 +17,22 @@ public indirect enum OutputFormat: Hashable, Sendable {
   /// Thoughts, then an answer.
   case reasoned(ReasoningFormat, then: OutputFormat)
 
+  /// About the bytes of what it says.
+  public var byteCount: Int {
+    switch self {
+    case .jsonObject: 0
+    case .jsonSchema(let schema): schema.encoded().utf8.count
+    case .regularExpression(let text), .grammar(let text): text.utf8.count
+    case .choice(let texts): texts.reduce(0) { $0 + $1.utf8.count }
+    case .calls(let format):
+      format.functions.reduce(0) { $0 + $1.name.utf8.count + ($1.parameters?.encoded().utf8.count ?? 0) }
+    case .reasoned(_, let answer): answer.byteCount
+    }
+  }
+
+  /// The most bytes that a format may have.
+  public static let byteLimit = 1 << 20
+
   /// The format as a grammar. Throws `GrammarError` naming the place that is wrong or not supported.
   public func makeGrammar() throws(GrammarError) -> Grammar {
     switch self {

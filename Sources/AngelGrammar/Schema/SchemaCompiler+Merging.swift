@@ -47,12 +47,20 @@ extension SchemaCompiler {
       }
       result[member.key] = both
     }
+    // A schema that does not say so allows no null.
+    if first["nullable"] != other["nullable"] { result["nullable"] = nil }
     return result
   }
 
-  /// `additionalProperties` looks at the properties beside it alone, which after merging it would not.
+  /// `additionalProperties` looks at the properties beside it alone, `items` at the elements after the prefix beside it, which
+  /// after merging they would not.
   private func checkExtras(_ first: JSONObject, _ second: JSONObject, _ pointer: String) throws(GrammarError) {
     for (one, other) in [(first, second), (second, first)] {
+      if let items = one["items"], items != true, one["prefixItems"] == nil, other["prefixItems"] != nil {
+        throw .schema(
+          pointer: pointer,
+          reason: "'items' is about the 'prefixItems' of the other schema too: say all of it in one place")
+      }
       guard let extra = one["additionalProperties"], extra != true else { continue }
       let known = Set(one["properties"]?.object?.members.map(\.key) ?? [])
       let names = other["properties"]?.object?.members.map(\.key) ?? []
@@ -86,12 +94,16 @@ extension SchemaCompiler {
       }
     }
     for (index, one) in read.enumerated() {
-      for (other, another) in read.enumerated().dropFirst(index + 1)
-      where try !SchemaMerging.areDisjoint(one, another, "\(pointer)/oneOf/\(other)") {
-        throw .schema(
-          pointer: "\(pointer)/oneOf/\(other)",
-          reason:
-            "a value may fit this alternative and number \(index) too: use anyOf, or tell them apart by type or const")
+      for (other, another) in read.enumerated().dropFirst(index + 1) {
+        let place = "\(pointer)/oneOf/\(other)"
+        try countWork(place)
+        guard try SchemaMerging.areDisjoint(one, another, place) else {
+          throw .schema(
+            pointer: place,
+            reason:
+              "a value may fit this alternative and number \(index) too: use anyOf, or tell them apart by type or const"
+          )
+        }
       }
     }
     return .choice(results)
@@ -103,15 +115,18 @@ enum SchemaMerging {
   /// What both say; nil: it cannot be said.
   static func merge(_ keyword: String, _ a: JSONValue, _ b: JSONValue) -> JSONValue? {
     switch keyword {
-    case "required": return .array((a.array ?? []) + (b.array ?? []).filter { !(a.array ?? []).contains($0) })
+    case "required":
+      let known = Set(a.array ?? [])
+      return .array((a.array ?? []) + (b.array ?? []).filter { !known.contains($0) })
     case "properties": return mergeProperties(a.object ?? JSONObject(), b.object ?? JSONObject())
     case "enum":
-      let both = (a.array ?? []).filter { (b.array ?? []).contains($0) }
+      let others = Set(b.array ?? [])
+      let both = (a.array ?? []).filter(others.contains)
       return both.isEmpty ? nil : .array(both)
     case "type": return mergeTypes(a, b)
     case "minimum", "exclusiveMinimum", "minLength", "minItems": return a.double ?? 0 >= b.double ?? 0 ? a : b
     case "maximum", "exclusiveMaximum", "maxLength", "maxItems": return a.double ?? 0 <= b.double ?? 0 ? a : b
-    case "items": return ["allOf": [a, b]]
+    case "items": return all(a, b)
     case "additionalProperties": return a == true ? b : b == true ? a : nil
     case "nullable": return false
     default: return nil
@@ -121,10 +136,17 @@ enum SchemaMerging {
   private static func mergeProperties(_ a: JSONObject, _ b: JSONObject) -> JSONValue {
     var result = a
     for member in b.members {
-      result[member.key] =
-        a[member.key].map { $0 == member.value ? $0 : ["allOf": [$0, member.value]] } ?? member.value
+      result[member.key] = a[member.key].map { $0 == member.value ? $0 : all($0, member.value) } ?? member.value
     }
     return .object(result)
+  }
+
+  /// A schema of what both schemas allow; however many come, it is no deeper.
+  private static func all(_ a: JSONValue, _ b: JSONValue) -> JSONValue {
+    if let members = a.object?.members, members.count == 1, let parts = a["allOf"]?.array {
+      return ["allOf": .array(parts + [b])]
+    }
+    return ["allOf": [a, b]]
   }
 
   private static func mergeTypes(_ a: JSONValue, _ b: JSONValue) -> JSONValue? {
@@ -140,10 +162,14 @@ enum SchemaMerging {
     _ a: JSONObject, _ b: JSONObject, _ pointer: String, depth: Int = 0
   ) throws(GrammarError) -> Bool {
     let (types, others) = (try SchemaType.types(of: a, pointer), try SchemaType.types(of: b, pointer))
-    let overlap = types.contains { type in
-      others.contains { $0 == type || Set([type, $0]) == [.integer, .number] }
+    // What one is written as against what the other accepts: without `type`, values of types that it does not speak of too.
+    func meet(_ written: [SchemaType], _ accepting: JSONObject, _ named: [SchemaType]) -> Bool {
+      let accepted = accepting["type"] == nil ? SchemaType.allCases : named
+      return written.contains { type in
+        accepted.contains { $0 == type || Set([type, $0]) == [.integer, .number] }
+      }
     }
-    if !overlap { return true }
+    if !meet(types, b, others), !meet(others, a, types) { return true }
     if let values = Self.values(a), let others = Self.values(b) { return !values.contains { others.contains($0) } }
     guard depth < 4, types == [.object], others == [.object] else { return false }
     for name in a["required"]?.array?.compactMap(\.string) ?? []

@@ -6,14 +6,16 @@ extension SchemaCompiler {
   mutating func object(_ schema: JSONObject, _ pointer: String, depth: Int) throws(GrammarError) -> GrammarExpression {
     let extra = schema["additionalProperties"]
     let required = schema["required"]?.array?.compactMap(\.string) ?? []
+    let isRequired = Set(required)
     if schema["properties"] == nil, required.isEmpty, extra == nil || extra == true { return .rule(text.object) }
     var properties: [Property] = []
     for member in schema["properties"]?.object?.members ?? [] {
       let place = "\(pointer)/properties/\(JSONPointer.escaped(member.key))"
       let value = try expression(member.value, place, depth: depth + 1)
-      properties.append(Property(name: member.key, value: value, isRequired: required.contains(member.key)))
+      properties.append(Property(name: member.key, value: value, isRequired: isRequired.contains(member.key)))
     }
-    for (index, name) in required.enumerated() where !properties.contains(where: { $0.name == name }) {
+    var names = Set(properties.map(\.name))
+    for (index, name) in required.enumerated() where names.insert(name).inserted {
       guard extra != false else {
         throw .schema(pointer: "\(pointer)/required/\(index)", reason: "'\(name)' is required and not allowed")
       }
@@ -23,10 +25,17 @@ extension SchemaCompiler {
     var further: GrammarExpression?
     if let extra, extra != false {
       let value = try expression(extra, "\(pointer)/additionalProperties", depth: depth + 1)
+      if let long = properties.first(where: { $0.name.utf8.count > Self.longestName }) {
+        throw .schema(
+          pointer: pointer, reason: "'\(long.name.prefix(40))…' is longer than \(Self.longestName) bytes")
+      }
       further = .sequence([JSONText.otherKey(than: properties.map(\.name)), JSONText.colon, value])
     }
     return JSONText.object([members(properties, further, pointer)])
   }
+
+  /// Names that other keys must differ from are followed character by character.
+  private static let longestName = 1024
 
   private struct Property {
     var name: String
@@ -50,7 +59,8 @@ extension SchemaCompiler {
       let rest = GrammarExpression.rule(text.add("\(pointer) after \(property.name)", after))
       let here = GrammarExpression.sequence([member, rest])
       let next = GrammarExpression.sequence([JSONText.comma, member, rest])
-      first = property.isRequired ? here : .choice([here, first])
+      first =
+        property.isRequired ? here : .rule(text.add("\(pointer) from \(property.name)", .choice([here, first])))
       after = property.isRequired ? next : .choice([next, rest])
     }
     return first

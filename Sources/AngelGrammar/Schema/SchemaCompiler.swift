@@ -9,7 +9,7 @@ struct SchemaCompiler {
   var text: JSONText
   /// The rules of what `$ref` points to.
   private var references: [String: Int] = [:]
-  /// Schemas read so far, those that are read again for merging included.
+  /// Schemas read so far, those that are read again for merging included, and pairs of them that were compared.
   private var workCount = 0
 
   /// No more schemas than this are read, and none deeper.
@@ -43,6 +43,7 @@ struct SchemaCompiler {
     _ schema: JSONValue, _ pointer: String, depth: Int
   ) throws(GrammarError) -> GrammarExpression {
     try note(pointer, depth)
+    try countWork(pointer)
     try SchemaKeyword.check(schema, at: pointer)
     guard let object = schema.object else {
       guard schema == true else { throw .schema(pointer: pointer, reason: "it allows no value") }
@@ -72,7 +73,6 @@ struct SchemaCompiler {
   private mutating func expression(
     _ schema: JSONObject, _ pointer: String, depth: Int
   ) throws(GrammarError) -> GrammarExpression {
-    try countWork(pointer)
     for keyword in ["anyOf", "oneOf"] {
       if let alternatives = schema[keyword]?.array {
         return try choice(alternatives, keyword, schema, pointer, depth: depth)

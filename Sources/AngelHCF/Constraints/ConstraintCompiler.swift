@@ -14,11 +14,19 @@ public final class ConstraintCompiler: Sendable {
     var vocabulary: TokenVocabulary?
     var known: [OutputFormat: TokenConstraint] = [:]
     /// Their formats, those asked for last at the end.
-    var order: [OutputFormat] = []
+    var order: [Kept] = []
+    /// Bytes of all of them.
+    var byteCount = 0
   }
 
-  /// Constraints that are kept.
+  fileprivate struct Kept {
+    let format: OutputFormat
+    let byteCount: Int
+  }
+
+  /// Constraints that are kept, and what their formats may take together: parsed, they are ten times as large.
   fileprivate static let limit = 32
+  fileprivate static let byteLimit = 4 << 20
 
   /// - Parameter endTokens: the tokens that end an answer.
   public init(_ tokenizer: Tokenizer, endTokens: Set<Int32>) {
@@ -29,10 +37,18 @@ public final class ConstraintCompiler: Sendable {
   /// The constraint of a format. Throws `GrammarError` naming what is wrong with it, and `TokenizerError`.
   public func constraint(for format: OutputFormat) throws -> TokenConstraint {
     if let constraint = state.withLock({ $0.find(format) }) { return constraint }
+    let byteCount = format.byteCount
+    guard byteCount <= OutputFormat.byteLimit else {
+      throw GrammarError.tooLong(byteCount: byteCount, limit: OutputFormat.byteLimit)
+    }
     // Made outside the lock: others need not wait for a large grammar.
     let constraint = try TokenConstraint(format.makeGrammar(), vocabulary())
-    state.withLock { $0.keep(constraint, format) }
-    return constraint
+    return state.withLock { state in
+      // Somebody else may have made it meanwhile: masks are to be shared.
+      if let known = state.find(format) { return known }
+      state.keep(constraint, Kept(format: format, byteCount: byteCount))
+      return constraint
+    }
   }
 
   private func vocabulary() throws -> TokenVocabulary {
@@ -49,14 +65,19 @@ public final class ConstraintCompiler: Sendable {
 extension ConstraintCompiler.State {
   fileprivate mutating func find(_ format: OutputFormat) -> TokenConstraint? {
     guard let constraint = known[format] else { return nil }
-    order.removeAll { $0 == format }
-    order.append(format)
+    if let place = order.firstIndex(where: { $0.format == format }) { order.append(order.remove(at: place)) }
     return constraint
   }
 
-  fileprivate mutating func keep(_ constraint: TokenConstraint, _ format: OutputFormat) {
-    if known.updateValue(constraint, forKey: format) != nil { order.removeAll { $0 == format } }
-    order.append(format)
-    if order.count > ConstraintCompiler.limit { known[order.removeFirst()] = nil }
+  /// Keeps a constraint that is not known yet.
+  fileprivate mutating func keep(_ constraint: TokenConstraint, _ kept: ConstraintCompiler.Kept) {
+    known[kept.format] = constraint
+    order.append(kept)
+    byteCount += kept.byteCount
+    while order.count > ConstraintCompiler.limit || byteCount > ConstraintCompiler.byteLimit {
+      let oldest = order.removeFirst()
+      known[oldest.format] = nil
+      byteCount -= oldest.byteCount
+    }
   }
 }

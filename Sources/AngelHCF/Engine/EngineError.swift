@@ -50,7 +50,7 @@ public enum EngineError: DescribedError, Equatable {
       "there is no memory for adapter '\(name)' (\(reason)): unload one, or raise --memory"
     case .adaptersFull(let limit):
       limit == 0
-        ? "this server takes no adapters: start it with --adapter or --max-adapters"
+        ? "this server takes no adapters: start it with --adapter or --adapter-loading"
         : "all \(limit) places for adapters are taken: unload one, or raise --max-adapters"
     case .damagedLogits(let position):
       "the logits after token \(position) are not numbers: the model's weights or arithmetic are damaged; "

@@ -31,7 +31,8 @@ public struct ModelPlan: Sendable {
     let rows = max(1, min(options.chunkLength, outline.contextLength))
     Self.step(
       outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.backend)
-    let recordedRows = SpeculationDepth.recordedRows
+    // One more where guesses come from the model without some layers.
+    let recordedRows = SpeculationDepth.recordedRows + 1
     self.init(
       outline, checkpoint, options, cacheTokens: outline.contextLength,
       step: "a step of \(rows) tokens, recorded ones of \(recordedRows)")

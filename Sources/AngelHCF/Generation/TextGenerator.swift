@@ -113,10 +113,9 @@ public struct TextGenerator {
       // The guesses that are what is drawn, and the token after them.
       var right = 0
       repeat {
-        let row: [Float] = try logits.prefix(right..<(right + 1)).read()
         let mask = try matcher?.mask()
-        let sampled = try row.withUnsafeBufferPointer { row throws(SamplingError) in
-          try sampler.sample(row, step: result.tokens.count, allowing: mask)
+        let sampled = try logits.prefix(right..<(right + 1)).withHostBytes {
+          try sampler.sample($0.assumingMemoryBound(to: Float.self), step: result.tokens.count, allowing: mask)
         }
         if result.tokens.isEmpty {
           first = clock.now

@@ -17,7 +17,7 @@ struct SchedulerEntry: Sendable, Equatable {
   /// Steps spent waiting. A long wait raises a sequence above later ones of better priority, so that none waits for
   /// ever.
   var waitedSteps = 0
-  /// Tokens to have in the cache before the next can be drawn: the prompt and all drawn so far.
+  /// Tokens to have in the cache before the next can be drawn: the prompt and all drawn so far, and guesses at what follows.
   var tokens: Int
   /// How many of them are in the cache; for a waiting sequence, what of it was found there.
   var cached = 0

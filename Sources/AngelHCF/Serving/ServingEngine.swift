@@ -87,7 +87,7 @@ public struct ServingStatistics: Sendable, Equatable {
   public var schedulingSeconds = 0.0
   /// CPU time of the latter: what it would take were the thread never to lose its core.
   public var schedulingCPUSeconds = 0.0
-  /// Tokens that were guessed, and those of them that answers have.
+  /// Tokens that were guessed, and those of them that were what was drawn.
   public var guessedTokens = 0
   public var acceptedTokens = 0
 

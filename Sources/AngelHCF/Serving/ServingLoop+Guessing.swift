@@ -6,7 +6,7 @@ extension ServingLoop {
   /// Makes guesses for the next step, where they are expected to pay.
   func guess() {
     for sequence in running { sequence.guesses = [] }
-    guard settings.speculates, mayGuess else { return }
+    guard settings.guessing != .off, mayGuess else { return }
     var (sequences, candidates): ([ServedSequence], [SpeculationDepth.Candidate]) = ([], [])
     for sequence in running {
       guard let rank = sequence.answer?.lookup.rank(after: sequence.tokens) else { continue }
@@ -17,18 +17,24 @@ extension ServingLoop {
     }
     guard !candidates.isEmpty else { return }
     let counts =
-      settings.guessCount.map { count in candidates.map { min(count, $0.limit) } }
-      ?? depth.counts(for: candidates, beside: running.count - candidates.count)
+      if case .always(let count) = settings.guessing {
+        candidates.map { min(count, $0.limit) }
+      } else {
+        depth.counts(for: candidates, beside: running.count - candidates.count, rows: settings.limits.rows)
+      }
     for (index, sequence) in sequences.enumerated() where counts[index] > 0 {
       sequence.guesses = sequence.answer?.lookup.guesses(after: sequence.tokens, count: counts[index]) ?? []
       sequence.guessRank = candidates[index].rank
     }
   }
 
-  /// Only steps that decode every sequence, and take no room that others need, have guesses: beside prompts, rows are dear.
+  /// Only steps that decode every sequence, and take no room that others need, have guesses: beside prompts, rows are dear. A
+  /// prompt's last token is the prompt's too, for other answers to it begin there.
   private var mayGuess: Bool {
     waiting.isEmpty && (1...SpeculationDepth.sequenceLimit).contains(running.count)
-      && running.allSatisfy { $0.answer != nil && $0.tokens.count - $0.cachedCount == 1 }
+      && running.allSatisfy {
+        $0.answer != nil && $0.tokens.count > $0.promptCount && $0.tokens.count - $0.cachedCount == 1
+      }
       // Guesses take a stretch of 16 tokens more at most.
       && availableCount >= 2 * running.count * settings.limits.windows.spanBlocks
   }
@@ -41,7 +47,7 @@ extension ServingLoop {
 
   /// Learns from a step that only decoded.
   func learn(from parts: [Part], seconds: Double) {
-    guard settings.speculates, parts.allSatisfy(\.onlyDecodes) else { return }
+    guard settings.guessing != .off, parts.allSatisfy(\.onlyDecodes) else { return }
     depth.note(rows: parts.reduce(0) { $0 + $1.count }, seconds: seconds)
   }
 

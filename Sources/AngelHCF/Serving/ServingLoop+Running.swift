@@ -163,7 +163,8 @@ private final class RowJob {
 }
 
 // SAFETY: the loop makes jobs, lets each run on one thread while it waits, and reads them afterwards. Of a sequence, a
-// job reads what no job writes, and only the one that draws writes its sampler.
+// job reads what no job writes, and only the one that draws writes its sampler and its matcher; what matchers of one
+// constraint share is behind locks.
 extension RowJob: @unchecked Sendable {}
 
 extension ServedSequence {

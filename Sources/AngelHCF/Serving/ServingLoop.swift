@@ -40,9 +40,15 @@ final class ServingLoop {
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
     var sharesPrefixes = true
-    var speculates = false
-    /// Guesses wherever there are some, in tests; nil: as many as pay.
-    var guessCount: Int?
+    var guessing = Guessing.off
+  }
+
+  /// How many tokens are guessed.
+  enum Guessing: Equatable {
+    case off
+    case asPays
+    /// Wherever there is something to guess from.
+    case always(Int)
   }
 
   init(_ settings: Settings, pool: BlockPool, runner: any BatchRunner, adapters: AdapterPlaces? = nil) {

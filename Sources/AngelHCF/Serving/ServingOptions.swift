@@ -10,7 +10,7 @@ public struct ServingOptions: Sendable {
   public var queuedTokenLimit = 1 << 18
   /// Whether requests that begin alike share the keys and values of what they have in common.
   public var sharesPrefixes = true
-  /// Whether the next tokens of answers are guessed from what they repeat, where that makes them come sooner (`Speculation`).
+  /// Whether the next tokens of answers are guessed from what texts repeat, where that makes them come sooner (`Speculation`).
   public var speculates = true
   /// The most adapters beside the model at once, and the bytes of memory that are planned for them.
   public var adapterLimit = 0

@@ -10,6 +10,11 @@ struct ModelGuesser: Guesser {
 
   func rank(after tokens: [Int32]) -> Int? { tokens.count < engine.contextLength ? 0 : nil }
 
+  func take(_ tokens: [Int32]) throws {
+    let new = tokens[sequence.sharedPrefix(with: tokens)...].dropLast()
+    if !new.isEmpty { try engine.append(Array(new), to: sequence) }
+  }
+
   func guesses(after tokens: [Int32], count: Int, sampler: Sampler, step: Int) throws -> [Int32] {
     var (sampler, guesses) = (sampler, [Int32]())
     var pending = tokens[sequence.sharedPrefix(with: tokens)...]

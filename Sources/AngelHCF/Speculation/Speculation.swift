@@ -56,8 +56,14 @@ public enum SpeculationError: DescribedError, Equatable {
 
 /// Makes guesses.
 protocol Guesser {
+  /// Takes in a text, so that guesses after it cost what guesses cost.
+  mutating func take(_ tokens: [Int32]) throws
   /// How much guesses after `tokens` would be worth; nil: there are none.
   mutating func rank(after tokens: [Int32]) -> Int?
   /// At most `count` guesses at what follows `tokens`, as `sampler` would draw from its `step` on.
   mutating func guesses(after tokens: [Int32], count: Int, sampler: Sampler, step: Int) throws -> [Int32]
+}
+
+extension Guesser {
+  func take(_ tokens: [Int32]) {}
 }

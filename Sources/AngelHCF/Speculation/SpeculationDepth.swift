@@ -10,7 +10,7 @@ struct SpeculationDepth {
   private static let stepSizes = [1, 2, 3, 4, 6, 8, 12, 16]
   /// Rows of all the steps that one sequence may take.
   static let recordedRows = stepSizes.reduce(0) { $1 <= limit + 1 ? $0 + $1 : $0 }
-  /// More sequences than this share a step without guesses: there are no rows left for them.
+  /// More sequences than this share a step without guesses: there are hardly any rows left for them.
   static let sequenceLimit = 12
 
   /// A sequence for which guesses can be made.
@@ -47,12 +47,12 @@ struct SpeculationDepth {
     self.guessSeconds = guessSeconds
   }
 
-  /// How many guesses to make for each of the candidates, in a step of these and `others` sequences.
-  mutating func counts(for candidates: [Candidate], beside others: Int = 0) -> [Int] {
+  /// How many guesses to make for each of the candidates, in a step of these and `others` sequences and at most `rows` rows.
+  mutating func counts(for candidates: [Candidate], beside others: Int = 0, rows: Int = .max) -> [Int] {
     let base = candidates.count + others
     let guesses = guessesByWorth(candidates)
     var counts = [Int](repeating: 0, count: candidates.count)
-    let sizes = Self.stepSizes.filter { $0 > base && $0 - base <= guesses.count }
+    let sizes = Self.stepSizes.filter { $0 > base && $0 <= rows && $0 - base <= guesses.count }
     guard let least = sizes.first else { return counts }
     var size = base
     // The fewest are enough to see what they cost.

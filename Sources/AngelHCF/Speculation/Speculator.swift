@@ -40,6 +40,7 @@ struct Speculator {
     let candidate = SpeculationDepth.Candidate(rank: rank, limit: limit)
     let count = fixedDepth.map { min($0, limit) } ?? depth.counts(for: [candidate])[0]
     guard count > 0 else { return [] }
+    try guesser.take(tokens)
     let clock = ContinuousClock()
     let begin = clock.now
     let guesses = try guesser.guesses(after: tokens, count: count, sampler: sampler, step: step)

@@ -1,20 +1,11 @@
 public import AngelNN
 
 extension Olmo2Model {
-  /// Heads and inner features are shared out, so that each block sums twice: after attention and after the feed-forward
-  /// layer (arXiv:1909.08053, §3).
+  /// Heads and inner features could be shared out as in other gated decoders, but for the norms of queries and keys, which run
+  /// over all heads: a share of them has to sum squares with the others. Until it does, the family is not.
   public static var parallelPlan: ParallelPlan {
-    // The norms of queries and keys run over all heads: a share of them has to sum squares with the others.
-    ParallelPlan(
-      gathering: [],
-      tensor: [
-        "blocks.*.attention.query.weight": .outputs,
-        "blocks.*.attention.key.weight": .outputs,
-        "blocks.*.attention.value.weight": .outputs,
-        "blocks.*.attention.output.weight": .inputs,
-        "blocks.*.feedForward.gate.weight": .outputs,
-        "blocks.*.feedForward.up.weight": .outputs,
-        "blocks.*.feedForward.down.weight": .inputs,
-      ])
+    var plan = ParallelPlan.gatedDecoder()
+    plan.gathering = []
+    return plan
   }
 }

@@ -124,7 +124,8 @@ enum FormatFields {
       APIError(
         status: 400, "'\(field)': \(error)", parameter: pointer.isEmpty ? field : "\(field)#\(pointer)",
         code: "unsupported_schema")
-    case .syntax, .expression, .undefinedRule, .leftRecursion, .endlessRule, .tooLarge, .tooAmbiguous, .refusedToken:
+    case .syntax, .expression, .undefinedRule, .leftRecursion, .endlessRule, .tooLong, .tooLarge, .tooAmbiguous,
+      .refusedToken:
       APIError(status: 400, "'\(field)': \(error)", parameter: field, code: "unsupported_grammar")
     }
   }

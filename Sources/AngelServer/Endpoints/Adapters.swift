@@ -22,9 +22,8 @@ enum LoadAdapterEndpoint: Endpoint {
     guard !name.isEmpty, name.utf8.count <= 256 else {
       throw APIError.invalid("lora_name", "must have 1 to 256 bytes")
     }
-    guard !shelf.names.contains(name) else {
-      throw APIError.invalid("lora_name", "is '\(name)', which is taken: unload it first, or choose another name")
-    }
+    let isTaken = APIError.invalid("lora_name", "is '\(name)', which is taken: unload it first, or choose another name")
+    guard !shelf.names.contains(name) else { throw isTaken }
     guard shelf.model(base) != nil else {
       throw APIError.invalid("model", "is '\(base)', which is none of this server's models")
     }
@@ -39,8 +38,13 @@ enum LoadAdapterEndpoint: Endpoint {
           withExtendedLifetime(use) {
             do {
               try result.get()
-              shelf.adapters.add(
-                ServedAdapter(name: name, base: base, path: path, created: APIServer.unixTime, isOptional: true))
+              let adapter = ServedAdapter(
+                name: name, base: base, path: path, created: APIServer.unixTime, isOptional: true)
+              guard shelf.adapters.add(adapter) else {
+                // Somebody gave the name to one beside another model meanwhile.
+                try engine.unload(adapter: name) {}
+                throw isTaken
+              }
               call.send(text: "Success: LoRA adapter '\(name)' added successfully.")
             } catch { call.fail(refusal(error)) }
           }

@@ -48,7 +48,7 @@ struct MetricsPage {
     counter("vllm:num_preemptions_total", "Requests that gave up their place.", labels, Double(s.preemptions))
     counter("vllm:spec_decode_num_draft_tokens_total", "Tokens guessed.", labels, Double(s.guessedTokens))
     counter(
-      "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that answers have.", labels,
+      "vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were drawn.", labels,
       Double(s.acceptedTokens))
     counter("angel:model_seconds_total", "Seconds the engine spent on the model.", labels, s.modelSeconds)
     counter("angel:scheduling_seconds_total", "Seconds it spent on everything else.", labels, s.schedulingSeconds)

@@ -33,7 +33,14 @@ final class AdapterShelf: Sendable {
 
   subscript(name: String) -> ServedAdapter? { adapters.withLock { $0.first { $0.name == name } } }
 
-  func add(_ adapter: ServedAdapter) { adapters.withLock { $0.append(adapter) } }
+  /// Adds one; false where there is one of that name.
+  func add(_ adapter: ServedAdapter) -> Bool {
+    adapters.withLock { adapters in
+      guard !adapters.contains(where: { $0.name == adapter.name }) else { return false }
+      adapters.append(adapter)
+      return true
+    }
+  }
 
   /// Takes one out; nil where there is none of that name.
   func remove(_ name: String) -> ServedAdapter? {

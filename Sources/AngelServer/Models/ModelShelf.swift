@@ -63,15 +63,16 @@ public final class ModelShelf: Sendable {
   /// The names that requests may give: models, then adapters.
   public var names: [String] { models.map(\.name) + adapters.all.map(\.name) }
 
-  /// Hands the model, or a model with an adapter, to `body`: at once and on this thread where it is loaded, else on the loader's thread once it is, or with
-  /// the reason why it cannot be.
+  /// Hands the model, or a model with an adapter, to `body`: at once and on this thread where it is loaded, else on the
+  /// loader's thread once it is, or with the reason why it cannot be.
   public func use(_ name: String, _ body: @escaping @Sendable (Result<ModelUse, any Error>) -> Void) {
-    enum Step { case now(ModelUse), load, wait }
+    enum Step { case now(ModelUse), load, wait, missing }
     let adapter = adapters[name]
     let base = adapter?.base ?? name
     let waiter = Waiter(adapter: adapter?.name, body: body)
     let step = state.withLock { slots -> Step in
-      guard var slot = slots[base] else { return .wait }
+      // An adapter that has just been unloaded.
+      guard var slot = slots[base] else { return .missing }
       defer { slots[base] = slot }
       if let loaded = slot.loaded, !slot.isLeaving { return .now(begin(base, waiter, loaded, &slot)) }
       slot.waiters.append(waiter)
@@ -82,6 +83,7 @@ public final class ModelShelf: Sendable {
     case .now(let use): body(.success(use))
     case .load: if !loader.add({ [self] in load(base) }) { finish(base, .failure(APIError.draining)) }
     case .wait: break
+    case .missing: body(.failure(EngineError.adapterMissing(name: name)))
     }
   }
 

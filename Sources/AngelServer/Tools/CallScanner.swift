@@ -16,7 +16,7 @@ struct CallScanner: Sendable {
   var output: [ChatPart] = []
   /// Whether the name is known, so that a call has been given out.
   private(set) var hasName = false
-  /// Everything read so far, to be shown as text where it turns out to be no call.
+  /// Everything read until the name is known, to be shown as text where it turns out to be no call.
   private(set) var text: [UInt8] = []
 
   private let names: Set<String>
@@ -37,7 +37,7 @@ struct CallScanner: Sendable {
   private var isArguments: Bool { key.elementsEqual("arguments".utf8) || key.elementsEqual("parameters".utf8) }
 
   mutating func take(_ byte: UInt8) {
-    text.append(byte)
+    if !hasName { text.append(byte) }
     let isSpace = byte == 0x20 || (0x09...0x0D).contains(byte)
     switch place {
     case .beforeObject: if !isSpace { move(.beforeKey, byte == UInt8(ascii: "{")) }
@@ -106,7 +106,14 @@ struct CallScanner: Sendable {
 
   private mutating func add(_ byte: UInt8) {
     value.append(byte)
-    if hasName, isArguments, !hasArguments, value.first != UInt8(ascii: "\"") { output.append(.arguments([byte])) }
+    guard hasName, isArguments, !hasArguments, value.first != UInt8(ascii: "\"") else { return }
+    if case .arguments(var bytes)? = output.last {
+      output.removeLast()
+      bytes.append(byte)
+      output.append(.arguments(bytes))
+    } else {
+      output.append(.arguments([byte]))
+    }
   }
 
   private mutating func endValue() {

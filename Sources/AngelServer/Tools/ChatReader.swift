@@ -172,8 +172,7 @@ struct ChatReader: Sendable {
     return enter(.call(CallScanner(names: names)))
   }
 
-  private mutating func stepCall(_ before: CallScanner) -> Bool {
-    var scanner = before
+  private mutating func stepCall(_ scanner: consuming CallScanner) -> Bool {
     var position = 0
     while position < held.count, scanner.status == .reading {
       let byte = held[position]

@@ -33,7 +33,9 @@ struct ToolCallSyntax: Equatable, Sendable {
 
   /// What a template shows of its family; nil: it takes no tools, or writes calls in a way that is not known here.
   static func find(in template: String) -> ToolCallSyntax? {
-    guard template.contains("tools") else { return nil }
+    // Qwen3-Coder, GLM-4.5 and newer Mistral models write other things between the same marks.
+    let others = ["<function=", "<arg_key>", "[ARGS]"]
+    guard template.contains("tools"), !others.contains(where: template.contains) else { return nil }
     let marks: [(String, ToolCallSyntax)] = [
       ("[TOOL_CALLS]", .mistral), ("<tool_call>", .hermes), ("<tool_calls>", .hunyuan), ("<|python_tag|>", .llama3),
       ("\"parameters\": ", .llama3),

@@ -56,7 +56,7 @@ enum ServeCommand: Command {
   /// Where guesses come from.
   enum Guesses: String, CaseIterable { case off, lookup }
   static let speculation = Option<Guesses>.choice(
-    "speculate", default: .lookup, help: "guess tokens from what answers repeat; the answers stay the same")
+    "speculate", default: .lookup, help: "guess tokens from what texts repeat; answers stay the same")
   static let adapters = Option.texts(
     "adapter", placeholder: "[NAME=]FOLDER", help: "an adapter of `angel train` or PEFT to serve beside the first MODEL"
   )

@@ -18,6 +18,9 @@ struct ServedModels {
   init(_ arguments: Arguments, budget: Int, _ context: CommandContext) throws {
     let found = try arguments.positionals.map { try context.store.resolve($0) }
     let adapters = try Self.adapters(arguments, base: found[0].name, context)
+    if arguments.has(ServeCommand.adapterLimit), adapters.isEmpty, !arguments[ServeCommand.adapterLoading] {
+      throw UsageError("--max-adapters goes with --adapter or --adapter-loading", command: ServeCommand.name)
+    }
     let names = found.map(\.name) + adapters.map(\.name)
     if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
       throw UsageError("two models or adapters are called '\(twice)'", command: ServeCommand.name)

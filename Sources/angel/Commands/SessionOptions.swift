@@ -107,12 +107,12 @@ extension CommandContext {
   /// Loads a model whose files are open already.
   func openSession(
     _ checkpoint: Checkpoint, named name: String, adapter: PEFTFolder? = nil, options: EngineOptions,
-    on backend: CPUBackend
+    beside other: LanguageModelSession? = nil, on backend: CPUBackend
   ) throws -> LanguageModelSession {
     let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
     let session = try LanguageModelSession(
       checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, adapter: adapter, options: options,
-      report: { read, _ in display.update(to: read) })
+      beside: other, report: { read, _ in display.update(to: read) })
     display.finish()
     session.engine.isInterrupted = { [interruption] in interruption.isRequested }
     return session

@@ -1,6 +1,7 @@
 import AngelCPU
 import AngelCore
 import AngelHCF
+import AngelModels
 
 /// The option of commands that may guess ahead.
 enum SpeculationOptions {
@@ -48,9 +49,11 @@ enum SpeculationOptions {
     case .lookup: return Speculation(.lookup)
     case .layers(let layers): return Speculation(.layers(skipped: layers))
     case .model(let name):
-      var options = EngineOptions()
-      options.cacheDType = try SessionOptions.engine(arguments, context).cacheDType
-      let other = try context.openSession(context.openCheckpoint(name), named: name, options: options, on: backend)
+      let checkpoint = try context.openCheckpoint(name)
+      let supported = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint).configuration.contextLength
+      let options = try SessionOptions.engine(
+        arguments, context, contextLength: min(session.engine.contextLength, supported))
+      let other = try context.openSession(checkpoint, named: name, options: options, beside: session, on: backend)
       guard other.tokenizer.digest == session.tokenizer.digest else {
         throw UsageError("--speculate is '\(name)', whose tokens are not those of the model", command: command)
       }

@@ -102,8 +102,7 @@ struct FakeEngine {
     settings.limits.windows = CacheWindows(
       wide: windows[0], local: windows.dropFirst().max() ?? 0, localCount: windows.count - 1)
     settings.sharesPrefixes = sharesPrefixes
-    settings.speculates = guessCount != nil
-    settings.guessCount = guessCount
+    settings.guessing = guessCount.map { .always($0) } ?? .off
     loop = ServingLoop(settings, pool: pool, runner: runner)
   }
 

@@ -107,6 +107,24 @@ struct ServingLoopTests {
     #expect(statistics.cancelled == cancelled)
   }
 
+  @Test("other answers begin where the prompt ends, though its last token runs alone and what follows could be guessed")
+  func lastPromptToken() throws {
+    var engine = try FakeEngine(
+      blocks: 40, limits: SchedulerLimits(rows: 64, sequences: 4), contextLength: 128, guessCount: 3)
+    // 65 tokens at 64 rows, and an answer that goes on like them.
+    let asked = request([Int32](repeating: 5, count: 65), 10) {
+      $0.answerCount = 3
+      $0.sampling.logitBias = [5: 100]
+    }
+    let log = EventLog()
+    _ = try engine.submit(asked) { log.add($0) }
+    #expect(engine.finish(limit: 200))
+    #expect(log.reasons.count == 3 && log.usage?.completionTokens == 30)
+    for answer in 0..<3 { #expect(log.tokens(of: answer) == [Int32](repeating: 5, count: 10)) }
+    let statistics = engine.loop.currentStatistics
+    #expect(statistics.promptTokens == 65 && statistics.acceptedTokens > 0)
+  }
+
   @Test("windowed layers hold what their windows see and no more, in prompts and answers")
   func localBlocks() throws {
     let limits = SchedulerLimits(rows: 32, sequences: 2)
