@@ -132,7 +132,7 @@ struct PagePoolTests {
   @Test("where free addresses are in pieces, the error names the longest and the budget is not used up")
   func pieces() throws {
     let pool = try PagePool(budget: 8 * Page.byteCount)
-    func pages(_ count: Int, _ more: Int = 0, _ kind: MemoryKind) throws -> MemoryRegion {
+    func pages(_ count: Int, _ kind: MemoryKind, more: Int = 0) throws -> MemoryRegion {
       try pool.allocate(byteCount: count * Page.byteCount + more, kind: kind)
     }
     // Of sixteen pages of addresses the fourth, eighth and twelfth stay in use.
@@ -140,8 +140,8 @@ struct PagePoolTests {
     let (third, fourth) = (try pages(3, .weights), try pages(1, .weights))
     pool.release(first)
     pool.release(third)
-    let fifth = try pages(3, 64, .activations)
-    let sixth = try pages(0, 64, .activations)
+    let fifth = try pages(3, .activations, more: 64)
+    let sixth = try pages(0, .activations, more: 64)
     pool.release(fifth)
     #expect([second, fourth, sixth].map(\.pages.lowerBound.rawValue) == [3, 7, 11])
     #expect(
