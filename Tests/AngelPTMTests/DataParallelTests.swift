@@ -190,7 +190,8 @@ import Testing
   }
 
   @Test(
-    "with too little memory a run of any layout ends in the pool's words, wherever it was", arguments: [(0, 1), (2, 1), (3, 1), (0, 2)])
+    "with too little memory a run of any layout ends in the pool's words, wherever it was",
+    arguments: [(0, 1), (2, 1), (3, 1), (0, 2)])
   func exhaustion(_ zero: Int, _ tensor: Int) throws {
     // Two steps, a checkpoint and a validation.
     let changes = ["mesh.zero=\(zero)", "training.steps=2", "output.validate_every=1", "sequence_length=64"]

@@ -15,7 +15,7 @@ enum SubmitCommand: Command {
     data and this program must lie on storage that all hosts share. `scancel` ends it for good.
     """
   static let positionals = TrainCommand.positionals
-  static let nodes = Option<Int?>.integer("nodes", in: 1...65_536, help: "hosts (default: as few as hold the processes)")
+  static let nodes = Option<Int?>.integer("nodes", in: 1...65_536, help: "hosts (default: as few as have room)")
   static let cores = Option<Int?>.integer("cores", in: 1...4096, help: "cores of each process")
   static let time = Option.text("time", placeholder: "LIMIT", help: "minutes, HH:MM:SS or D-HH:MM:SS of one turn")
   static let partition = Option.text("partition", placeholder: "NAME", help: "where to run")
@@ -68,7 +68,8 @@ enum SubmitCommand: Command {
   private static func job(
     _ recipe: TrainingRecipe, _ arguments: Arguments, _ context: CommandContext
   ) throws -> SlurmJob {
-    guard let program = realpath("/proc/self/exe", nil) else { throw FileError.lastSystemError("find", "/proc/self/exe") }
+    let own = "/proc/self/exe"
+    guard let program = realpath(own, nil) else { throw FileError.lastSystemError("find", own) }
     defer { free(program) }
     var command = [String(cString: program), "train"] + arguments.positionals + ["--resume"]
     if let threads = context.threads ?? arguments[cores] { command += ["--threads", "\(threads)"] }
