@@ -29,6 +29,10 @@ public final class GroupPeers: LayerPeers {
   /// The first failure, after which nothing else is sent.
   public var failure: DistributedError? { state.withLock { $0.failure } }
 
+  public func check() throws {
+    if let failure { throw failure }
+  }
+
   public func begin(rowCount: Int) { state.withLock { $0.rowCount = rowCount } }
 
   public func gather(_ rows: Tensor) -> Tensor {

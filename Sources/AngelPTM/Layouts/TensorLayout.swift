@@ -100,7 +100,7 @@ final class TensorLayout: StepLayout {
   private static var summing: String { "all-reduce of gradients" }
 
   func finish() throws -> [Trainer.NamedGradient] {
-    if let failure = members.failure { throw failure }
+    try members.check()
     return try inner.finish()
   }
 
