@@ -10,6 +10,8 @@ import AngelTesting
 import Synchronization
 import Testing
 
+@testable import angel
+
 /// A model of which several threads, each a process of its own, have a part of every layer.
 @Suite("Inference on several processes") struct SharedInferenceTests {
   private static let prompt: [Int32] = (0..<21).map { ($0 * 37) % 60 + 3 }
@@ -42,7 +44,7 @@ import Testing
     var model = try entry.outline(checkpoint)
     try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, peers: peers))
     var options = EngineOptions()
-    (options.contextLength, options.chunkLength, options.cacheDType) = (40, 8, .float32)
+    (options.contextLength, options.chunkLength, options.cacheDType) = (32, 8, .float32)
     options.peers = peers
     let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
     let sequence = engine.makeSequence()
@@ -78,11 +80,11 @@ import Testing
     let command = ["quantize", folder("run/model"), path, "--method", "nearest", "--type", type]
     let quantized = try program.run(command)
     #expect(quantized.code == .success, "\(quantized.errors)")
-    // In float32 arithmetic sums alone differ; rounded to 8 bits, inputs are rounded in the same blocks.
-    for arithmetic in [Arithmetic.f32, .fast] {
+    // In float32 arithmetic sums alone differ; where inputs are rounded to 8 bits, that may tip one over.
+    for (arithmetic, bound) in [(Arithmetic.f32, 2e-5), (.fast, 2e-2)] {
       let one = try logits(path, processes: 1, arithmetic: arithmetic)[0]
       let two = try logits(path, processes: 2, arithmetic: arithmetic)
-      for (found, expected) in zip(two[0], one) { #expect(normalizedError(found, expected) < 2e-5) }
+      for (found, expected) in zip(two[0], one) { #expect(normalizedError(found, expected) < bound) }
     }
     #expect(throws: CheckpointError.self) {
       try logits(Goldens.path("models/llama-tiny/llama-tiny-Q8_0.gguf"), processes: 2)
