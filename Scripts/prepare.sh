@@ -79,6 +79,7 @@ find_missing_packages() {
     for program in curl openssl; do command -v $program >/dev/null || missing="$missing $program"; done
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
     command -v sbatch >/dev/null || missing="$missing slurm-wlm munge"
+    command -v ip >/dev/null || missing="$missing iproute2"
   fi
   missing=${missing# }
 }
