@@ -65,7 +65,8 @@ struct MPITests {
   func generate() throws {
     let model = Goldens.path("models/llama-tiny")
     let arguments = [
-      "generate", model, "be", "--max-tokens", "12", "--precision", "f32", "--speculate", "off", "--json",
+      "generate", model, "be", "--max-tokens", "12", "--precision", "f32", "--speculate", "off", "--ignore-end",
+      "--json",
     ]
     func answer(_ processes: Int, _ more: [String] = []) throws -> JSONValue {
       let outcome = try launch(arguments + more, processes: processes)
