@@ -30,6 +30,7 @@ const char *angel_mpi_open(const char *path) {
   RESOLVE(barrier);
   RESOLVE(send);
   RESOLVE(receive);
+  RESOLVE(sum);
   RESOLVE(test);
   RESOLVE(cancel);
 #undef RESOLVE

@@ -61,6 +61,12 @@ public final class MPIGroup: ProcessGroup {
     }
   }
 
+  /// Replaces float32 values by their sums over the members with the library's own all-reduce, to compare ours with: the order
+  /// of its sums, and so their bits, are the library's.
+  public func librarySum(_ buffer: UnsafeMutableRawBufferPointer, _ purpose: String) throws(DistributedError) {
+    try world.run(purpose) { $0.sum(handle, buffer.baseAddress, Int64(buffer.count / 4)) }
+  }
+
   public func enter(step: Int) { world.enter(step: step) }
 
   public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {

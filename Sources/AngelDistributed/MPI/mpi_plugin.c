@@ -182,6 +182,16 @@ int angel_mpi_receive(int group, void *buffer, long long bytes, int member, int 
     request, MPI_Irecv(buffer, (int)bytes, MPI_BYTE, member, tag, groups[group], &requests[request]));
 }
 
+// The library's own sum of float32 numbers, to be compared with: its order is the library's.
+int angel_mpi_sum(int group, void *buffer, long long numbers) {
+  if (numbers > 0x7FFFFFFF) return failed_with("a buffer of more than 8 GiB");
+  const int request = new_request(0);
+  if (request < 0) return request;
+  return started(
+    request,
+    MPI_Iallreduce(MPI_IN_PLACE, buffer, (int)numbers, MPI_FLOAT, MPI_SUM, groups[group], &requests[request]));
+}
+
 // 1: done, and the number is free again; 0: not yet.
 int angel_mpi_test(int request) {
   int done = 0;

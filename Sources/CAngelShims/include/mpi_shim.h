@@ -17,6 +17,7 @@ typedef struct {
   int (*barrier)(int group);
   int (*send)(int group, const void *buffer, long long bytes, int member, int tag);
   int (*receive)(int group, void *buffer, long long bytes, int member, int tag);
+  int (*sum)(int group, void *buffer, long long numbers);
   int (*test)(int request);
   int (*cancel)(int request);
 } angel_mpi_functions;
