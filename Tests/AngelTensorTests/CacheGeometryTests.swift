@@ -13,6 +13,10 @@ struct CacheGeometryTests {
     #expect(plain.tableCount == 1 && plain.window == 0 && plain.layersPerBlock == 3)
     #expect((0..<3).allSatisfy { plain.place(of: $0) == (0, $0) })
     #expect(plain.blockBytes(.float16) == 3 * 2 * 2 * 4 * 16 * 2)
+    // Of few bits, in whole bundles of 32 elements: scales of two bytes beside 32, or 16, of quants.
+    #expect(plain.blockBytes(.q8_0) == 3 * 2 * 2 * 16 * 34 && plain.blockBytes(.q4_0) == 3 * 2 * 2 * 16 * 18)
+    let wide = CacheGeometry(layerCount: 1, keyValueHeadCount: 1, headSize: 80)
+    #expect(wide.blockBytes(.q8_0) == 2 * 3 * 16 * 34 && wide.blockBytes(.bfloat16) == 2 * 80 * 16 * 2)
     let windowed = geometry([7, 9, 7])
     #expect(windowed.tableCount == 1 && windowed.window == 9 && windowed.localWindow == 0)
   }

@@ -7,7 +7,7 @@ import CAngelKernels
 /// The one place where storage changes after it is published: a block belongs to the sequence that holds it, and only its
 /// engine launches stores into it.
 public struct PagedCache: Sendable {
-  /// Float32, float16 or bfloat16.
+  /// Float32, float16, bfloat16, or of few bits: `q8_0` or `q4_0`.
   public let dtype: DType
   /// [tables, sequences, blocksPerSequence] int64 byte offsets of blocks from the arena (`CacheGeometry.tableCount`).
   public let blockTable: Tensor
@@ -101,7 +101,7 @@ extension PagedCache {
   }
 
   /// The most rows whose positions are shared among parts.
-  static let sharedRowLimit = 16
+  package static let sharedRowLimit = 16
 
   /// Splits of the longest sequence the block table has room for.
   private var splits: Int { Int(angel_attention_splits(Int64(blockTable.shape[2]))) }

@@ -26,7 +26,7 @@ ANGEL_INLINE uint16_t scale_of(const f32x16 x[2], angel_dtype cache) {
   const float scale = cache == ANGEL_Q8_0 ? (extreme < 0 ? -extreme : extreme) / 127 : extreme / -8;
   // Zero times what is not finite is NaN, and a comparison with NaN is false.
   const int is_finite = f32x16_sum(x[0] * 0 + x[1] * 0) == 0 && scale < 65520 && scale > -65520;
-  return is_finite ? angel_f16_from_f32(scale) : 0x7e00;
+  return is_finite ? angel_f16_from_f32(scale + 0) : 0x7e00;  // -0 + 0 is 0
 }
 
 // One token's elements of a bundle, `count` of them: a scale and the nearest multiples of it.

@@ -13,7 +13,7 @@
 //          values [16][16] bytes, elements j and j + 16 in those of byte [token][j]; halves are two's complement
 // A number is its quant times its scale, exactly, in float32; all below holds for these numbers. The scale of a token's
 // elements in a bundle is f16(greatest magnitude / 127) for q8_0, and f16(the element of greatest magnitude / -8) for q4_0,
-// the positive one of two; quants are the nearest multiples of it, ties to even, within -127...127 and -8...7. A token's
+// the negative one of two; a zero is positive. Quants are the nearest multiples of it, ties to even, within -127...127 and -8...7. A token's
 // bytes are a function of that token alone. Where some of its elements in a bundle are not finite, all are NaN.
 // q4_0 holds keys and values rotated: multiplied by a Hadamard matrix over the square root of its size, the greatest power
 // of two n that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h) to their sum and
