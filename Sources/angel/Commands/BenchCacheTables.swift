@@ -1,3 +1,4 @@
+import AngelCore
 import AngelTensor
 import CAngelKernels
 
