@@ -19,7 +19,7 @@ struct BundledHead {
   /// The rotation of 4-bit caches.
   private func rotated(_ head: [Float]) -> [Float] {
     var result = head
-    let size = head.count & -head.count
+    let size = min(head.count & -head.count, 32)
     var step = 1
     while step < size {
       for i in head.indices where i & step == 0 {

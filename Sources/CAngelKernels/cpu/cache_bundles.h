@@ -91,18 +91,15 @@ ANGEL_INLINE f32x16 rotate_lanes(f32x16 x, int64_t span) {
 
 // The rotation of heads in a cache of 4 bits, in place; it is its own inverse.
 ANGEL_INLINE void rotate_head(float *head, int64_t size) {
-  const int64_t span = size & -size;
+  const int64_t power = size & -size, span = power < bundle_elements ? power : bundle_elements;
   for (int64_t i = 0; i < size; i += 16) {
     const int64_t left = size - i < 16 ? size - i : 16;
     f32x16_write(head, i, rotate_lanes(f32x16_read(head, i, left, ANGEL_F32), span), left, ANGEL_F32);
   }
-  for (int64_t h = 16; h < span; h *= 2) {
-    for (int64_t i = 0; i < size; i += 16) {
-      if ((i & h) != 0) continue;
-      const f32x16 a = f32x16_load(head + i), b = f32x16_load(head + i + h);
-      f32x16_store(head + i, a + b);
-      f32x16_store(head + i + h, a - b);
-    }
+  for (int64_t i = 0; i < size && span > 16; i += 32) {
+    const f32x16 a = f32x16_load(head + i), b = f32x16_load(head + i + 16);
+    f32x16_store(head + i, a + b);
+    f32x16_store(head + i + 16, a - b);
   }
   float factor = 1;
   for (int64_t h = span; h > 1; h /= 4) factor *= h == 2 ? 0x1.6a09e6p-1f : 0.5f;

@@ -16,9 +16,10 @@
 // the negative one of two; a zero is positive. Quants are the nearest multiples of it, ties to even, within -127...127 and -8...7. A token's
 // bytes are a function of that token alone. Where some of its elements in a bundle are not finite, all are NaN.
 // q4_0 holds keys and values rotated: multiplied by a Hadamard matrix over the square root of its size, the greatest power
-// of two n that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h) to their sum and
-// difference, and the factor comes last. That spreads what stands out in one channel over all (arXiv:2404.00456). Queries
-// are rotated before they are scaled, which leaves dot products as they were, and outputs at last once more, which undoes it.
+// of two n <= 32 that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h) to their
+// sum and difference, and the factor comes last. That spreads what stands out in one channel over a bundle
+// (arXiv:2404.00456). Queries are rotated before they are scaled, which leaves dot products as they were, and outputs at
+// last once more, which undoes it.
 //
 // A row at position p attends positions max(0, p - window + 1) ... p (window 0: from 0). Query head h reads kv head
 // h / (heads / kv_heads). Nothing of size rows x positions is ever stored: flash attention's running maximum, sum and
