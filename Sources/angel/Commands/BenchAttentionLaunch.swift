@@ -11,18 +11,17 @@ struct BenchAttentionLaunch {
   var dtype: DType
   /// A row sees so many positions; 0: all.
   var window = 0
-  /// Parts share the positions of each row.
-  var hasSplits: Bool
+  /// Parts share the positions of each row; nil: where the engine would have them.
+  var hasSplits: Bool?
   /// Each row is a launch of its own.
   var isRowByRow = false
   var placement = BenchCacheTables.Placement()
 
-  /// As the engine runs it: few rows have their positions shared.
+  /// As the engine runs it.
   init(_ rows: [BenchAttentionRow], of length: Int, _ dtype: DType) {
     self.rows = rows
     self.length = length
     self.dtype = dtype
-    hasSplits = rows.count <= PagedCache.sharedRowLimit
   }
 
   /// The same with something changed.
@@ -46,7 +45,7 @@ struct BenchAttentionLaunch {
     else { return nil }
     let (queries, output) = (maker.floats(elements), maker.output(elements))
     let workspace =
-      hasSplits
+      hasSplits ?? PagedCache.sharesPositions(rows: launched, geometry, on: maker.backend)
       ? BenchAttentionWorkspace(rows: launched, heads: sizes.headCount, geometry, length: length) : nil
     func run(_ row: Int?) {
       launch(

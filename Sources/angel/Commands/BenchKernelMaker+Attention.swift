@@ -18,7 +18,8 @@ extension BenchKernelMaker {
     let seen = ((length - rows)..<length).reduce(0) { $0 + $1 + 1 }
     let (queries, output) = (floats(elements), output(elements))
     let workspace =
-      rows == 1 ? BenchAttentionWorkspace(rows: rows, heads: sizes.headCount, geometry, length: length) : nil
+      PagedCache.sharesPositions(rows: rows, geometry, on: backend)
+      ? BenchAttentionWorkspace(rows: rows, heads: sizes.headCount, geometry, length: length) : nil
     return BenchKernelCase(
       kernel: "paged_attention", dtype: dtype.name, model: shape.rawValue,
       shape: (rows == 1 ? "decode" : "prefill \(rows)") + " at \(length)",
