@@ -37,11 +37,13 @@ struct BenchAttentionLaunch {
     let geometry = sizes.cacheGeometry
     let launched = isRowByRow ? 1 : rows.count
     let elements = launched * sizes.headCount * sizes.headSize
+    // Steps of single tokens are recorded, and launches of a recorded step are cut four times as fine.
+    let fineness = rows.allSatisfy { $0.position == length - 1 } ? 4 : 1
     guard
       let tables = BenchCacheTables(geometry, dtype, in: maker.source, rows: rows, length: length, placement),
       let launch = maker.launcher(
         ANGEL_FAMILY_paged_attention, KernelDTypes(.float32, dtype),
-        Work(bytes: 8 * elements, multiplyAdds: elements * length), angel_paged_attention_arguments.self)
+        Work(bytes: 8 * elements, multiplyAdds: fineness * elements * length), angel_paged_attention_arguments.self)
     else { return nil }
     let (queries, output) = (maker.floats(elements), maker.output(elements))
     let workspace =
