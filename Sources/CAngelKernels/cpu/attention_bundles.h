@@ -2,8 +2,8 @@
 #pragma once
 #include "attention_rows.h"
 
-// scores[q][token] = sum over d of queries[q][d] * keys[d][token], d ascending, for `blocks` blocks from `first`; depth is
-// a multiple of bundle_elements.
+// scores[q][token] = sum over d of queries[q][d] * keys[d][token], d ascending, for `blocks` blocks from `first`; depth
+// is a multiple of bundle_elements.
 ANGEL_INLINE void score_bundles(
   const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t depth, float *scores,
   const int count, const int blocks, const angel_dtype cache, const angel_isa isa) {

@@ -1,5 +1,5 @@
-// A cache of few bits: where its bundles lie, and their numbers as float32 (paged_attention.h). A scale has 11 significant
-// bits and a quant at most 8, so that their product is exact and every way to make it gives the same bits.
+// A cache of few bits: where its bundles lie, and their numbers as float32 (paged_attention.h). A scale has 11
+// significant bits and a quant at most 8, so that their product is exact and every way to make it gives the same bits.
 #pragma once
 #include <string.h>
 
@@ -37,7 +37,7 @@ ANGEL_INLINE f32x16 quants_from(const char *source, int half, angel_dtype cache)
   return __builtin_convertvector((i32x16)nibbles >> 28, f32x16);
 }
 
-// Element d of a bundle's keys, a lane a token; times `scale` they are the keys.
+// Element 2 pair + half of a bundle's keys, a lane a token; times the scales they are the keys.
 ANGEL_INLINE f32x16 key_quants(const char *bundle, int64_t pair, int half, angel_dtype cache) {
   const char *quants = bundle + bundle_scales + pair * 2 * lane_bytes(cache);
   return quants_from(cache == ANGEL_Q8_0 ? quants + half * 16 : quants, half, cache);
@@ -58,7 +58,7 @@ ANGEL_INLINE void convert_keys(const char *bundle, int64_t count, float *room, a
     const f32x16 scale = bundle_scale(bundle, isa);
     const int64_t left = count - d < bundle_elements ? count - d : bundle_elements;
     for (int64_t i = 0; i < left; i++, room += 16) {
-      f32x16_store(room, scale * ((i & 1) != 0 ? key_quants(bundle, i / 2, 1, cache) : key_quants(bundle, i / 2, 0, cache)));
+      f32x16_store(room, scale * key_quants(bundle, i / 2, (int)(i & 1), cache));
     }
   }
 }

@@ -1,5 +1,5 @@
-// kv_store: writes new keys and values into their cache blocks. dtypes: (f32, cache, none), cache f32, f16, bf16, q8_0 or
-// q4_0.
+// kv_store: writes new keys and values into their cache blocks. dtypes: (f32, cache, none), cache f32, f16, bf16, q8_0
+// or q4_0.
 // paged_attention: softmax(scale * q k^T) v over the cached positions of each row's sequence, one row at a time.
 // dtypes: (f32, cache, none).
 //
@@ -12,14 +12,15 @@
 //   q4_0   keys [16][16] bytes, elements 2i and 2i + 1 of a token in the lower and upper half of byte [i][token];
 //          values [16][16] bytes, elements j and j + 16 in those of byte [token][j]; halves are two's complement
 // A number is its quant times its scale, exactly, in float32; all below holds for these numbers. The scale of a token's
-// elements in a bundle is f16(greatest magnitude / 127) for q8_0, and f16(the element of greatest magnitude / -8) for q4_0,
-// the negative one of two; a zero is positive. Quants are the nearest multiples of it, ties to even, within -127...127 and -8...7. A token's
-// bytes are a function of that token alone. Where some of its elements in a bundle are not finite, all are NaN.
-// q4_0 holds keys and values rotated: multiplied by a Hadamard matrix over the square root of its size, the greatest power
-// of two n <= 32 that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h) to their
-// sum and difference, and the factor comes last. That spreads what stands out in one channel over a bundle
-// (arXiv:2404.00456). Queries are rotated before they are scaled, which leaves dot products as they were, and outputs at
-// last once more, which undoes it.
+// elements in a bundle is f16(greatest magnitude / 127) for q8_0, and f16(the element of greatest magnitude / -8) for
+// q4_0, the negative one of two; a zero is positive. Quants are the nearest integers to element * (1 / scale), ties to
+// even, within -127...127 and -8...7. A token's bytes are a function of that token alone. Where some of its elements in
+// a bundle are not finite, or the scale is beyond f16, all are NaN.
+// q4_0 holds keys and values rotated: multiplied by a Hadamard matrix over the square root of its size, the greatest
+// power of two n <= 32 that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h)
+// to their sum and difference, and the factor comes last. That spreads what stands out in one channel over a bundle
+// (arXiv:2404.00456). Queries are rotated before they are scaled, which leaves dot products as they were, and outputs
+// at last once more, which undoes it.
 //
 // A row at position p attends positions max(0, p - window + 1) ... p (window 0: from 0). Query head h reads kv head
 // h / (heads / kv_heads). Nothing of size rows x positions is ever stored: flash attention's running maximum, sum and
