@@ -29,6 +29,8 @@ public final class CPUBackend: Backend {
 
   public var device: Device { .cpu }
 
+  public var partLimit: Int { threadCount }
+
   /// The instruction set the kernels were chosen for, for example "avx512".
   public var instructionSet: String { String(cString: angel_isa_name(angel_isa_current())) }
 

@@ -11,6 +11,9 @@ public protocol Backend: AnyObject, Sendable {
   /// Where this backend's tensors live.
   var device: Device { get }
 
+  /// Into how many parts that run at once a launch is cut, at most.
+  var partLimit: Int { get }
+
   /// Reserves `byteCount` bytes, aligned to 64. On failure the error is recorded and an address that no launch will
   /// touch is returned.
   func allocate(byteCount: Int, kind: MemoryKind) -> Allocation
@@ -46,6 +49,9 @@ public protocol Backend: AnyObject, Sendable {
 }
 
 extension Backend {
+  /// Many: what is planned without a machine has room for either way of cutting a launch.
+  public var partLimit: Int { 1 << 16 }
+
   public func perform(_ count: Int, _ body: @Sendable (Int) -> Void) { for index in 0..<count { body(index) } }
 }
 

@@ -26,7 +26,9 @@ struct AttentionCase {
   var blocksPerSequence: Int { (lengths.max() ?? 1) / 16 + 2 }
   var element: Int { cache == ANGEL_F32 ? 4 : 2 }
   /// Two layers; the case uses the second.
-  var layerBytes: Int { 2 * keyValueHeads * headSize * 16 * element }
+  var layerBytes: Int { 2 * keyValueHeads * headBytes }
+  /// Bytes of one kv head's keys, or values, in a block.
+  var headBytes: Int { BundledHead(cache).map { $0.byteCount(headSize) } ?? headSize * 16 * element }
   var blockBytes: Int { 2 * layerBytes }
 
   /// Keys (1) or values (2) of all written positions, [sequence][position][kv head][head size].
@@ -36,6 +38,14 @@ struct AttentionCase {
       // Eight significant bits at most, so that every cache dtype holds the values exactly.
       return (0..<length * keyValueHeads * headSize).map { _ in Float(Int(random.next() % 257) - 128) / 64 }
     }.withCommonBeginning(common * keyValueHeads * headSize)
+  }
+
+  /// The same as the cache remembers them, where it has few bits.
+  func remembered(_ which: UInt64) -> [[Float]] {
+    guard let head = BundledHead(cache) else { return stored(which) }
+    return stored(which).map { values in
+      stride(from: 0, to: values.count, by: headSize).flatMap { head.remembered(Array(values[$0..<$0 + headSize])) }
+    }
   }
 
   func query(_ row: AttentionRow) -> [Float] {
@@ -114,8 +124,8 @@ struct AttentionCase {
 
   /// softmax(scale q k) v of one row, by its definition.
   func expected(_ row: AttentionRow) -> [Double] {
-    let keys = stored(1)[Int(row.sequence)]
-    let values = stored(2)[Int(row.sequence)]
+    let keys = remembered(1)[Int(row.sequence)]
+    let values = remembered(2)[Int(row.sequence)]
     let query = query(row)
     let last = Int(row.position)
     let first = window > 0 ? max(0, last - Int(window) + 1) : 0

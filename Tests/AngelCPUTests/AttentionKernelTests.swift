@@ -39,6 +39,57 @@ import Testing
   }
 }
 
+@Suite struct BundledStoreKernelTests {
+  @Test(
+    "kv_store of few bits: nearest multiples of a scale a token, in bundles of 32 elements",
+    arguments: [ANGEL_Q8_0.rawValue, ANGEL_Q4_0.rawValue], [64, 256, 80, 23])
+  func bundles(_ cache: UInt8, _ headSize: Int) throws {
+    let c = AttentionCase(
+      heads: 2, keyValueHeads: 2, headSize: headSize, cache: angel_dtype(rawValue: cache), lengths: [37, 5])
+    let head = try #require(BundledHead(c.cache))
+    var numbers = [c.stored(1).flatMap { $0 }, c.stored(2).flatMap { $0 }]
+    // What is nothing, not finite, beyond a float16 scale, and below one.
+    let width = 2 * headSize
+    for index in 0..<headSize { numbers[0][3 * width + index] = 0 }
+    numbers[0][4 * width] = .infinity
+    numbers[1][5 * width + headSize - 1] = .nan
+    numbers[1][6 * width] = 3e38
+    for index in 0..<headSize { numbers[1][7 * width + index] *= 1e-9 }
+    // Block tables in order: position p of all rows is theirs.
+    let count = 42
+    let blocks = 3
+    let bytes = blocks * c.layerBytes
+    var expected = [UInt8](repeating: .max, count: bytes)
+    for (which, all) in numbers.enumerated() {
+      for place in 0..<2 * count {
+        let (position, kvHead) = place.quotientAndRemainder(dividingBy: 2)
+        let start = position / 16 * c.layerBytes + (which * 2 + kvHead) * c.headBytes
+        head.write(
+          Array(all[place * headSize..<(place + 1) * headSize]), slot: position % 16, isValues: which == 1,
+          into: &expected[start..<start + c.headBytes])
+      }
+    }
+    TestMemory.scope { memory in
+      for set in supportedSets {
+        for parts in testedParts {
+          let arena = memory.room(bytes, of: UInt8.max)
+          let arguments = angel_kv_store_arguments(
+            keys: memory.copy(numbers[0]), values: memory.copy(numbers[1]),
+            cache: angel_paged_cache(
+              arena: UnsafeMutableRawPointer(arena).assumingMemoryBound(to: CChar.self),
+              block_table: memory.copy((0..<blocks).map { Int64($0 * c.layerBytes) }),
+              row_sequences: memory.copy([Int32](repeating: 0, count: count)),
+              row_positions: memory.copy((0..<count).map { Int32($0) }), blocks_per_sequence: Int64(blocks),
+              layer_offset: 0, kv_heads: 2, head_size: Int64(headSize)), rows: Int64(count))
+          let kernel = angel_kernel_lookup_for(set, ANGEL_FAMILY_kv_store, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
+          launch(kernel, arguments, parts: parts)
+          #expect(array(arena, bytes) == expected, "\(set) in \(parts) parts")
+        }
+      }
+    }
+  }
+}
+
 @Suite struct AttentionKernelTests {
   static let cases: [String: AttentionCase] = [
     "float32 cache": AttentionCase(cache: ANGEL_F32, lengths: [61]),
@@ -61,6 +112,27 @@ import Testing
     "window over a split": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 16, window: 300, lengths: [610]),
     "window of groups": AttentionCase(heads: 3, keyValueHeads: 1, headSize: 16, window: 128, lengths: [330]),
     "two sequences": AttentionCase(lengths: [47, 90]),
+    "8 bits": AttentionCase(cache: ANGEL_Q8_0, lengths: [61]),
+    "4 bits": AttentionCase(cache: ANGEL_Q4_0, lengths: [61]),
+    "8 bits, one head each": AttentionCase(
+      heads: 3, keyValueHeads: 3, headSize: 32, cache: ANGEL_Q8_0, lengths: [140]),
+    "4 bits, one head each": AttentionCase(
+      heads: 3, keyValueHeads: 3, headSize: 128, cache: ANGEL_Q4_0, lengths: [140]),
+    "8 bits, a bundle cut short": AttentionCase(
+      heads: 4, keyValueHeads: 2, headSize: 23, cache: ANGEL_Q8_0, lengths: [45]),
+    "4 bits, a bundle cut short": AttentionCase(
+      heads: 2, keyValueHeads: 1, headSize: 80, cache: ANGEL_Q4_0, lengths: [145]),
+    "8 bits, head size beyond a conversion": AttentionCase(
+      heads: 2, keyValueHeads: 1, headSize: 300, cache: ANGEL_Q8_0, lengths: [70]),
+    "4 bits, wide heads": AttentionCase(heads: 2, keyValueHeads: 1, headSize: 256, cache: ANGEL_Q4_0, lengths: [135]),
+    "8 bits, soft cap": AttentionCase(cache: ANGEL_Q8_0, softcap: 3, lengths: [61]),
+    "4 bits, window": AttentionCase(cache: ANGEL_Q4_0, window: 33, lengths: [120]),
+    "8 bits, window over a split": AttentionCase(
+      heads: 2, keyValueHeads: 1, headSize: 32, cache: ANGEL_Q8_0, window: 300, lengths: [610]),
+    "4 bits, five splits": AttentionCase(
+      heads: 2, keyValueHeads: 1, headSize: 32, cache: ANGEL_Q4_0, lengths: [1100]),
+    "8 bits, many heads on one": AttentionCase(
+      heads: 40, keyValueHeads: 1, headSize: 32, cache: ANGEL_Q8_0, lengths: [140]),
   ]
 
   /// The last rows of every sequence, and some from the middle.
@@ -92,7 +164,7 @@ import Testing
   @Test("Prefill equals decode bit for bit", arguments: [Int32(0), 100, 600])
   func batchSizes(_ window: Int32) {
     var c = AttentionCase(heads: 3, keyValueHeads: 1, headSize: 32, window: window, lengths: [1023])
-    for cache in [ANGEL_F32, ANGEL_F16, ANGEL_BF16] {
+    for cache in [ANGEL_F32, ANGEL_F16, ANGEL_BF16, ANGEL_Q8_0, ANGEL_Q4_0] {
       c.cache = cache
       // 512 rows on both sides of two split boundaries.
       let rows = (Int32(300)..<812).map { AttentionRow(sequence: 0, position: $0) }
@@ -111,10 +183,12 @@ import Testing
     #expect(c.attended(rows, batch: rows.count) == c.attended(rows, batch: 1))
   }
 
-  @Test("Tokens never written, or before the window, do not reach the result")
-  func unread() {
+  @Test(
+    "Tokens never written, or before the window, do not reach the result",
+    arguments: [ANGEL_F16.rawValue, ANGEL_Q8_0.rawValue, ANGEL_Q4_0.rawValue])
+  func unread(_ cache: UInt8) {
     // What was never written is NaN already; block 0 becomes NaN too, and the window begins at position 41.
-    let c = AttentionCase(window: 20, lengths: [64])
+    let c = AttentionCase(cache: angel_dtype(rawValue: cache), window: 20, lengths: [64])
     let row = [AttentionRow(sequence: 0, position: 60)]
     let kernel = angel_kernel_lookup(ANGEL_FAMILY_paged_attention, ANGEL_F32, c.cache, ANGEL_NO_DTYPE)
     TestMemory.scope { memory in
@@ -127,9 +201,13 @@ import Testing
     }
   }
 
-  @Test("Parts share few rows by splits of positions, with the bits of one part", arguments: [Int32(0), 300])
-  func sharedRows(_ window: Int32) {
-    let c = AttentionCase(heads: 9, keyValueHeads: 3, headSize: 32, window: window, lengths: [1100, 270])
+  @Test(
+    "Parts share few rows by splits of positions, with the bits of one part", arguments: [Int32(0), 300],
+    [ANGEL_F16.rawValue, ANGEL_Q4_0.rawValue])
+  func sharedRows(_ window: Int32, _ cache: UInt8) {
+    let c = AttentionCase(
+      heads: 9, keyValueHeads: 3, headSize: 32, cache: angel_dtype(rawValue: cache), window: window,
+      lengths: [1100, 270])
     var rows = [Int32(1099), 3, 255, 256].map { AttentionRow(sequence: 0, position: $0) }
     rows += [Int32(268), 269].map { AttentionRow(sequence: 1, position: $0) }
     let alone = c.attended(rows, batch: 1)
@@ -160,7 +238,7 @@ import Testing
     var rows = (0..<20).map { AttentionRow(sequence: Int32($0), position: Int32(c.lengths[$0] - 1)) }
     rows[3].position = 300
     rows.insert(contentsOf: (Int32(520)..<525).map { AttentionRow(sequence: 4, position: $0) }, at: 9)
-    for cache in [ANGEL_F32, ANGEL_F16] {
+    for cache in [ANGEL_F32, ANGEL_F16, ANGEL_Q8_0, ANGEL_Q4_0] {
       c.cache = cache
       let alone = c.attended(rows, batch: 1)
       #expect(alone.allSatisfy { $0.isFinite })

@@ -193,12 +193,15 @@ struct ModelContractTests {
       "gemma3_text-tiny/gemma3_text-tiny-fields-Q8_0.gguf", "gpt2-tiny/gpt2-tiny-Q8_0.gguf",
       "mistral-tiny/mistral-tiny-window-Q8_0.gguf",
     ] {
-      for arithmetic in Arithmetic.allCases {
+      let caches: [(Arithmetic, DType)] = [
+        (.fast, .float16), (.bf16, .float16), (.f32, .float32), (.fast, .q8_0), (.fast, .q4_0),
+      ]
+      for (arithmetic, cache) in caches {
         var reference: [[Float]]?
         for (chunk, threads) in [(1, 1), (2, 2), (7, 1), (32, 2), (512, 3)] {
           var options = EngineOptions()
           options.chunkLength = chunk
-          options.cacheDType = arithmetic == .f32 ? .float32 : .float16
+          options.cacheDType = cache
           let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: threads)
           let engine = try makeEngine(
             Checkpoint.open(Goldens.path("models/\(file)")), on: backend, arithmetic: arithmetic, options: options)
@@ -206,7 +209,7 @@ struct ModelContractTests {
           let prompt = (0..<48).map { Int32(($0 * 37 + 11) % 259) }
           try engine.allLogits(after: prompt, in: engine.makeSequence()) { rows.append(Array($0)) }
           if let reference {
-            #expect(rows == reference, "\(file), \(arithmetic), chunks of \(chunk), \(threads) threads")
+            #expect(rows == reference, "\(file), \(arithmetic), \(cache), chunks of \(chunk), \(threads) threads")
           }
           reference = reference ?? rows
         }

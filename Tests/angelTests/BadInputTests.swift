@@ -74,7 +74,7 @@ struct BadInputTests {
     try refuse(["generate", model, "x", "--max-tokens", "0"], .usage, "--max-tokens")
     try refuse(["generate", model, "x", "--memory", "much"], .usage, "--memory", "2GiB")
     try refuse(["generate", model, "x", "--memory", "1MiB"], .usage, "--memory")
-    try refuse(["generate", model, "x", "--cache", "q8"], .usage, "--cache must be f16, bf16 or f32")
+    try refuse(["generate", model, "x", "--cache", "q8"], .usage, "--cache must be f16, bf16, f32, q8_0 or q4_0")
     try refuse(["generate", model, "x", "--device", "cuda:0"], .failure, "--device cpu")
     try refuse(["generate", model, "x", "--temprature", "1"], .usage, "--temperature")
     try refuse(["perplexity", model], .usage, "FILE")

@@ -14,6 +14,7 @@ struct BenchCommandTests {
     (["bench", "inference", "--shape", "llama-9b"], "--shape must be smollm2-135m or llama-1b, not 'llama-9b'"),
     (["bench", "tokenizer"], "MODEL is missing"), (["bench", "tokenizer", "x", "y"], "unexpected argument 'y'"),
     (["bench", "kernels", "x"], "unexpected argument 'x'"),
+    (["bench", "attention", "x"], "unexpected argument 'x'"),
   ]
 
   @Test("refuses by name what does not go together", arguments: refusals)

@@ -8,7 +8,7 @@ public import AngelTensor
 public struct EngineOptions: Sendable {
   /// The most tokens a sequence may have; nil: as many as the model was made for, at most 8192.
   public var contextLength: Int?
-  /// What keys and values are kept in.
+  /// What keys and values are kept in: float32, float16, bfloat16, or of few bits: `q8_0` or `q4_0`.
   public var cacheDType: DType = .float16
   /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512

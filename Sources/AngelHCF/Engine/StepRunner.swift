@@ -116,8 +116,3 @@ private struct DecodeSteps {
 
   mutating func removeAll() { steps = [] }
 }
-
-extension CacheGeometry {
-  /// Blocks of one table that hold so many tokens.
-  static func spanCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
-}

@@ -71,9 +71,13 @@ public struct CacheGeometry: Hashable, Sendable {
   /// The table that a layer's blocks are found through, and its place in such a block.
   public func place(of layer: Int) -> (table: Int, index: Int) { (places[layer].table, places[layer].index) }
 
-  /// Bytes of one layer's part of a block: keys, then values.
+  /// Blocks of one table that hold so many tokens.
+  public static func spanCount(_ tokens: Int) -> Int { (tokens + blockTokens - 1) / blockTokens }
+
+  /// Bytes of one layer's part of a block: keys, then values; of few bits, in whole bundles of 32 elements of a head.
   public func layerBytes(_ dtype: DType) -> Int {
-    2 * keyValueHeadCount * headSize * Self.blockTokens * dtype.blockBytes
+    let bundles = (headSize + dtype.blockElements - 1) / dtype.blockElements
+    return 2 * keyValueHeadCount * bundles * Self.blockTokens * dtype.blockBytes
   }
 
   /// Bytes of a block.

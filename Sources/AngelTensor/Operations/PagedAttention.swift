@@ -7,7 +7,7 @@ import CAngelKernels
 /// The one place where storage changes after it is published: a block belongs to the sequence that holds it, and only its
 /// engine launches stores into it.
 public struct PagedCache: Sendable {
-  /// Float32, float16 or bfloat16.
+  /// Float32, float16, bfloat16, or of few bits: `q8_0` or `q4_0`.
   public let dtype: DType
   /// [tables, sequences, blocksPerSequence] int64 byte offsets of blocks from the arena (`CacheGeometry.tableCount`).
   public let blockTable: Tensor
@@ -90,8 +90,8 @@ extension PagedCache {
   public func attend(_ queries: Tensor, layer: Int, shape: AttentionShape) -> Tensor {
     let attention = PagedAttention(cache: self, layer: layer, shape: shape)
     let rows = queries.shape[0]
-    // Many rows are enough for all parts; of a few, parts share each row's positions and leave partial results.
-    guard rows <= Self.sharedRowLimit, splits > 1 else { return attention(queries) }
+    // Parts share each row's positions and leave partial results.
+    guard splits > 1, Self.sharesPositions(rows: rows, geometry, on: queries.backend) else { return attention(queries) }
     let partials = Tensor(
       uninitialized: TensorSpecification([rows, queries.shape[1], splits, geometry.headSize + 2], .float32),
       on: queries.backend, kind: .workspace)
@@ -100,8 +100,17 @@ extension PagedCache {
     return attention(queries, partials, tickets)
   }
 
-  /// The most rows whose positions are shared among parts.
-  static let sharedRowLimit = 16
+  /// Whether parts are to share the positions of each of `rows` rows.
+  ///
+  /// Rows and kv heads are units that parts can share out too. Where there are at least four for each part, they come out
+  /// nearly equal, and sharing positions would only cost: 4 to 14 % of the time (Documentation/Decisions/0222).
+  package static func sharesPositions(rows: Int, _ geometry: CacheGeometry, on backend: any Backend) -> Bool {
+    let parts = backend.partLimit
+    return rows <= sharedRowLimit && parts > 1 && rows * geometry.keyValueHeadCount < 4 * parts
+  }
+
+  /// The most rows that partial results are kept of.
+  private static let sharedRowLimit = 16
 
   /// Splits of the longest sequence the block table has room for.
   private var splits: Int { Int(angel_attention_splits(Int64(blockTable.shape[2]))) }

@@ -9,10 +9,10 @@ struct attention_engine {
   void (*load_queries)(struct attention_tile *tile, const void *queries, int64_t heads, angel_dtype dtype);
   // Strips s ..< s + strips against a group: its rows as float32, or as they lie in a cache of a dtype (NULL: never).
   void (*attend_copy)(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
-  void (*attend_cache[ANGEL_BF16 + 1])(
+  void (*attend_cache[ANGEL_Q8_0 + 1])(
     struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips);
   void (*merge_split)(struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size);
-  void (*normalize)(struct merged_splits *merged, int64_t size);
+  void (*normalize)(struct merged_splits *merged, int64_t size, angel_dtype cache);
 };
 #define STRIPS(name, target, cache, direct, isa)                                                              \
   target static void name(struct attention_tile *tile, struct attention_group group, int64_t s, int64_t strips) { \
@@ -21,7 +21,9 @@ struct attention_engine {
 #define DIRECT_STRIPS(name, target, isa)                      \
   STRIPS(attend_f32_##name, target, ANGEL_F32, 1, isa)        \
   STRIPS(attend_f16_##name, target, ANGEL_F16, 1, isa)        \
-  STRIPS(attend_bf16_##name, target, ANGEL_BF16, 1, isa)
+  STRIPS(attend_bf16_##name, target, ANGEL_BF16, 1, isa)      \
+  STRIPS(attend_q8_0_##name, target, ANGEL_Q8_0, 1, isa)      \
+  STRIPS(attend_q4_0_##name, target, ANGEL_Q4_0, 1, isa)
 #define ENGINE(name, target, isa, ...)                                                                         \
   target static void load_queries_##name(                                                                      \
     struct attention_tile *tile, const void *queries, int64_t heads, angel_dtype dtype) {                      \
@@ -32,19 +34,23 @@ struct attention_engine {
     struct merged_splits *merged, const float *output, float maximum, float sum, int64_t size) {               \
     merge_split(merged, output, maximum, sum, size);                                                           \
   }                                                                                                            \
-  target static void normalize_##name(struct merged_splits *merged, int64_t size) { normalize(merged, size); } \
+  target static void normalize_##name(struct merged_splits *merged, int64_t size, angel_dtype cache) {         \
+    normalize(merged, size, cache);                                                                            \
+  }                                                                                                            \
   static const struct attention_engine engine_##name = {                                                       \
     .load_queries = load_queries_##name, .attend_copy = attend_copy_##name, .merge_split = merge_split_##name, \
     .normalize = normalize_##name, .attend_cache = {__VA_ARGS__}};
 #define DIRECT_ENGINE(name, target, isa)                                                                      \
   DIRECT_STRIPS(name, target, isa)                                                                            \
   ENGINE(name, target, isa, [ANGEL_F32] = attend_f32_##name, [ANGEL_F16] = attend_f16_##name,                 \
-         [ANGEL_BF16] = attend_bf16_##name)
+         [ANGEL_BF16] = attend_bf16_##name, [ANGEL_Q8_0] = attend_q8_0_##name,                                \
+         [ANGEL_Q4_0] = attend_q4_0_##name)
 // One group for the whole tile.
 static void attend_group(struct attention_tile *t, struct attention_group g, const struct attention_engine *engine) {
-  // Few strips read the cache itself, where its rows are whole vectors.
+  // Few strips read the cache itself, where its rows are whole vectors, or bundles.
   const angel_dtype cache = t->source.dtype;
-  if (t->strips <= direct_strips && t->size % 16 == 0 && engine->attend_cache[cache] != NULL) {
+  const int64_t whole = is_bundled(cache) ? bundle_elements : 16;
+  if (t->strips <= direct_strips && t->size % whole == 0 && engine->attend_cache[cache] != NULL) {
     engine->attend_cache[cache](t, g, 0, t->strips);
     return;
   }
@@ -89,7 +95,7 @@ static void attend_whole(
   struct attention_tile *t, int64_t begin, int64_t end, struct merged_splits *merged,
   const struct attention_engine *engine) {
   attend_splits(t, begin, end, merged, engine);
-  for (int64_t q = 0; q < t->count; q++) engine->normalize(&merged[q], t->size);
+  for (int64_t q = 0; q < t->count; q++) engine->normalize(&merged[q], t->size, t->source.dtype);
 }
 
 // Counts a tile's queries and cuts them into strips.

@@ -6,36 +6,7 @@
 // float16 cache (60 with one block of 16 at a time), 91 with float32; 128 rows 76 (49); 2,048 rows 91 (68), within a
 // window of 256 78 (57). One row at 4,096 positions, float16: 178 us (431).
 #pragma once
-#include <string.h>
-
-#include "paged_attention.h"
-#include "vector_math.h"
-
-enum {
-  strip_queries = 6,                                       // queries of a strip, at most
-  strip_vectors_limit = 4,                                 // vectors of keys or values of a strip, at most
-  group_blocks = ANGEL_GROUP_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a group
-};
-
-// Rows of 16 keys, or of values, of the blocks of a group.
-struct cache_rows {
-  const char *blocks[group_blocks];  // the first row of each block
-  const char *next[group_blocks];    // the same of the next group, fetched ahead where `ahead` is asked for
-  int64_t stride;                    // elements from row to row
-};
-
-// Into the L2 cache, which takes more misses at once than the L1 cache: one row at 4,096 positions reads a float16
-// cache at 17.7 GB/s instead of 12.4 (Zen 4, one core).
-ANGEL_INLINE void fetch_ahead(const char *line) { __builtin_prefetch(line, 0, 2); }
-
-ANGEL_INLINE int64_t cache_element(angel_dtype cache) { return cache == ANGEL_F32 ? 4 : 2; }
-
-// Vectors a strip of `count` queries takes at a time: as many sums as fit the registers.
-ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
-  if (isa == ANGEL_ISA_SCALAR) return 1;
-  if (isa == ANGEL_ISA_AVX512) return 4;
-  return count == 1 ? 4 : count <= 3 ? 2 : 1;
-}
+#include "attention_bundles.h"
 
 // scores[q][token] = sum over d of queries[q][d] * keys[d][token], d ascending, for `blocks` blocks from `first`.
 // `resume`: the sums go on from what scores hold.
@@ -81,14 +52,6 @@ ANGEL_INLINE void score_blocks(
     f32x16_store(scores + i / blocks * ANGEL_GROUP_TOKENS + i % blocks * ANGEL_BLOCK_TOKENS, sums[i]);
   }
 }
-
-// Weights of `count` queries and their outputs, in the columns of one call.
-struct value_strip {
-  const float *weights;  // [count][ANGEL_GROUP_TOKENS]
-  float *outputs;        // [count] by output_stride
-  float *corrections;    // [count]: multiply the outputs first
-  int64_t output_stride;
-};
 
 // outputs[q] = outputs[q] * corrections[q], then fma(weights[q][token], values[token], outputs[q]), tokens from ..< to.
 ANGEL_INLINE void value_vectors(
@@ -136,15 +99,24 @@ ANGEL_INLINE void score_strip(
   const float *queries, int64_t stride, const struct cache_rows *keys, int64_t first, int64_t last, int64_t depth,
   int resume, float *scores, const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
   const int wide = strip_vectors(count, isa);
-#define BLOCKS(n) score_blocks(queries, stride, keys, first, depth, resume, scores, count, n, cache, ahead, isa)
-  for (; first + wide <= last; first += wide) BLOCKS(wide);
+#define BLOCKS(n)                                                                                     \
+  if (is_bundled(cache)) {                                                                            \
+    score_bundles(queries, stride, keys, first, depth, scores, count, n, cache, isa);                 \
+  } else {                                                                                            \
+    score_blocks(queries, stride, keys, first, depth, resume, scores, count, n, cache, ahead, isa);   \
+  }
+  for (; first + wide <= last; first += wide) {
+    BLOCKS(wide)
+  }
   // What a window or the row's own position cuts off. Runs of rows meet it often: they have shapes of their own.
   if (wide == 4 && !ahead && last - first == 3) {
-    BLOCKS(3);
+    BLOCKS(3)
   } else if (wide == 4 && !ahead && last - first == 2) {
-    BLOCKS(2);
+    BLOCKS(2)
   } else {
-    for (; wide > 1 && first < last; first++) BLOCKS(1);
+    for (; wide > 1 && first < last; first++) {
+      BLOCKS(1)
+    }
   }
 #undef BLOCKS
 }
@@ -155,10 +127,19 @@ ANGEL_INLINE void value_columns(
   const int count, const angel_dtype cache, const int ahead, const angel_isa isa) {
   const int wide = strip_vectors(count, isa);
   int64_t v = 0;
-  for (; v + wide <= vectors; v += wide) {
-    value_vectors(s, values, v, from, to, count, wide, cache, ahead, isa);
+#define VECTORS(n)                                                          \
+  if (is_bundled(cache)) {                                                  \
+    value_bundles(s, values, v, from, to, count, n, cache, isa);            \
+  } else {                                                                  \
+    value_vectors(s, values, v, from, to, count, n, cache, ahead, isa);     \
   }
-  for (; wide > 1 && v < vectors; v++) value_vectors(s, values, v, from, to, count, 1, cache, ahead, isa);
+  for (; v + wide <= vectors; v += wide) {
+    VECTORS(wide)
+  }
+  for (; wide > 1 && v < vectors; v++) {
+    VECTORS(1)
+  }
+#undef VECTORS
 }
 
 // call(count) with the count as a constant, so that sums are registers.

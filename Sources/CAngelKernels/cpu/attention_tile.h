@@ -74,6 +74,9 @@ ANGEL_INLINE void load_queries(
     convert_run(row, t->heads * t->size, t->queries + r * t->heads * t->size, dtype, isa);
   }
   const float factor = query_factor(t->scale, t->softcap);
+  if (t->source.dtype == ANGEL_Q4_0) {
+    for (int64_t q = 0; q < t->count; q++) rotate_head(t->queries + q * t->size, t->size);
+  }
   for (int64_t i = 0; i < t->count * t->size; i++) t->queries[i] *= factor;
 }
 
@@ -81,7 +84,9 @@ ANGEL_INLINE void load_queries(
 ANGEL_INLINE struct cache_rows cached_rows(
   const struct attention_tile *t, struct attention_group g, int64_t from, int values) {
   const int64_t *blocks = t->source.blocks + g.base / ANGEL_BLOCK_TOKENS;
-  const int64_t offset = from * (values ? 1 : ANGEL_BLOCK_TOKENS) * cache_element(t->source.dtype);
+  const angel_dtype cache = t->source.dtype;
+  const int64_t offset = is_bundled(cache) ? from / bundle_elements * bundle_bytes(cache)
+                                           : from * (values ? 1 : ANGEL_BLOCK_TOKENS) * cache_element(cache);
   const char *start = (values ? t->source.values : t->source.keys) + offset;
   struct cache_rows rows = {.stride = values ? t->size : ANGEL_BLOCK_TOKENS};
   for (int64_t b = g.first; b < g.last; b++) {
@@ -135,7 +140,11 @@ ANGEL_INLINE struct cache_rows float_rows(
     float *room = (values ? t->values : t->keys) + b * width * ANGEL_BLOCK_TOKENS;
     rows.blocks[b] = (const char *)room;
     if (!convert) continue;
-    if (!in_blocks) {
+    if (is_bundled(cache) && values) {
+      convert_values(cached.blocks[b], width, room, cache, isa);
+    } else if (is_bundled(cache)) {
+      convert_keys(cached.blocks[b], count, room, cache, isa);
+    } else if (!in_blocks) {
       convert_block(&t->source, g.base + b * ANGEL_BLOCK_TOKENS, from, count, values, room, isa);
     } else if (values) {
       convert_rows(cached.blocks[b], cached.stride, ANGEL_BLOCK_TOKENS, count, room, rows.stride, cache, isa);
@@ -334,7 +343,8 @@ ANGEL_INLINE void merge_split(struct merged_splits *m, const float *output, floa
   for (int64_t i = 0; i < size; i++) m->output[i] = __builtin_fmaf(output[i], now, m->output[i] * before);
 }
 
-ANGEL_INLINE void normalize(struct merged_splits *m, int64_t size) {
+ANGEL_INLINE void normalize(struct merged_splits *m, int64_t size, angel_dtype cache) {
   const float factor = 1 / m->sum;
   for (int64_t i = 0; i < size; i++) m->output[i] *= factor;
+  if (cache == ANGEL_Q4_0) rotate_head(m->output, size);
 }

@@ -1,4 +1,4 @@
-// paged_attention over f32, f16 and bf16 caches (paged_attention.h): who computes what.
+// paged_attention over caches of every dtype (paged_attention.h): who computes what.
 //
 // The unit of work is one row's query heads of one kv head, over all its positions or, where there is a workspace, over
 // one split of them; a part owns a run of units, kv head by kv head, equal in cost. Neighbouring units that read the
@@ -90,7 +90,7 @@ static void finish_partials(struct attention_tile *t, const struct attention_uni
         const float *partial = query_partial(t, a, h, i);
         u->engine->merge_split(&merged, partial, partial[size], partial[size + 1], size);
       }
-      u->engine->normalize(&merged, size);
+      u->engine->normalize(&merged, size, t->source.dtype);
     }
   }
 }
@@ -137,7 +137,7 @@ static int64_t common_rows(
 static void load_tile(struct attention_tile *t, const struct attention_units *u) {
   const struct angel_paged_attention_arguments *a = u->a;
   const int64_t kv_heads = a->cache.kv_heads, kv_head = t->head / (a->heads / kv_heads);
-  const int64_t bytes = t->size * ANGEL_BLOCK_TOKENS * cache_element(t->source.dtype);
+  const int64_t bytes = cache_head_bytes(t->size, t->source.dtype);
   t->source.keys = a->cache.arena + a->cache.layer_offset + kv_head * bytes;
   t->source.values = t->source.keys + kv_heads * bytes;
   t->source.blocks = row_blocks(u, t->row);
@@ -269,9 +269,13 @@ static void attend(
   KERNEL(f32, ANGEL_F32, isa)     \
   KERNEL(f16, ANGEL_F16, isa)     \
   KERNEL(bf16, ANGEL_BF16, isa)   \
+  KERNEL(q8_0, ANGEL_Q8_0, isa)   \
+  KERNEL(q4_0, ANGEL_Q4_0, isa)   \
   static angel_kernel paged_attention_##isa(angel_dtype cache) {              \
     if (cache == ANGEL_F32) return paged_attention_f32_##isa;                 \
     if (cache == ANGEL_F16) return paged_attention_f16_##isa;                 \
+    if (cache == ANGEL_Q8_0) return paged_attention_q8_0_##isa;               \
+    if (cache == ANGEL_Q4_0) return paged_attention_q4_0_##isa;               \
     return cache == ANGEL_BF16 ? paged_attention_bf16_##isa : NULL;           \
   }
 KERNELS(scalar)

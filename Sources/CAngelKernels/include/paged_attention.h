@@ -1,10 +1,27 @@
-// kv_store: writes new keys and values into their cache blocks. dtypes: (f32, cache, none), cache f32, f16 or bf16.
+// kv_store: writes new keys and values into their cache blocks. dtypes: (f32, cache, none), cache f32, f16, bf16, q8_0
+// or q4_0.
 // paged_attention: softmax(scale * q k^T) v over the cached positions of each row's sequence, one row at a time.
 // dtypes: (f32, cache, none).
 //
 // A block holds 16 tokens of all layers. Inside a block the part of one layer, at byte offset layer_offset, is
 //   keys   cache [kv_heads][head_size][16]   (token is the fastest axis: a vector lane is a token)
 //   values cache [kv_heads][16][head_size]
+// A cache of few bits, q8_0 or q4_0, has the keys and the values of a kv head in bundles of ANGEL_BUNDLE_ELEMENTS of
+// head_size (the last one may be cut short; its room is not): a bundle is f16 scales [16], one a token, then quants
+//   q8_0   keys int8 [32][16], values int8 [16][32]
+//   q4_0   keys [16][16] bytes, elements 2i and 2i + 1 of a token in the lower and upper half of byte [i][token];
+//          values [16][16] bytes, elements j and j + 16 in those of byte [token][j]; halves are two's complement
+// A number is its quant times its scale, exactly, in float32; all below holds for these numbers. The scale of a token's
+// elements in a bundle is f16(greatest magnitude / 127) for q8_0, and f16(the element of greatest magnitude / -8) for
+// q4_0, the negative one of two; a zero is positive. Quants are the nearest integers to element * (1 / scale), ties to
+// even, within -127...127 and -8...7. A token's bytes are a function of that token alone. Where some of its elements in
+// a bundle are not finite, or the scale is beyond f16, all are NaN.
+// q4_0 holds keys and values rotated: multiplied by a Hadamard matrix over the square root of its size, the greatest
+// power of two n <= 32 that divides head_size, in each n elements; level h = 1, 2, 4 ... n/2 takes the pairs (i, i + h)
+// to their sum and difference, and the factor comes last. That spreads what stands out in one channel over a bundle
+// (arXiv:2404.00456). Queries are rotated before they are scaled, which leaves dot products as they were, and outputs
+// at last once more, which undoes it.
+//
 // A row at position p attends positions max(0, p - window + 1) ... p (window 0: from 0). Query head h reads kv head
 // h / (heads / kv_heads). Nothing of size rows x positions is ever stored: flash attention's running maximum, sum and
 // output (arXiv:2205.14135), per row over groups of ANGEL_GROUP_TOKENS at fixed absolute positions, ascending.
@@ -31,6 +48,7 @@
 #define ANGEL_BLOCK_TOKENS 16
 #define ANGEL_GROUP_TOKENS 128
 #define ANGEL_SPLIT_TOKENS 256
+#define ANGEL_BUNDLE_ELEMENTS 32
 #define ANGEL_HEAD_SIZE_LIMIT 8192
 
 // How rows find their cache. Everything that changes from step to step is read through a pointer, so that a recorded

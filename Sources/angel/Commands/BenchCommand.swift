@@ -3,7 +3,8 @@ import Glibc
 /// `angel bench`: how fast this machine runs a model or a kernel.
 enum BenchCommand: Command {
   static let name = "bench"
-  static let summary = "measure speed: inference, serving, training on one and several processes, tokenizers, kernels"
+  static let summary =
+    "measure speed: inference, serving, training on one and several processes, tokenizers, kernels, attention"
   static let details = """
     inference: prefill and decode of MODEL, or of a --shape with random weights, each from an empty context or after
     --depth tokens; one run warms up, then the median of --repetitions counts. tokens/s is by the clock, per CPU-s by the
@@ -11,6 +12,8 @@ enum BenchCommand: Command {
     tokenizer: how long the one of MODEL takes to be ready, and the text it encodes and decodes on
     one core. training: whole steps of --model with random weights. kernels: every kernel against what
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
+    attention: each of its choices (tiles, split positions, windows, shared beginnings, paged and few-bit caches) beside the
+    same rows without it, in turns, and where it pays; --shape and --cache say of what model and cache.
     distributed: what --model sends in a step of every layout, and how much of it is hidden on links of --gigabits, on
     the processes that mpirun started.
     speculation: twelve answers of MODEL with guesses beside the same without, in turns.
@@ -18,7 +21,8 @@ enum BenchCommand: Command {
     """
   static let positionals = [
     Positional(
-      name: "WHAT", choices: ["inference", "speculation", "serve", "training", "distributed", "tokenizer", "kernels"],
+      name: "WHAT",
+      choices: ["inference", "speculation", "serve", "training", "distributed", "tokenizer", "kernels", "attention"],
       help: "what to measure"),
     Positional(
       name: "MODEL", isRequired: false, kind: .model,
@@ -30,7 +34,7 @@ enum BenchCommand: Command {
   static let examples = [
     "bench inference smollm2 --threads 2", "bench inference smollm2 --depth 4096 --json",
     "bench inference smollm2 --tests none --batch 1,8,32", "bench inference --shape llama-1b --format q4_k --bandwidth",
-    "bench tokenizer smollm2", "bench kernels --quick",
+    "bench tokenizer smollm2", "bench kernels --quick", "bench attention --shape llama-1b",
     "bench serve http://127.0.0.1:8000 --num-prompts 64 --max-concurrency 8",
   ]
 
@@ -39,6 +43,9 @@ enum BenchCommand: Command {
     case "kernels":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
       try context.interruption.deferred { try BenchKernels.run(arguments, context) }
+    case "attention":
+      if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }
+      try context.interruption.deferred { try BenchAttention.run(arguments, context) }
     case "tokenizer": try context.interruption.deferred { try BenchTokenizer.run(arguments, context) }
     case "training":
       if let extra = arguments.positional(1) { throw UsageError("unexpected argument '\(extra)'", command: name) }

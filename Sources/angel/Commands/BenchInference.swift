@@ -181,7 +181,7 @@ enum BenchInference {
       test: test, tokens: count, tokensPerSecond: rate(walls.median),
       tokensPerCPUSecond: rate(samples.map(\.cpu).median), spread: rate(walls[walls.count - 1])...rate(walls[0]),
       bytesPerToken: test == "decode"
-        ? bytesPerToken(engine.model, cached: middle, context.arithmetic.cacheDType) : nil)
+        ? bytesPerToken(engine.model, cached: middle, SessionOptions.cacheDType(arguments, context)) : nil)
   }
 
   /// Weights in their own format, all but an embedding that is no output head too, and the keys and values of `cached`

@@ -5,7 +5,7 @@ import Glibc
 
 /// `angel bench kernels`: the machine's roofs, then every kernel family against them, in one run.
 enum BenchKernels {
-  static let quick = Option.flag("quick", help: "kernels: fewer shapes and runs, for a look")
+  static let quick = Option.flag("quick", help: "kernels and attention: fewer shapes and runs, for a look")
   static let options = [quick.declaration]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -38,7 +38,8 @@ enum BenchKernels {
   {
     let shapes = quick ? [BenchShape.smolLM2] : BenchShape.allCases
     let dtypes = quick ? [DType.float32, .bfloat16, .q4_0, .q4_1, .q8_0] : BenchShape.formats
-    let (arithmetic, cacheDType) = (context.arithmetic, context.arithmetic.cacheDType)
+    let arithmetic = context.arithmetic
+    let cacheTypes = [arithmetic.cacheDType, .q8_0, .q4_0]
     var cases: [BenchKernelCase] = []
     for shape in shapes {
       for dtype in dtypes {
@@ -46,12 +47,12 @@ enum BenchKernels {
       }
       for length in [512, 4096] {
         for rows in [1, 512] {
-          if let attention = maker.attention(shape, rows: rows, length: length, cacheDType) { cases.append(attention) }
+          cases += cacheTypes.compactMap { maker.attention(shape, rows: rows, length: length, $0) }
         }
       }
       for rows in [1, 512] {
         cases += maker.rowKernels(shape, rows: rows)
-        if let store = maker.keyValueStore(shape, rows: rows, cacheDType) { cases.append(store) }
+        cases += cacheTypes.compactMap { maker.keyValueStore(shape, rows: rows, $0) }
       }
       cases += dtypes.compactMap { maker.embedding(shape, $0, rows: 512) }
     }

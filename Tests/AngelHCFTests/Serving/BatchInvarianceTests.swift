@@ -27,6 +27,18 @@ struct BatchInvarianceTests {
   }
 
   @Test(
+    "caches of few bits", arguments: [DType.q8_0, .q4_0],
+    ["llama-tiny", "gemma3_text-tiny/gemma3_text-tiny-fields-Q8_0.gguf"])
+  func caches(_ cache: DType, _ path: String) throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
+    let checkpoint = try Checkpoint.open(Goldens.path("models/" + path))
+    let entry = try ModelCatalog.languageModel(for: checkpoint)
+    var model = try entry.outline(checkpoint)
+    try entry.load(&model, checkpoint, LoadingOptions(backend: backend, arithmetic: .fast))
+    try Self.expectInvariance(of: model, on: backend, count: 16, path, cache: cache)
+  }
+
+  @Test(
     "families: grouped experts, windows, caps, learned positions, frequencies that depend on the length",
     arguments: [
       "llama-tiny", "qwen3_moe-tiny/qwen3_moe-tiny-Q8_0.gguf", "hunyuan_v1_moe-tiny/hunyuan_v1_moe-tiny-F16.gguf",
@@ -90,12 +102,13 @@ struct BatchInvarianceTests {
 
   /// Answers `count` requests one by one on the engine for one stream, and together in several ways on the serving loop.
   private static func expectInvariance(
-    of model: any LanguageModel, on backend: CPUBackend, count: Int, _ name: String
+    of model: any LanguageModel, on backend: CPUBackend, count: Int, _ name: String, cache: DType = .float16
   ) throws {
     let contextLength = min(model.configuration.contextLength, 96)
     let requests = requests(count, vocabularySize: min(model.configuration.vocabularySize, 259), contextLength)
     var engineOptions = EngineOptions()
     engineOptions.contextLength = contextLength
+    engineOptions.cacheDType = cache
     let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: engineOptions)
     let alone = try requests.map { try answer($0, engine) }
     var preemptions = 0

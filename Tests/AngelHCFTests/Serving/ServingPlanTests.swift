@@ -1,5 +1,6 @@
 import AngelCPU
 import AngelCheckpoint
+import AngelCore
 import AngelMemory
 import AngelNN
 import AngelTesting
@@ -53,5 +54,18 @@ struct ServingPlanTests {
     }
     #expect(try plan(1 << 30).cacheTokens == 4 * 256)
     #expect(try plan(1 << 20).cacheTokens == 256)
+  }
+
+  @Test(
+    "a cache of few bits is planned at its bytes, in whole bundles of 32 elements",
+    arguments: zip([DType.q8_0, .q4_0, .float16], [34, 18, 32]))
+  func fewBits(_ dtype: DType, _ headBytes: Int) throws {
+    let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny"))
+    var options = ServingOptions()
+    options.engine.cacheDType = dtype
+    options.cacheTokens = 512
+    let plan = try ModelPlan(checkpoint, arithmetic: .fast, serving: options, budget: 1 << 30)
+    // Keys and values of two layers with two heads of 16.
+    #expect(plan.bytes[.keyValueCache] == 512 * 2 * 2 * 2 * headBytes)
   }
 }
