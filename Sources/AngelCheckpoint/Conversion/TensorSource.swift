@@ -68,13 +68,13 @@ public struct TensorEncoder {
       case .floats(let values):
         try emit(Tensor(values, on: backend), of: tensor, write: write)
       case .rows(let record, let order):
-        try record.withBytes { try encode($0, record, order, as: tensor, write: write) }
-        record.file.release(record.byteRange)
+        try record.withBytes(on: backend) { try encode($0, record, order, as: tensor, write: write) }
+        record.release()
       case .encoded(let matrix, let order):
         try encode(matrix, order, as: tensor, write: write)
       case .columns(let record, let range):
-        try record.withBytes { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
-        record.file.release(record.byteRange)
+        try record.withBytes(on: backend) { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
+        record.release()
       }
     }
   }
@@ -141,7 +141,7 @@ public struct TensorEncoder {
         let chunk = UnsafeRawBufferPointer(rebasing: bytes[range])
         try emit(chunk, record.dtype, [range.count / rowBytes, depth], of: tensor, write: write)
         let first = record.byteRange.lowerBound
-        record.file.release(first + range.lowerBound..<first + range.upperBound)
+        record.release(first + range.lowerBound..<first + range.upperBound)
         continue
       }
       let rows = order[start..<min(start + step, order.count)]

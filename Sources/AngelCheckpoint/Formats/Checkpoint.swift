@@ -68,6 +68,8 @@ public struct ModelCard: Sendable, Hashable {
   public var parameterCount = 0
   /// Bytes in the files by the type's name, most first.
   public var byteCounts: [TypeBytes] = []
+  /// How the weights were quantised by another program; nil where they were not.
+  public var quantization: QuantizedWeights?
 
   /// How many bytes of a model are of one type.
   public struct TypeBytes: Sendable, Hashable {

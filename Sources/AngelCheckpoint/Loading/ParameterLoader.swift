@@ -34,7 +34,7 @@ public struct ParameterLoader {
     try model.visitParameters { _, parameter in
       let record = sources[index].record
       try load(record, sources[index].place, into: parameter)
-      record.file.release(record.byteRange)
+      record.release()
       index += 1
       read += record.byteRange.count
       report(read, total)
@@ -116,7 +116,7 @@ public struct ParameterLoader {
     }
     if place.form.isTransposed { return try transposedMatrix(record, place.form, shape) }
     let sourceRows = place.rows.sourceRows(count: columns)
-    return try record.withBytes {
+    return try record.withBytes(on: backend) {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
     }
   }
@@ -124,7 +124,7 @@ public struct ParameterLoader {
   /// A share of a matrix that the file holds as [inputs, outputs]: dense, since blocks cannot be turned.
   private func transposedMatrix(_ record: TensorRecord, _ form: StoredForm, _ shape: Shape) throws -> PackedMatrix {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
-    let stored = try record.withBytes {
+    let stored = try record.withBytes(on: backend) {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
     }
     let first = form.firstRow(of: shape)
