@@ -23,6 +23,10 @@ public struct TensorSource: Sendable {
     case encoded(EncodedMatrix, order: [Int32]?)
     /// Values made up for the file.
     case floats([Float])
+    /// Whole numbers made up for the file.
+    case integers([Int64])
+    /// What a tensor in blocks holds of one kind.
+    case part(LayerPacking.Part, of: TensorSource)
   }
 
   public init(name: String, dtype: DType, shape: Shape, pieces: [Piece]) {
@@ -67,6 +71,9 @@ public struct TensorEncoder {
       switch piece {
       case .floats(let values):
         try emit(Tensor(values, on: backend), of: tensor, write: write)
+      case .integers(let values): try values.withUnsafeBytes(write)
+      case .part(let part, let source):
+        try encode(source) { try part.extracted(from: $0, source.dtype).withUnsafeBytes(write) }
       case .rows(let record, let order):
         try record.withBytes(on: backend) { try encode($0, record, order, as: tensor, write: write) }
         record.release()

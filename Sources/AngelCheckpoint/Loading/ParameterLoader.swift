@@ -59,12 +59,18 @@ public struct ParameterLoader {
     for name in checkpoint.tensorNames {
       let lastEntry = max(1, checkpoint.tensors[name]?.shape.array.first ?? 1) - 1
       guard let path = names.parameter(forTensor: name, in: checkpoint.layout, entry: lastEntry),
-        path != "head.weight", !paths.contains(path)
+        path != "head.weight", !paths.contains(path), !isBiasOfZeros(name)
       else { continue }
       throw .damaged(
         path: checkpoint.path, format: "checkpoint",
         reason: "its configuration has no place for tensor \(quoted(name))")
     }
+  }
+
+  /// Whether leaving the tensor out changes nothing: AutoGPTQ writes biases of zeros for layers that have none.
+  private func isBiasOfZeros(_ name: String) -> Bool {
+    guard name.hasSuffix(".bias"), let record = checkpoint.tensors[name], record.shape.rank == 1 else { return false }
+    return (try? record.withBytes { $0.allSatisfy { $0 == 0 } }) ?? false
   }
 
   /// The experts of a layer are multiplied together, so their weights must be of one type.
