@@ -41,11 +41,16 @@ struct QuantisedFolderDamageTests {
     + "{\"num_bits\":4,\"type\":\"int\"}}}"
   private static let naive = packed.split(separator: "pack-quantized").joined(separator: "int-quantized")
 
+  /// A word of eight codes, the first in the lowest bits.
+  private static func nibbles(_ code: (Int) -> Int) -> UInt32 {
+    (0..<8).reduce(0) { word, index in word | UInt32(code(index)) << UInt32(4 * index) }
+  }
+
   /// Codes of 32 inputs and 32 outputs: input k of output n has code (k + n) mod 16.
   private static let qweight = Tensor.words(
     "m.qweight", [4, 32],
-    (0..<4).flatMap { word in
-      (0..<32).map { n in (0..<8).reduce(UInt32(0)) { $0 | UInt32((8 * word + $1 + n) % 16) << UInt32(4 * $1) } }
+    (0..<4).flatMap { word -> [UInt32] in
+      (0..<32).map { n -> UInt32 in nibbles { (8 * word + $0 + n) % 16 } }
     })
   private static let scales = Tensor.halves("m.scales", [1, 32], (0..<32).map { Float($0 + 1) / 16 })
   private static let qzeros = Tensor.words("m.qzeros", [1, 4], [UInt32](repeating: 0x8888_8888, count: 4))
@@ -90,6 +95,9 @@ struct QuantisedFolderDamageTests {
 
   // MARK: Values
 
+  /// `code` times the scale of output `n`.
+  private func value(_ code: Int, _ n: Int) -> Float { Float(code) * (Float(n + 1) / 16) }
+
   @Test("a symmetric matrix is q4_0 with the file's codes and scales")
   func symmetric() throws {
     let checkpoint = try open(Self.sound)
@@ -98,7 +106,7 @@ struct QuantisedFolderDamageTests {
     #expect(checkpoint.tensorNames == ["m.weight"])
     let values = try floats(checkpoint)
     for n in 0..<32 {
-      for k in 0..<32 { #expect(values[32 * n + k] == Float((k + n) % 16 - 8) * Float(n + 1) / 16) }
+      for k in 0..<32 { #expect(values[32 * n + k] == value((k + n) % 16 - 8, n)) }
     }
     #expect(checkpoint.card.quantization?.forms == [.init(type: "q4_0", reason: nil, tensors: 1, bytes: 32 * 18)])
   }
@@ -107,15 +115,13 @@ struct QuantisedFolderDamageTests {
   func zeros() throws {
     // True zeros 0, 5, 15, 1, and then 7.
     let zeros = [0, 5, 15, 1] + [Int](repeating: 7, count: 28)
-    let words = (0..<4).map { word in
-      (0..<8).reduce(UInt32(0)) { $0 | UInt32(zeros[8 * word + $1]) << UInt32(4 * $1) } &- 0x1111_1111
-    }
+    let words = (0..<4).map { word -> UInt32 in Self.nibbles { zeros[8 * word + $0] } &- 0x1111_1111 }
     let first = Self.gptq.split(separator: "_v2").joined()
     let checkpoint = try open([Self.qweight, Self.scales, .words("m.qzeros", [1, 4], words)], first)
     #expect(try checkpoint.tensor("m.weight").dtype == .q5_0)
     let values = try floats(checkpoint)
     for n in 0..<32 {
-      for k in 0..<32 { #expect(values[32 * n + k] == Float((k + n) % 16 - zeros[n]) * Float(n + 1) / 16) }
+      for k in 0..<32 { #expect(values[32 * n + k] == value((k + n) % 16 - zeros[n], n)) }
     }
   }
 
@@ -130,7 +136,8 @@ struct QuantisedFolderDamageTests {
     let values = try floats(checkpoint)
     for n in 0..<32 {
       for k in 0..<32 {
-        let exact = Float((k + n) % 16 - 8) * Float(32 * (k * 7 % 2) + n + 1) / 64
+        let scale = Float(32 * (k * 7 % 2) + n + 1) / 64
+        let exact = Float((k + n) % 16 - 8) * scale
         #expect(values[32 * n + k] == Float(Float16(exact)))
       }
     }
@@ -186,9 +193,9 @@ struct QuantisedFolderDamageTests {
 
   @Test("a group that is none, and a scale that is no number, are named with their place")
   func values() {
-    let order = Tensor.words("m.g_idx", [32], (0..<32).map { $0 == 9 ? 1 : 0 })
+    let order = Tensor.words("m.g_idx", [32], (0..<32).map { (input: Int) -> UInt32 in input == 9 ? 1 : 0 })
     #expect(complaint(Self.sound + [order]).contains("puts input 9 into group 1, but has the groups 0..<1"))
-    let negative = Tensor.words("m.g_idx", [32], (0..<32).map { $0 == 3 ? .max : 0 })
+    let negative = Tensor.words("m.g_idx", [32], (0..<32).map { (input: Int) -> UInt32 in input == 3 ? .max : 0 })
     #expect(complaint(Self.sound + [negative]).contains("puts input 3 into group -1"))
     #expect(
       complaint(changed("m.scales") { $0.bytes[1] = 0x7C; $0.bytes[0] = 0 }).contains("'m.scales' has the scale inf"))
