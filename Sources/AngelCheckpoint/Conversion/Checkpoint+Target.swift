@@ -25,7 +25,8 @@ extension Checkpoint {
       throw .file(.system(operation: "replace", path: target, reason: "it is no model folder: it has no config.json"))
     }
     let absolute = FileOperations.absolute(target)
-    let own = Set(tensors.values.flatMap(\.files).map { FileOperations.absolute($0.path) } + [FileOperations.absolute(path)])
+    let own = Set(
+      tensors.values.flatMap(\.files).map { FileOperations.absolute($0.path) } + [FileOperations.absolute(path)])
     guard !own.contains(absolute), !own.contains(where: { $0.hasPrefix(absolute + "/") }) else {
       throw .file(.system(operation: "write", path: target, reason: "it is the model that is being read"))
     }

@@ -86,7 +86,8 @@ public struct ConversionPlan {
 
     /// Whether transformers has it as a linear layer of its own, beside embedding and head.
     var isLayer: Bool {
-      isTyped && target.entry == nil && !target.form.isTransposed && !["embedding.weight", "head.weight"].contains(path)
+      isTyped && target.entry == nil && !target.form.isTransposed
+        && !["embedding.weight", "head.weight"].contains(path)
     }
 
     private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]

@@ -16,7 +16,8 @@ extension QuantizationMethod {
       }
       throw CheckpointError.unsupported(
         path: path,
-        reason: "compressed-tensors' \(quoted(key)) is not read: its weights are not those of the layers alone; take the "
+        reason:
+          "compressed-tensors' \(quoted(key)) is not read: its weights are not those of the layers alone; take the "
           + "model it was made from, or one quantised without")
     }
     guard let groups = try fields.fields("config_groups").flatMap({ _ in object["config_groups"]?.object }) else {

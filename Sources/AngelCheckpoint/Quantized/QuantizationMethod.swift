@@ -42,7 +42,8 @@ enum QuantizationMethod: Sendable, Equatable {
     case "bitsandbytes":
       throw .unsupported(
         path: path,
-        reason: "its weights are in the blocks of bitsandbytes, which only its own programs read; take the model it was "
+        reason:
+          "its weights are in the blocks of bitsandbytes, which only its own programs read; take the model it was "
           + "made from (and `angel quantize` that), or in Python load it, call dequantize() and save_pretrained()")
     case let name:
       throw .unsupported(

@@ -16,7 +16,8 @@ extension QuantizedFolder {
     if bits == 3, zerosAreLessOne {
       throw .unsupported(
         path: path,
-        reason: "tensor \(quoted(words.name)) has 3 bits in the first GPTQ format, whose zeros programs write in different "
+        reason:
+          "tensor \(quoted(words.name)) has 3 bits in the first GPTQ format, whose zeros programs write in different "
           + "ways; save the model as gptq_v2 with GPTQModel")
     }
     let groups: InputGroups

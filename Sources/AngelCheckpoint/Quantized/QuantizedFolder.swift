@@ -92,7 +92,8 @@ struct QuantizedFolder {
     return QuantizedWeights(
       method: method.name,
       forms: forms.map {
-        .init(type: $0.key.dtype.name, reason: $0.key.reason?.rawValue, tensors: $0.value.tensors, bytes: $0.value.bytes)
+        .init(
+          type: $0.key.dtype.name, reason: $0.key.reason?.rawValue, tensors: $0.value.tensors, bytes: $0.value.bytes)
       }.sorted { ($1.bytes, $0.type) < ($0.bytes, $1.type) })
   }
 

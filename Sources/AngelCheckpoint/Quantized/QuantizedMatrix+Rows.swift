@@ -21,7 +21,8 @@ extension QuantizedMatrix {
       withExtendedLifetime(self) {
         write(
           rows.lowerBound + own.lowerBound..<rows.lowerBound + own.upperBound, rowBytes,
-          to: UnsafeMutableRawBufferPointer(rebasing: target.bytes[own.lowerBound * rowBytes..<own.upperBound * rowBytes]))
+          to: UnsafeMutableRawBufferPointer(
+            rebasing: target.bytes[own.lowerBound * rowBytes..<own.upperBound * rowBytes]))
       }
     }
     return try body(UnsafeRawBufferPointer(bytes))

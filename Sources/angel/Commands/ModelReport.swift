@@ -134,7 +134,8 @@ struct ModelReport {
           card.byteCounts.map {
             ["type": .string($0.type), "tensors": .integer($0.tensors), "bytes": .integer($0.bytes)]
           })
-      ), ("held_as", card.quantization.map(Self.json) ?? .null), ("context", optional(sizes.contextLength)), ("layers", optional(sizes.layerCount)),
+      ), ("held_as", card.quantization.map(Self.json) ?? .null), ("context", optional(sizes.contextLength)),
+      ("layers", optional(sizes.layerCount)),
       ("width", optional(sizes.hiddenSize)), ("heads", optional(sizes.headCount)),
       ("key_value_heads", optional(sizes.keyValueHeadCount ?? sizes.headCount)),
       ("vocabulary", optional(sizes.vocabularySize)), ("tokenizer", .string(tokenizer)),

@@ -165,7 +165,8 @@ struct QuantisedFolderDamageTests {
     #expect(complaint([Self.qweight, Self.qzeros]).contains("tensor 'm.scales' is missing"))
     #expect(complaint([Self.qweight, Self.scales]).contains("tensor 'm.qzeros' is missing"))
     #expect(complaint([Self.scales, Self.qzeros]).contains("has no qweight beside it"))
-    #expect(complaint(Self.sound + [.halves("m.weight", [1], [0])]).contains("'m.weight' and the parts of it quantised"))
+    #expect(
+      complaint(Self.sound + [.halves("m.weight", [1], [0])]).contains("'m.weight' and the parts of it quantised"))
     #expect(complaint(Self.sound, Self.gptq + ",\"desc_act\":true").contains("'m.g_idx' is missing"))
   }
 
@@ -182,7 +183,8 @@ struct QuantisedFolderDamageTests {
         .contains("expected [1, 31]"))
     #expect(
       complaint([
-        .words("m.qweight", [4, 7], [UInt32](repeating: 0, count: 28)), .halves("m.scales", [1, 7], [1, 1, 1, 1, 1, 1, 1]),
+        .words("m.qweight", [4, 7], [UInt32](repeating: 0, count: 28)),
+        .halves("m.scales", [1, 7], [1, 1, 1, 1, 1, 1, 1]),
         .words("m.qzeros", [1, 1], [0]),
       ]).contains("its 4-bit zeros fill no whole words"))
     #expect(
@@ -198,7 +200,11 @@ struct QuantisedFolderDamageTests {
     let negative = Tensor.words("m.g_idx", [32], (0..<32).map { (input: Int) -> UInt32 in input == 3 ? .max : 0 })
     #expect(complaint(Self.sound + [negative]).contains("puts input 3 into group -1"))
     #expect(
-      complaint(changed("m.scales") { $0.bytes[1] = 0x7C; $0.bytes[0] = 0 }).contains("'m.scales' has the scale inf"))
+      complaint(
+        changed("m.scales") {
+          $0.bytes[1] = 0x7C; $0.bytes[0] = 0
+        }
+      ).contains("'m.scales' has the scale inf"))
   }
 
   @Test("lying shapes of compressed-tensors are refused")
