@@ -93,6 +93,16 @@ struct QuantisedFolderTests {
     }
   }
 
+  @Test(
+    "words and shapes are those that compressed-tensors packs itself", arguments: ["packed-sym4", "packed-channel8"])
+  func package(_ name: String) throws {
+    try convert(convert(path(name), to: "model.gguf").path, to: "packed", packsLayers: true)
+    let (ours, theirs) = (try parts(of: folder("packed")), try parts(of: path(name)))
+    let names = theirs.keys.filter { $0.hasSuffix("_packed") || $0.hasSuffix("_shape") }
+    #expect(names.count == 28)
+    for name in names { #expect(ours[name] == theirs[name], "\(name)") }
+  }
+
   @Test("layers of other types are packed only when a type is named, and only in 4 or 8 bits")
   func refusals() throws {
     let plain = Goldens.path("models/llama-tiny")
@@ -114,6 +124,16 @@ struct QuantisedFolderTests {
 
   // MARK: Kit
 
+  /// The bytes of every tensor in a folder's file.
+  private func parts(of folder: String) throws -> [String: [UInt8]] {
+    let file = try SafetensorsFile(path: folder + "/model.safetensors")
+    return try Dictionary(
+      uniqueKeysWithValues: file.header.tensors.map { tensor in
+        (tensor.name, try file.file.withBytes(tensor.byteRange) { Array($0) })
+      })
+  }
+
+  @discardableResult
   private func convert(
     _ source: String, to name: String, _ type: DType? = nil, packsLayers: Bool = false
   ) throws -> Checkpoint {
