@@ -33,7 +33,7 @@ extension QuantizedFolder {
     }
     let groupCount = scalesTensor.shape[0]
     try requireShape(scalesTensor, [groupCount, outputs])
-    guard outputs % 32 == 0 || outputs * bits % 32 == 0, inputs % 8 == 0 else {
+    guard outputs * bits % 32 == 0, inputs % 8 == 0 else {
       throw damaged(
         "\(quoted(module)) has \(outputs) outputs and \(inputs) inputs: its \(bits)-bit zeros fill no whole words")
     }
