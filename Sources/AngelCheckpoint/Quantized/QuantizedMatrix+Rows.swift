@@ -96,7 +96,7 @@ extension QuantizedMatrix {
   private static func fifthBits(_ quants: SIMD4<UInt64>) -> UInt32 {
     // The product brings the lowest bit of each byte into the highest byte, the first one lowest.
     func gathered(_ eight: UInt64) -> UInt32 {
-      UInt32((eight >> 4 & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080 >> 56)
+      UInt32(((eight >> 4 & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080) >> 56)
     }
     return gathered(quants[0]) | gathered(quants[1]) << 8 | gathered(quants[2]) << 16 | gathered(quants[3]) << 24
   }
