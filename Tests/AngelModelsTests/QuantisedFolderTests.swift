@@ -118,8 +118,8 @@ struct QuantisedFolderTests {
     let checkpoint = try Checkpoint.open(path(name))
     let plan = try ModelPlan(checkpoint, arithmetic: .f32, options: options)
     let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 1)
-    _ = try makeEngine(checkpoint, on: backend, options: options)
-    #expect(backend.pool.usage[.weights].byteCount == plan.bytes[.weights])
+    let engine = try makeEngine(checkpoint, on: backend, options: options)
+    withExtendedLifetime(engine) { #expect(backend.pool.usage[.weights].byteCount == plan.bytes[.weights]) }
   }
 
   // MARK: Kit

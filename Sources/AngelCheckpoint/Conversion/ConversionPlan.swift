@@ -84,10 +84,9 @@ public struct ConversionPlan {
     /// converters have it: norms, biases, routers, learned positions and kinds of text.
     var isTyped: Bool { role == .matrix && !Self.plain.contains(source.name) && !Self.plain.contains(target.name) }
 
-    /// Whether transformers has it as a linear layer of its own, beside embedding and head.
+    /// Whether transformers has it as a linear layer: one of a block, not an embedding or the head.
     var isLayer: Bool {
-      isTyped && target.entry == nil && !target.form.isTransposed
-        && !["embedding.weight", "head.weight"].contains(path)
+      isTyped && path.hasPrefix("blocks.") && target.entry == nil && !target.form.isTransposed
     }
 
     private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]
