@@ -59,6 +59,12 @@ extension Checkpoint {
   ) throws(CheckpointError) -> QuantizedWeights? {
     let path = FilePath.join(folder, "config.json")
     guard let method = try QuantizationMethod(configuration, path: path) else {
+      if let name = table.allNames.first(where: { $0.hasSuffix(".qweight") || $0.hasSuffix(".weight_packed") }) {
+        throw .unsupported(
+          path: path,
+          reason: "tensor \(quoted(name)) is quantised, but it has no '\(QuantizationMethod.key)' to say how; copy it there "
+            + "from the model's quantize_config.json, with \"quant_method\": \"gptq\" or \"awq\"")
+      }
       configuration[QuantizationMethod.key] = nil
       return nil
     }

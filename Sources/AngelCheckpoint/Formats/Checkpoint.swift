@@ -2,8 +2,8 @@ public import AngelCore
 
 /// A model on disk, whatever its format: configuration, tensors, tokenizer and chat template.
 ///
-/// Opening reads and checks headers only, and of weights that others have quantised their scales, zeros and groups, which decide
-/// what they are held in; tensors stay in the mapped files until they are touched.
+/// Opening reads and checks headers only, and of weights that others have quantised the scales, zeros and groups, which
+/// decide what they are held in; tensors stay in the mapped files until they are touched.
 public struct Checkpoint: Sendable {
   /// How the files are laid out.
   public enum Layout: Sendable, Hashable {

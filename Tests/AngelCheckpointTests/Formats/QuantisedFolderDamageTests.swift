@@ -242,6 +242,11 @@ struct QuantisedFolderDamageTests {
       ("\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"", "'config_groups' is missing"),
     ]
     for (scheme, expected) in cases { #expect(complaint(Self.sound, scheme).contains(expected), "\(scheme)") }
+    #expect(
+      checkpointError {
+        try folder.write("config.json", "{\"model_type\":\"llama\"}")
+        _ = try Checkpoint.open(folder.path)
+      }?.description.contains("tensor 'm.qweight' is quantised, but it has no 'quantization_config'") == true)
   }
 
   @Test("no damaged folder traps")
