@@ -80,8 +80,10 @@ public struct ModelConverter {
   private func checkTarget(_ checkpoint: Checkpoint, _ request: Request) throws {
     let types = ConversionPlan.types(in: request.layout, packsLayers: request.packsLayers)
     if let type = request.matrixType, !types.contains(type) {
+      let place =
+        request.layout == .gguf ? "to GGUF" : request.packsLayers ? "for compressed-tensors" : "to safetensors"
       throw ConversionError(
-        "\(type.name) cannot be written \(request.layout == .gguf ? "to GGUF" : request.packsLayers ? "for compressed-tensors" : "to safetensors"); possible: "
+        "\(type.name) cannot be written \(place); possible: "
           + types.map(\.name).joined(separator: ", "))
     }
     try checkpoint.requireTarget(request.target, isFolder: request.layout == .huggingFace, replaces: request.replaces)

@@ -10,8 +10,8 @@ public struct ConversionPlan {
   public let matrixType: DType?
   /// Matrices that were rounded for the new file, by parameter path; they are written as they are.
   public let encoded: [String: EncodedMatrix]
-  /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only. Then the type of
-  /// matrices is theirs alone.
+  /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only. Then the type
+  /// of matrices is theirs alone.
   public let packsLayers: Bool
 
   public init(

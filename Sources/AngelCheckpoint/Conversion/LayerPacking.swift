@@ -1,7 +1,7 @@
 public import AngelCore
 
-/// Linear layers in blocks of 32 as compressed-tensors has them (`pack-quantized`): the same whole numbers and scales, kept
-/// apart.
+/// Linear layers in blocks of 32 as compressed-tensors has them (`pack-quantized`): the same whole numbers and scales,
+/// kept apart.
 public enum LayerPacking {
   /// The block formats that are whole numbers times a scale, in 4 and 8 bits.
   static let types: [DType] = [.q4_0, .q8_0]

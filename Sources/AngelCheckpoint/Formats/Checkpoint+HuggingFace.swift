@@ -62,8 +62,9 @@ extension Checkpoint {
       if let name = table.allNames.first(where: { $0.hasSuffix(".qweight") || $0.hasSuffix(".weight_packed") }) {
         throw .unsupported(
           path: path,
-          reason: "tensor \(quoted(name)) is quantised, but it has no '\(QuantizationMethod.key)' to say how; copy it there "
-            + "from the model's quantize_config.json, with \"quant_method\": \"gptq\" or \"awq\"")
+          reason:
+            "tensor \(quoted(name)) is quantised, but it has no '\(QuantizationMethod.key)' to say how; "
+            + "copy it there from the model's quantize_config.json, with \"quant_method\": \"gptq\" or \"awq\"")
       }
       configuration[QuantizationMethod.key] = nil
       return nil

@@ -1,5 +1,5 @@
-/// Eight-bit floats as deep-learning hardware has them (arXiv:2209.05433, table 1, E4M3): four bits of exponent with bias 7,
-/// three of mantissa, no infinities.
+/// Eight-bit floats as deep-learning hardware has them (arXiv:2209.05433, table 1, E4M3): four bits of exponent with
+/// bias 7, three of mantissa, no infinities.
 enum Float8 {
   /// The value of each byte.
   static let values: [Float] = (0..<256).map { byte in

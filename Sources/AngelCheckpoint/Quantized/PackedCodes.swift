@@ -51,8 +51,8 @@ struct PackedCodes: Sendable {
         }
     }
 
-    /// Codes of inputs 8 · `eighth` and on of output `row`, a byte each, the first in the lowest; those past the last input
-    /// are anything.
+    /// Codes of inputs 8 · `eighth` and on of output `row`, a byte each, the first in the lowest; those past the last
+    /// input are anything.
     @inline(__always)
     func eight(_ row: Int, _ eighth: Int) -> UInt64 {
       switch layout {

@@ -1,7 +1,8 @@
 import AngelCore
 
 extension QuantizedFolder {
-  /// qweight [inputs · bits / 32, outputs], qzeros [groups, outputs · bits / 32], scales [groups, outputs], g_idx [inputs].
+  /// qweight [inputs · bits / 32, outputs], qzeros [groups, outputs · bits / 32], scales [groups, outputs], and maybe
+  /// g_idx [inputs].
   mutating func addGPTQ(
     _ module: String, _ usualBits: Int, _ groupSize: Int?, zerosAreLessOne: Bool, needsOrder: Bool
   ) throws(CheckpointError) {

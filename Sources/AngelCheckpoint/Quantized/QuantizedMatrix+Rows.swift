@@ -76,7 +76,7 @@ extension QuantizedMatrix {
     }
   }
 
-  /// The bytes of all with `offset` added, which keeps each between 0 and 255 wherever the file is what it was found to be.
+  /// The bytes of all with `offset` added, which keeps each between 0 and 255 while the file is what it was found to be.
   @inline(__always)
   private static func moved(_ quants: SIMD4<UInt64>, by offset: Int) -> SIMD4<UInt64> {
     let ones: UInt64 = 0x0101_0101_0101_0101

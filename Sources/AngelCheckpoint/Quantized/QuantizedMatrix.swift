@@ -2,8 +2,9 @@ import AngelCore
 
 /// A weight matrix in whole numbers or eight-bit floats with a scale for each group of inputs, as a file holds it.
 ///
-/// w[n, k] = scale[n, g] · (code[n, k] − zero[n, g]), where g is the group of input k. What is read is w in `dtype`: a block
-/// format where one has the same values, else float16 or float32 (Documentation/Decisions/0222-quantised-folders.md).
+/// w[n, k] = scale[n, g] · (code[n, k] − zero[n, g]), where g is the group of input k. What is read is w in the type of
+/// `form`: a block format where one has the same values, else float16 or float32
+/// (Documentation/Decisions/0222-quantised-folders.md).
 struct QuantizedMatrix: Sendable {
   enum Values: Sendable {
     case codes(PackedCodes, GroupZeros)
