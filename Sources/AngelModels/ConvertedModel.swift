@@ -19,7 +19,7 @@ extension ConvertibleModel {
     switch plan.layout {
     case .gguf where checkpoint.layout == .gguf: return try rewritten(checkpoint, tensors)
     case .gguf: return try gguf(configuration, tensors, checkpoint)
-    case .huggingFace: return try huggingFace(configuration, tensors, checkpoint)
+    case .huggingFace: return try huggingFace(configuration, tensors, checkpoint, packsLayers: plan.packsLayers)
     }
   }
 
@@ -52,7 +52,7 @@ extension ConvertibleModel {
   }
 
   private static func huggingFace(
-    _ configuration: Configuration, _ tensors: [TensorSource], _ checkpoint: Checkpoint
+    _ configuration: Configuration, _ tensors: [TensorSource], _ checkpoint: Checkpoint, packsLayers: Bool
   ) throws -> ConvertedModel {
     var fields = try huggingFaceFields(of: configuration)
     // An encoder has no text to begin or to end.
@@ -61,7 +61,12 @@ extension ConvertibleModel {
     where writesText || field.key == "pad_token_id" {
       fields[field.key] = field.value
     }
-    fields.setTensorType(tensors.first { $0.shape.rank >= 2 }?.dtype ?? .float32)
+    if packsLayers {
+      fields[LayerPacking.configurationKey] = LayerPacking.configuration(of: tensors)
+      fields.setTensorType(LayerPacking.otherType(of: tensors))
+    } else {
+      fields.setTensorType(tensors.first { $0.shape.rank >= 2 }?.dtype ?? .float32)
+    }
     let documents = try HuggingFaceFiles.tokenizer(of: checkpoint, contextLength: configuration.contextLength)
       .filter { writesText || $0.name != HuggingFaceFiles.generationName }
     return ConvertedModel(

@@ -14,6 +14,8 @@ public struct ModelConverter {
     public var matrixType: DType?
     /// Matrices that were rounded for the new file, by parameter path: GGUF only.
     public var encoded: [String: EncodedMatrix] = [:]
+    /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only.
+    public var packsLayers = false
     /// Whether to write over what stands at `target`.
     public var replaces = false
     /// The most bytes of tensors in one file; nil for one GGUF file, and 5 GB in one of safetensors.
@@ -56,9 +58,11 @@ public struct ModelConverter {
   /// Writes `checkpoint` as asked; throws naming what cannot be represented before anything is written.
   public func convert(_ checkpoint: Checkpoint, _ request: Request) throws -> Result {
     try checkTarget(checkpoint, request)
-    let plan = ConversionPlan(layout: request.layout, matrixType: request.matrixType, encoded: request.encoded)
+    let plan = ConversionPlan(
+      layout: request.layout, matrixType: request.matrixType, encoded: request.encoded,
+      packsLayers: request.packsLayers)
     let content =
-      checkpoint.layout == request.layout && plan.encoded.isEmpty
+      checkpoint.layout == request.layout && plan.encoded.isEmpty && !plan.packsLayers
       ? try unchanged(checkpoint, plan)
       : try ModelCatalog.translation(of: checkpoint, plan)
     var path = request.target
@@ -74,10 +78,12 @@ public struct ModelConverter {
   }
 
   private func checkTarget(_ checkpoint: Checkpoint, _ request: Request) throws {
-    let types = ConversionPlan.types(in: request.layout)
+    let types = ConversionPlan.types(in: request.layout, packsLayers: request.packsLayers)
     if let type = request.matrixType, !types.contains(type) {
+      let place =
+        request.layout == .gguf ? "to GGUF" : request.packsLayers ? "for compressed-tensors" : "to safetensors"
       throw ConversionError(
-        "\(type.name) cannot be written \(request.layout == .gguf ? "to GGUF" : "to safetensors"); possible: "
+        "\(type.name) cannot be written \(place); possible: "
           + types.map(\.name).joined(separator: ", "))
     }
     try checkpoint.requireTarget(request.target, isFolder: request.layout == .huggingFace, replaces: request.replaces)
@@ -92,7 +98,11 @@ public struct ModelConverter {
     case .gguf: content.metadata = GGUFMetadata.copied(from: checkpoint, tensors: content.tensors) ?? []
     case .huggingFace:
       var configuration = checkpoint.configuration
-      if let type = plan.matrixType { configuration.setTensorType(type) }
+      if let type = plan.matrixType {
+        configuration.setTensorType(type)
+      } else if checkpoint.card.quantization != nil {
+        configuration.setTensorType(.float32)
+      }
       content.documents = [("config.json", .object(configuration))]
     }
     return content

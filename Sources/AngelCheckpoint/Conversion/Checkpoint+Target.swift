@@ -25,7 +25,8 @@ extension Checkpoint {
       throw .file(.system(operation: "replace", path: target, reason: "it is no model folder: it has no config.json"))
     }
     let absolute = FileOperations.absolute(target)
-    let own = Set(tensors.values.map { FileOperations.absolute($0.file.path) } + [FileOperations.absolute(path)])
+    let own = Set(
+      tensors.values.flatMap(\.files).map { FileOperations.absolute($0.path) } + [FileOperations.absolute(path)])
     guard !own.contains(absolute), !own.contains(where: { $0.hasPrefix(absolute + "/") }) else {
       throw .file(.system(operation: "write", path: target, reason: "it is the model that is being read"))
     }
@@ -33,11 +34,14 @@ extension Checkpoint {
 }
 
 extension ModelFolderWriter {
+  /// What is written anew, and what speaks of weights as they were quantised and are no longer.
+  private static let documents: Set<String> = ["config.json", "quantize_config.json", "quant_config.json"]
+
   /// Copies what stands beside the weights of a folder: tokenizer, templates, notes.
   public borrowing func copySmallFiles(of checkpoint: Checkpoint) throws {
     let folder = FilePath.kind(checkpoint.path) == .folder ? checkpoint.path : FilePath.split(checkpoint.path).folder
     for name in try FilePath.names(in: folder) where FilePath.kind(FilePath.join(folder, name)) == .file {
-      let isWritten = name == "config.json" || name.hasSuffix(".safetensors.index.json")
+      let isWritten = Self.documents.contains(name) || name.hasSuffix(".safetensors.index.json")
       let endings = [".json", ".jinja", ".txt", ".md", ".model"]
       guard !isWritten, endings.contains(where: { name.hasSuffix($0) }) || name.hasPrefix("LICENSE") else { continue }
       try copy(FilePath.join(folder, name), as: name)

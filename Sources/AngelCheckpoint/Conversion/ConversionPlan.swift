@@ -10,15 +10,22 @@ public struct ConversionPlan {
   public let matrixType: DType?
   /// Matrices that were rounded for the new file, by parameter path; they are written as they are.
   public let encoded: [String: EncodedMatrix]
+  /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only. Then the type
+  /// of matrices is theirs alone.
+  public let packsLayers: Bool
 
-  public init(layout: Checkpoint.Layout, matrixType: DType?, encoded: [String: EncodedMatrix] = [:]) {
+  public init(
+    layout: Checkpoint.Layout, matrixType: DType?, encoded: [String: EncodedMatrix] = [:], packsLayers: Bool = false
+  ) {
+    self.packsLayers = packsLayers
     self.layout = layout
     self.matrixType = matrixType
     self.encoded = encoded
   }
 
   /// The types that can be written, by layout.
-  public static func types(in layout: Checkpoint.Layout) -> [DType] {
+  public static func types(in layout: Checkpoint.Layout, packsLayers: Bool = false) -> [DType] {
+    if packsLayers { return LayerPacking.types }
     let dense: [DType] = [.float32, .float16, .bfloat16]
     return layout == .gguf ? dense + EncodeRows.targets : dense
   }
@@ -40,18 +47,20 @@ public struct ConversionPlan {
       if parts[target.name] == nil { order.append(target.name) }
       parts[target.name, default: []].append(
         Part(
-          record: record, source: source, target: target, shape: parameter.shape, role: parameter.role,
+          path: path, record: record, source: source, target: target, shape: parameter.shape, role: parameter.role,
           encoded: encoded[path]))
     }
     var tensors = try order.map { name in
       (tensor: try tensor(of: parts[name] ?? []), isTyped: parts[name]?.first?.isTyped ?? false)
     }
     if layout == .huggingFace { try narrowOthers(&tensors) }
-    return tensors.map(\.tensor)
+    guard packsLayers else { return tensors.map(\.tensor) }
+    return try LayerPacking.tensors(of: tensors.map(\.tensor))
   }
 
   /// A parameter on its way from its place in one layout to that in the other.
   private struct Part {
+    let path: String
     let record: TensorRecord
     let source: TensorPlace
     let target: TensorPlace
@@ -74,6 +83,11 @@ public struct ConversionPlan {
     /// Whether it is one of the weights that types are chosen for; the rest is small and stays in float32 in GGUF, as its
     /// converters have it: norms, biases, routers, learned positions and kinds of text.
     var isTyped: Bool { role == .matrix && !Self.plain.contains(source.name) && !Self.plain.contains(target.name) }
+
+    /// Whether transformers has it as a linear layer: one of a block, not an embedding or the head.
+    var isLayer: Bool {
+      isTyped && path.hasPrefix("blocks.") && target.entry == nil && !target.form.isTransposed
+    }
 
     private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]
 
@@ -123,19 +137,29 @@ public struct ConversionPlan {
       throw CheckpointError.invalidTensor(
         name: name, path: "the new file", reason: "its parts are of several types; choose one for all with --type")
     }
-    return try matrixType(for: parts[0].record, depth: parts[0].shape[-1], called: name)
+    if packsLayers, parts[0].isLayer {
+      let own = parts[0].record.dtype
+      guard matrixType != nil || LayerPacking.types.contains(own) else {
+        throw CheckpointError.invalidTensor(
+          name: name, path: "the new file", reason: "it is \(own.name); choose q4_0 or q8_0 with --type")
+      }
+      return try matrixType(matrixType ?? own, depth: parts[0].shape[-1], called: name)
+    }
+    return try type(for: parts[0].record, depth: parts[0].shape[-1], called: name)
   }
 
-  private func matrixType(for record: TensorRecord, depth: Int, called name: String) throws -> DType {
-    if let matrixType {
-      guard depth % matrixType.blockElements == 0 else {
-        throw CheckpointError.invalidTensor(
-          name: name, path: "the new file",
-          reason: "its rows of \(depth) are not whole \(matrixType.name) blocks of \(matrixType.blockElements); "
-            + "choose f16 or bf16")
-      }
-      return matrixType
+  private func matrixType(_ type: DType, depth: Int, called name: String) throws -> DType {
+    guard depth % type.blockElements == 0 else {
+      throw CheckpointError.invalidTensor(
+        name: name, path: "the new file",
+        reason: "its rows of \(depth) are not whole \(type.name) blocks of \(type.blockElements); "
+          + "choose f16 or bf16")
     }
+    return type
+  }
+
+  private func type(for record: TensorRecord, depth: Int, called name: String) throws -> DType {
+    if let matrixType, !packsLayers { return try self.matrixType(matrixType, depth: depth, called: name) }
     if record.dtype == .float64 { return .float32 }
     return layout == .gguf || !record.dtype.isQuantized ? record.dtype : .float32
   }
@@ -143,7 +167,8 @@ public struct ConversionPlan {
   /// Norms, biases and routers are float32 in GGUF. They go back to the 16-bit type of the matrices where that loses
   /// nothing, so that a folder that became a file becomes the same folder again.
   private func narrowOthers(_ sources: inout [(tensor: TensorSource, isTyped: Bool)]) throws {
-    let types = Set(sources.filter(\.isTyped).map(\.tensor.dtype))
+    // Layers that are packed have a type of their own.
+    let types = Set(sources.filter { $0.isTyped && !$0.tensor.dtype.isQuantized }.map(\.tensor.dtype))
     guard types.count == 1, let type = types.first, type == .float16 || type == .bfloat16 else { return }
     for source in sources where !source.isTyped {
       guard try source.tensor.isExact(in: type) else { return }
@@ -161,8 +186,10 @@ public struct ConversionPlan {
       let isWeight = record.dtype.isQuantized || record.dtype.isFloatingPoint
       let isMatrix = isWeight && record.shape.rank >= 2
       var dtype = record.dtype
-      if let matrixType, isMatrix || (isWeight && layout == .huggingFace) {
-        dtype = isMatrix ? try self.matrixType(for: record, depth: record.shape[-1], called: name) : matrixType
+      if isMatrix, matrixType != nil || record.dtype.isQuantized {
+        dtype = try type(for: record, depth: record.shape[-1], called: name)
+      } else if let matrixType, isWeight, layout == .huggingFace {
+        dtype = matrixType
       }
       return TensorSource(name: name, dtype: dtype, shape: record.shape, pieces: [.rows(record, order: nil)])
     }

@@ -23,6 +23,10 @@ public struct TensorSource: Sendable {
     case encoded(EncodedMatrix, order: [Int32]?)
     /// Values made up for the file.
     case floats([Float])
+    /// Whole numbers made up for the file.
+    case integers([Int64])
+    /// What a tensor in blocks holds of one kind.
+    case part(LayerPacking.Part, of: TensorSource)
   }
 
   public init(name: String, dtype: DType, shape: Shape, pieces: [Piece]) {
@@ -67,14 +71,17 @@ public struct TensorEncoder {
       switch piece {
       case .floats(let values):
         try emit(Tensor(values, on: backend), of: tensor, write: write)
+      case .integers(let values): try values.withUnsafeBytes(write)
+      case .part(let part, let source):
+        try encode(source) { try part.extracted(from: $0, source.dtype).withUnsafeBytes(write) }
       case .rows(let record, let order):
-        try record.withBytes { try encode($0, record, order, as: tensor, write: write) }
-        record.file.release(record.byteRange)
+        try record.withBytes(on: backend) { try encode($0, record, order, as: tensor, write: write) }
+        record.release()
       case .encoded(let matrix, let order):
         try encode(matrix, order, as: tensor, write: write)
       case .columns(let record, let range):
-        try record.withBytes { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
-        record.file.release(record.byteRange)
+        try record.withBytes(on: backend) { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
+        record.release()
       }
     }
   }
@@ -141,7 +148,7 @@ public struct TensorEncoder {
         let chunk = UnsafeRawBufferPointer(rebasing: bytes[range])
         try emit(chunk, record.dtype, [range.count / rowBytes, depth], of: tensor, write: write)
         let first = record.byteRange.lowerBound
-        record.file.release(first + range.lowerBound..<first + range.upperBound)
+        record.release(first + range.lowerBound..<first + range.upperBound)
         continue
       }
       let rows = order[start..<min(start + step, order.count)]

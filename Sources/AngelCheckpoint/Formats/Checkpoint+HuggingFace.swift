@@ -25,7 +25,7 @@ extension Checkpoint {
   static func openHuggingFace(
     folder: String, weights: Weights, path: String
   ) throws(CheckpointError) -> Checkpoint {
-    let configuration = try configuration(in: folder)
+    var configuration = try configuration(in: folder)
     guard let architecture = configuration["model_type"]?.string, !architecture.isEmpty else {
       throw .damaged(path: FilePath.join(folder, "config.json"), format: "model", reason: "it has no model_type")
     }
@@ -34,9 +34,11 @@ extension Checkpoint {
     case .single(let file): try table.add(SafetensorsFile(path: file))
     case .sharded(let index): try addShards(listedIn: index, folder: folder, to: &table)
     }
+    let quantization = try unpack(&table, &configuration, in: folder)
     var card = ModelCard(parameterCount: table.parameterCount, byteCounts: table.byteCounts)
     card.name = configuration["_name_or_path"]?.string.flatMap { $0.isEmpty ? nil : $0 }
     card.license = license(in: folder)
+    card.quantization = quantization
     return Checkpoint(
       path: path, layout: .huggingFace, architecture: architecture, configuration: configuration,
       generation: try JSONFile.objectIfPresent(FilePath.join(folder, "generation_config.json")),
@@ -49,6 +51,28 @@ extension Checkpoint {
       throw .notACheckpoint(path: folder, reason: "it has no config.json, which says what the tensors mean")
     }
     return object
+  }
+
+  /// Puts the matrices of quantised weights in the place of their parts; what remains is a folder as any other.
+  private static func unpack(
+    _ table: inout TensorTable, _ configuration: inout JSONObject, in folder: String
+  ) throws(CheckpointError) -> QuantizedWeights? {
+    let path = FilePath.join(folder, "config.json")
+    guard let method = try QuantizationMethod(configuration, path: path) else {
+      if let name = table.allNames.first(where: { $0.hasSuffix(".qweight") || $0.hasSuffix(".weight_packed") }) {
+        throw .unsupported(
+          path: path,
+          reason:
+            "tensor \(quoted(name)) is quantised, but it has no '\(QuantizationMethod.key)' to say how; "
+            + "copy it there from the model's quantize_config.json, with \"quant_method\": \"gptq\" or \"awq\"")
+      }
+      configuration[QuantizationMethod.key] = nil
+      return nil
+    }
+    let weights = try QuantizedFolder(table, method, path: folder)
+    table.replace(with: weights)
+    configuration[QuantizationMethod.key] = nil
+    return weights.summary
   }
 
   // MARK: Shards

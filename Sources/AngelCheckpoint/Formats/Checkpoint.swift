@@ -2,7 +2,8 @@ public import AngelCore
 
 /// A model on disk, whatever its format: configuration, tensors, tokenizer and chat template.
 ///
-/// Opening reads and checks headers only; tensors stay in the mapped files until they are touched.
+/// Opening reads and checks headers only, and of weights that others have quantised the scales, zeros and groups, which
+/// decide what they are held in; tensors stay in the mapped files until they are touched.
 public struct Checkpoint: Sendable {
   /// How the files are laid out.
   public enum Layout: Sendable, Hashable {
@@ -68,6 +69,8 @@ public struct ModelCard: Sendable, Hashable {
   public var parameterCount = 0
   /// Bytes in the files by the type's name, most first.
   public var byteCounts: [TypeBytes] = []
+  /// How the weights were quantised by another program; nil where they were not.
+  public var quantization: QuantizedWeights?
 
   /// How many bytes of a model are of one type.
   public struct TypeBytes: Sendable, Hashable {

@@ -26,7 +26,7 @@ extension Checkpoint {
     let rowBytes = whole.byteRange.count / total
     let start = whole.byteRange.lowerBound + first * rowBytes
     return TensorRecord(
-      name: whole.name, dtype: whole.dtype, shape: shape, file: whole.file,
+      name: whole.name, dtype: whole.dtype, shape: shape, content: whole.content,
       byteRange: start..<(start + shape[0] * rowBytes))
   }
 

@@ -43,7 +43,7 @@ public struct ParameterLoader {
     try model.visitParameters { path, parameter in
       let record = sources[index].record
       try load(record, sources[index].place, into: parameter, parts[path])
-      record.file.release(record.byteRange)
+      record.release()
       index += 1
       read += record.byteRange.count
       report(read, total)
@@ -69,12 +69,18 @@ public struct ParameterLoader {
     for name in checkpoint.tensorNames {
       let lastEntry = max(1, checkpoint.tensors[name]?.shape.array.first ?? 1) - 1
       guard let path = names.parameter(forTensor: name, in: checkpoint.layout, entry: lastEntry),
-        path != "head.weight", !paths.contains(path)
+        path != "head.weight", !paths.contains(path), !isBiasOfZeros(name)
       else { continue }
       throw .damaged(
         path: checkpoint.path, format: "checkpoint",
         reason: "its configuration has no place for tensor \(quoted(name))")
     }
+  }
+
+  /// Whether leaving the tensor out changes nothing: AutoGPTQ writes biases of zeros for layers that have none.
+  private func isBiasOfZeros(_ name: String) -> Bool {
+    guard name.hasSuffix(".bias"), let record = checkpoint.tensors[name], record.shape.rank == 1 else { return false }
+    return (try? record.withBytes { $0.allSatisfy { $0 == 0 } }) ?? false
   }
 
   /// The experts of a layer are multiplied together, so their weights must be of one type.
@@ -138,7 +144,7 @@ public struct ParameterLoader {
       let own = part.range(of: whole[0])
       sourceRows = sourceRows.map { Array($0[own]) } ?? own.map { Int32($0) }
     }
-    return try record.withBytes {
+    return try record.withBytes(on: backend) {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
     }
   }
@@ -158,7 +164,7 @@ public struct ParameterLoader {
     let first = record.dtype.byteCount(of: own.lowerBound)
     let rows = Tensor(
       uninitialized: TensorSpecification([whole[0] * ownBytes], .uint8), on: backend, kind: .workspace)
-    try record.withBytes { bytes in
+    try record.withBytes(on: backend) { bytes in
       for row in 0..<whole[0] {
         let start = row * rowBytes + first
         backend.write(
@@ -178,7 +184,7 @@ public struct ParameterLoader {
     _ record: TensorRecord, _ form: StoredForm, _ shape: Shape, _ part: ParameterPart?
   ) throws -> PackedMatrix {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
-    let stored = try record.withBytes {
+    let stored = try record.withBytes(on: backend) {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
     }
     let first = form.firstRow(of: shape)

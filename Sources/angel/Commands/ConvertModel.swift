@@ -6,7 +6,11 @@ import AngelModels
 
 /// `angel models convert`: writes a model in another layout or type.
 enum ConvertModel {
-  enum Format: String, CaseIterable, Sendable { case gguf, safetensors }
+  enum Format: String, CaseIterable, Sendable {
+    case gguf, safetensors
+    /// A folder of safetensors whose linear layers are whole numbers and scales.
+    case compressedTensors = "compressed-tensors"
+  }
   /// The types that weights can be written in.
   enum WeightType: String, CaseIterable, Sendable {
     case f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0
@@ -43,6 +47,7 @@ enum ConvertModel {
     let layout: Checkpoint.Layout = chosen == .gguf ? .gguf : .huggingFace
     var request = ModelConverter.Request(target: target, layout: layout, matrixType: arguments[type]?.dtype)
     request.splitBytes = arguments[splitBytes]
+    request.packsLayers = chosen == .compressedTensors
     request.replaces = arguments[ModelsCommand.force]
     let checkpoint = try Checkpoint.open(model.path)
     let display = context.progress.start("converting \(model.name)", total: nil)

@@ -83,7 +83,7 @@ extension CommandContext {
     let display = progress.start("loading \(model)", total: checkpoint.card.byteCount)
     let embedder = try TextEmbedder(
       checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic,
-      report: { read, _ in display.update(to: read) })
+      report: { display.update(to: $0, total: $1) })
     display.finish()
     embedder.engine.isInterrupted = { [interruption] in interruption.isRequested }
     return embedder

@@ -60,6 +60,11 @@ struct ModelReport {
     for type in card.byteCounts {
       add("  \(type.type)", "\(TextFormat.bytes(type.bytes)) in \(type.tensors) tensor\(type.tensors == 1 ? "" : "s")")
     }
+    for form in card.quantization?.forms ?? [] {
+      let why = form.reason.map { "since it has \($0)" } ?? "with the same values"
+      let count = "\(form.tensors) matri\(form.tensors == 1 ? "x" : "ces")"
+      add("held as \(form.type)", "\(TextFormat.bytes(form.bytes)) in \(count), \(why)")
+    }
     add("context", sizes.contextLength.map { TextFormat.count($0) + " tokens" })
     add("layers", sizes.layerCount.map(TextFormat.count))
     add("width", sizes.hiddenSize.map(TextFormat.count))
@@ -103,6 +108,16 @@ struct ModelReport {
       .dropLast()
   }
 
+  private static func json(_ weights: QuantizedWeights) -> JSONValue {
+    .array(
+      weights.forms.map { form in
+        [
+          "type": .string(form.type), "tensors": .integer(form.tensors), "bytes": .integer(form.bytes),
+          "reason": form.reason.map(JSONValue.string) ?? .null,
+        ]
+      })
+  }
+
   /// The card with stable names; absent facts are null.
   var json: JSONObject {
     let card = checkpoint.card
@@ -119,7 +134,8 @@ struct ModelReport {
           card.byteCounts.map {
             ["type": .string($0.type), "tensors": .integer($0.tensors), "bytes": .integer($0.bytes)]
           })
-      ), ("context", optional(sizes.contextLength)), ("layers", optional(sizes.layerCount)),
+      ), ("held_as", card.quantization.map(Self.json) ?? .null), ("context", optional(sizes.contextLength)),
+      ("layers", optional(sizes.layerCount)),
       ("width", optional(sizes.hiddenSize)), ("heads", optional(sizes.headCount)),
       ("key_value_heads", optional(sizes.keyValueHeadCount ?? sizes.headCount)),
       ("vocabulary", optional(sizes.vocabularySize)), ("tokenizer", .string(tokenizer)),

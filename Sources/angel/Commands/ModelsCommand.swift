@@ -15,8 +15,11 @@ enum ModelsCommand: Command {
     export copies a model of the store to TARGET as it was pulled. convert writes MODEL as a GGUF file or as a folder of
     safetensors, tensor by tensor: the layout is the one of TARGET's ending unless --format says another, and --type
     rounds the matrices, q4_0 to q8_0 by the formats' reference rule. Without --type they stay as they are; quantised
-    ones become f32 in a folder. Encoders such as minilm are converted too. --split-bytes 2G writes a large file in parts
-    (model-00001-of-00003.gguf, the first of which is opened). What is written appears whole or not at all.
+    ones become f32 in a folder. --format compressed-tensors writes linear layers as whole numbers and scales, in 4 bits
+    (--type q4_0, or layers that are so) or 8 (q8_0). Folders quantised by GPTQ, AWQ or compressed-tensors are read as
+    any other; show says in which types they are held. Encoders such as minilm are converted too. --split-bytes 2G
+    writes a large file in parts (model-00001-of-00003.gguf, the first of which is opened). What is written appears whole
+    or not at all.
 
     merge MODEL ADAPTER TARGET adds a PEFT folder of low-rank adapters, such as `angel train` writes, to the weights of the
     model it was trained beside, and writes a folder of safetensors: f32, or as --type says f16 or bf16.
@@ -37,6 +40,7 @@ enum ModelsCommand: Command {
     "models", "models show smollm2", "models remove smollm2", "models export smollm2 smollm2.gguf",
     "models convert smollm2 smollm2-folder --type bf16", "models convert ./folder model.gguf --type q8_0",
     "models convert ./folder model.gguf --split-bytes 2G",
+    "models convert smollm2 packed --format compressed-tensors --type q4_0",
     "models merge smollm2 runs/lora/adapter smollm2-lora",
   ]
 

@@ -77,7 +77,7 @@ struct QuickstartServing {
     let display = context.progress.start("loading \(name)", total: checkpoint.card.byteCount)
     let loaded = try BatchEngine(
       checkpoint, on: backend, pool: backend.pool, arithmetic: context.arithmetic, options: serving,
-      report: { read, _ in display.update(to: read) })
+      report: { display.update(to: $0, total: $1) })
     display.finish()
     let model = ServedModel(name: name, created: context.startTime) {
       OpenedModel(byteCount: checkpoint.card.byteCount) { .language(loaded) }

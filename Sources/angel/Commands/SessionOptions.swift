@@ -127,7 +127,7 @@ extension CommandContext {
     let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
     let session = try LanguageModelSession(
       checkpoint, on: backend, pool: backend.pool, arithmetic: arithmetic, adapter: adapter, options: options,
-      beside: other, report: { read, _ in display.update(to: read) })
+      beside: other, report: { display.update(to: $0, total: $1) })
     display.finish()
     session.engine.isInterrupted = { [interruption] in interruption.isRequested }
     return session
