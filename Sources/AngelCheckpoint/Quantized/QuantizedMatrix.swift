@@ -4,7 +4,7 @@ import AngelCore
 ///
 /// w[n, k] = scale[n, g] · (code[n, k] − zero[n, g]), where g is the group of input k. What is read is w in the type of
 /// `form`: a block format where one has the same values, else float16 or float32
-/// (Documentation/Decisions/0222-quantised-folders.md).
+/// (Documentation/Decisions/0223-quantised-folders.md).
 struct QuantizedMatrix: Sendable {
   enum Values: Sendable {
     case codes(PackedCodes, GroupZeros)
