@@ -12,8 +12,8 @@ public struct ModelConverter {
     public var layout: Checkpoint.Layout
     /// The type of matrices; nil keeps each tensor's own, and makes quantised ones float32 in a folder.
     public var matrixType: DType?
-    /// Matrices that were rounded for the new file, by parameter path: GGUF only.
-    public var encoded: [String: EncodedMatrix] = [:]
+    /// Parameters made anew for the new file, by path: GGUF only.
+    public var encoded: [String: EncodedParameter] = [:]
     /// Whether to write over what stands at `target`.
     public var replaces = false
     /// The most bytes of tensors in one file; nil for one GGUF file, and 5 GB in one of safetensors.

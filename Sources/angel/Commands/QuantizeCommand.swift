@@ -18,7 +18,7 @@ enum QuantizeCommand: Command {
     Positional(name: "TARGET", kind: .file, help: "the GGUF file to write"),
   ]
 
-  static let method = Option<RoundingMethod>.choice("method", default: .weighted, help: "how values find their places")
+  static let method = Option<QuantizeMethod>.choice("method", default: .weighted, help: "how values find their places")
   static let type = Option<BlockFormat>.choice("type", default: .q4_0, help: "the type of the linear layers")
   static let embedding = Option<BlockFormat>.choice(
     "embedding", default: .q8_0, help: "the type of the embedding and the output head")
@@ -53,13 +53,13 @@ enum QuantizeCommand: Command {
       throw UsageError(
         "TARGET '\(target)' must end in .gguf: the types it is to hold exist in GGUF alone", command: name)
     }
-    guard arguments[method] == .nearest || arguments[calibration] != nil else {
+    guard !arguments[method].needsText || arguments[calibration] != nil else {
       throw UsageError(
         "--method \(arguments[method].rawValue) needs --calibration FILE, a text to run the model on", command: name)
     }
-    if arguments[method] == .nearest, arguments[calibration] != nil {
+    if !arguments[method].needsText, arguments[calibration] != nil {
       throw UsageError(
-        "--method nearest looks at no text: leave --calibration out, or choose weighted or gptq", command: name)
+        "--method nearest looks at no text: leave --calibration out, or choose another", command: name)
     }
     try context.interruption.deferred {
       try QuantizeRun(model: model, target: target, arguments, context).run()

@@ -5,7 +5,7 @@ import AngelModels
 /// What `angel quantize` prints.
 struct QuantizeReport {
   let model: String
-  let method: RoundingMethod
+  let method: QuantizeMethod
   let type: DType
   /// Bytes of the model it came from.
   let byteCount: Int
@@ -39,6 +39,11 @@ struct QuantizeReport {
       "Share of the outputs' energy that is wrong, the five worst layers first:",
     ]
     lines += errorTable.lines
+    if let productErrors {
+      lines.append(
+        "Of products with inputs in int8 \(percent(productErrors.scaled)) is wrong, "
+          + "\(percent(productErrors.plain)) if inputs were not scaled (mean of the layers).")
+    }
     guard let before, let after, let loss else { return lines }
     lines.append(
       "perplexity \(TextFormat.fixed(before, digits: 3)) → \(TextFormat.fixed(after, digits: 3)) "
@@ -51,12 +56,21 @@ struct QuantizeReport {
     return lines
   }
 
+  /// Mean shares of products with rounded inputs, where they were measured.
+  private var productErrors: (scaled: Double, plain: Double)? {
+    let errors = rounded.layers.compactMap(\.productErrors)
+    guard !errors.isEmpty else { return nil }
+    let count = Double(errors.count)
+    return (errors.reduce(0) { $0 + $1.scaled } / count, errors.reduce(0) { $0 + $1.plain } / count)
+  }
+
+  private func percent(_ share: Double) -> String { TextFormat.fixed(share * 100, digits: 3) + " %" }
+
   private var errorTable: Table {
     var table = Table([("LAYER", .left), ("SHAPE", .left), ("ERROR", .right), ("TO THE NEAREST", .right)])
-    func percent(_ share: Double) -> String { TextFormat.fixed(share * 100, digits: 3) + " %" }
     for layer in rounded.layers.sorted(by: { $0.error > $1.error }).prefix(5) {
       table.append([
-        layer.path + (layer.isCalibrated || method == .nearest ? "" : " (not calibrated)"), "\(layer.shape)",
+        layer.path + (layer.isCalibrated || !method.needsText ? "" : " (not calibrated)"), "\(layer.shape)",
         percent(layer.error),
         percent(layer.nearestError),
       ])
@@ -71,6 +85,9 @@ struct QuantizeReport {
         "path": .string(layer.path), "shape": .array(layer.shape.array.map { .integer($0) }),
         "calibrated": .bool(layer.isCalibrated), "error": .number(layer.error),
         "nearest_error": .number(layer.nearestError),
+        "exponent": layer.exponent.map { .number($0) } ?? .null,
+        "int8_error": layer.productErrors.map { .number($0.scaled) } ?? .null,
+        "int8_error_unscaled": layer.productErrors.map { .number($0.plain) } ?? .null,
       ]
     }
     return [

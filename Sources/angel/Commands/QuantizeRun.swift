@@ -28,6 +28,11 @@ struct QuantizeRun {
   }
 
   func run() throws {
+    let method = arguments[QuantizeCommand.method]
+    let family = type(of: try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint))
+    guard method.scaling == nil || family.foldingPlan != nil else {
+      throw QuantizerError.cannotScale(family: checkpoint.architecture)
+    }
     // What is wrong with the text shows before anything is computed.
     let windows = try calibrationWindows(Tokenizer(checkpoint.tokenizer()))
     let before = try perplexity(of: checkpoint, arithmetic: .f32)
@@ -35,7 +40,7 @@ struct QuantizeRun {
     let written = try write(rounded)
     let after = try perplexity(of: Checkpoint.open(written.path), arithmetic: .fast)
     let report = QuantizeReport(
-      model: model, method: arguments[QuantizeCommand.method], type: arguments[QuantizeCommand.type].dtype,
+      model: model, method: method, type: arguments[QuantizeCommand.type].dtype,
       byteCount: checkpoint.card.byteCount, rounded: rounded, written: written, before: before, after: after)
     if context.printsJSON { return try context.print(report.json) }
     for line in report.lines { try context.output.line(line) }
@@ -48,11 +53,12 @@ struct QuantizeRun {
       checkpoint, on: backend, arithmetic: .f32, report: { read, _ in loading.update(to: read) })
     loading.finish()
     var quantizer = Quantizer()
-    quantizer.method = arguments[QuantizeCommand.method]
+    let method = arguments[QuantizeCommand.method]
+    (quantizer.method, quantizer.scaling) = (method.rounding, method.scaling)
     quantizer.format = arguments[QuantizeCommand.type].dtype
     quantizer.momentBytes = arguments[QuantizeCommand.moments]
     let calibrating = context.progress.start(
-      quantizer.method == .nearest ? "rounding" : "calibrating", total: nil, unit: .items("tokens"))
+      method.needsText ? "calibrating" : "rounding", total: nil, unit: .items("tokens"))
     quantizer.report = { [context] done, total in
       try context.interruption.check()
       calibrating.update(to: done, total: total)
@@ -78,7 +84,7 @@ struct QuantizeRun {
   }
 
   private func calibrationWindows(_ tokenizer: Tokenizer) throws -> [[Int32]] {
-    guard let path = arguments[QuantizeCommand.calibration], arguments[QuantizeCommand.method] != .nearest else {
+    guard let path = arguments[QuantizeCommand.calibration], arguments[QuantizeCommand.method].needsText else {
       return []
     }
     let windows = try self.windows(of: path, tokenizer)
