@@ -39,7 +39,7 @@ final class InputMoments: Sendable {
   var groups: [Group] { state.withLock { $0.groups } }
 
   /// What a layer is to have as its observer.
-  func observer(for path: String) -> any InputObserver { Observer(path: path, moments: self) }
+  func observer(for path: String) -> any LayerObserver { Observer(path: path, moments: self) }
 
   /// Drops all sums, and collects those of `groups` from now on.
   func collect(_ groups: Range<Int>) {
@@ -88,7 +88,7 @@ final class InputMoments: Sendable {
     return state.groups.count - 1
   }
 
-  private final class Observer: InputObserver {
+  private final class Observer: LayerObserver {
     let path: String
     let moments: InputMoments
 

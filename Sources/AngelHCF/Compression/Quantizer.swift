@@ -14,8 +14,12 @@ public struct Quantizer {
   public var method = RoundingMethod.weighted
   /// How inputs are scaled before; nil: they stay. Only with a text, and for families that say where it can be done.
   public var scaling: ChannelScaling?
-  /// One of the formats that values can be rounded to: q4_0, q4_1, q5_0, q5_1, q8_0.
+  /// The power that all inputs are scaled with; nil: each the one that is best.
+  public var exponent: Double?
+  /// What values are rounded to, a `BlockFormat`'s: where rows are no whole blocks of it, what stands in its place.
   public var format = DType.q4_0
+  /// What formats are chosen by, layer by layer; nil: all are of `format`, as layers are that no text shows at work.
+  public var budget: PrecisionPlan.Budget?
   /// GPTQ: what is added to each moment of the diagonal, as a share of it.
   public var damping = 0.01
   /// Bytes of moments kept at once; fewer bytes are more passes over the text.
@@ -30,6 +34,7 @@ public struct Quantizer {
     public let path: String
     /// [outputs, inputs]
     public let shape: Shape
+    public let format: DType
     /// Whether it was seen at work; experts are not, and go to the nearest.
     public let isCalibrated: Bool
     /// ‖(W - Ŵ) X‖² / ‖W X‖² over the inputs X of the text; over unit inputs where there was none.
@@ -48,6 +53,8 @@ public struct Quantizer {
     public var encoded: [String: EncodedParameter] = [:]
     public var layers: [Layer] = []
     public var passes = 0
+    /// How formats were chosen, where there was a budget.
+    public var plan: PrecisionPlan?
   }
 
   /// Rounds `model`, whose weights are replaced by what they become.
@@ -56,47 +63,55 @@ public struct Quantizer {
   public func quantize<Model: LanguageModel>(
     _ model: Model, windows: [[Int32]], on backend: any Backend, pool: PagePool
   ) throws -> Result {
-    let moments = InputMoments(keepsMagnitudes: scaling != nil)
-    var watched = model
-    let layers = watch(&watched, moments)
+    let layers = layers(of: model)
     var folds: [FoldingPlan.Fold] = []
     if scaling != nil {
       guard let plan = Model.foldingPlan else { throw QuantizerError.cannotScale(family: "\(Model.self)") }
       folds = plan.folds(of: layers.map(\.path))
     }
+    let plan = try budget.map {
+      try PrecisionPlanner(quantizer: self, budget: $0).plan(model, layers, windows, on: backend, pool: pool)
+    }
     var run = QuantizerRun(
-      self, model, layers, FoldedScales(folds, headSize: model.configuration.cacheGeometry.headSize))
+      self, model, layers, plan, FoldedScales(folds, headSize: model.configuration.cacheGeometry.headSize))
     if method != .nearest || scaling != nil {
-      try run.calibrate(moments, Self.engine(for: watched, windows, on: backend, pool: pool), windows)
+      let moments = InputMoments(keepsMagnitudes: scaling != nil)
+      let watched = model.watched(layers.map(\.path), by: moments.observer)
+      let text = try CalibrationText(windows, through: watched, on: backend, pool: pool, report: report)
+      try run.calibrate(moments, text)
     }
     try run.roundTheRest()
     return run.result
   }
 
-  /// The layers to be rounded, in the order of the model, and each told to show its inputs.
-  private func watch<Model: LanguageModel>(
-    _ model: inout Model, _ moments: InputMoments
-  ) -> [(path: String, weight: Parameter)] {
+  /// The layers to be rounded, in the order of the model.
+  private func layers(of model: some LanguageModel) -> [(path: String, weight: Parameter)] {
     var layers: [(path: String, weight: Parameter)] = []
+    var copy = model
     let head = (model as? any LinearHeadModel)?.outputHead.weight
-    model.visitLinearLayers { path, linear in
-      guard linear.weight !== head, linear.weight.role == .matrix, linear.weight.shape[1] % format.blockElements == 0
-      else { return }
-      linear.observer = moments.observer(for: path)
-      layers.append((path, linear.weight))
+    copy.visitLinearLayers { path, linear in
+      let (weight, depth) = (linear.weight, linear.weight.shape[1])
+      guard weight !== head, weight.role == .matrix, depth % format(forRowsOf: depth).blockElements == 0 else {
+        return
+      }
+      layers.append((path, weight))
     }
     return layers
   }
 
-  private static func engine(
-    for model: any LanguageModel, _ windows: [[Int32]], on backend: any Backend, pool: PagePool
-  ) throws -> InferenceEngine {
-    let longest = windows.map(\.count).max() ?? 0
-    guard longest > 0 else { throw QuantizerError.noText }
-    var options = EngineOptions()
-    options.contextLength = longest
-    options.cacheDType = .float32
-    return try InferenceEngine(model, on: backend, pool: pool, options: options)
+  /// The bytes of all that is not rounded, in a file whose other matrices are of type `matrices`.
+  public func byteCount(ofOthersIn model: some LanguageModel, matrices: DType) -> Int {
+    let rounded = Set(layers(of: model).map { $0.path + ".weight" })
+    return model.parameterShapes().reduce(0) { sum, entry in
+      guard !rounded.contains(entry.path) else { return sum }
+      let type: DType = entry.parameter.role == .matrix ? matrices : .float32
+      return sum + type.byteCount(of: entry.parameter.shape.elementCount)
+    }
+  }
+
+  /// What a layer is rounded to where no plan says otherwise.
+  func format(forRowsOf depth: Int) -> DType {
+    BlockFormat(rawValue: format.name)?.format(forRowsOf: depth).dtype ?? format
   }
 }
 
@@ -104,12 +119,16 @@ public struct Quantizer {
 public enum QuantizerError: DescribedError, Equatable {
   case noText
   case cannotScale(family: String)
+  case tooSmall(bits: Double, least: Double)
 
   public var description: String {
     switch self {
     case .noText: "calibration needs a text of at least one window of tokens"
     case .cannotScale(let family):
       "models of the family '\(family)' do not say where inputs of their layers can be scaled: choose weighted or gptq"
+    case .tooSmall(let bits, let least):
+      "\(TextFormat.fixed(bits, digits: 2)) bits a weight are too few: the smallest formats that rows fit into take "
+        + TextFormat.fixed(least, digits: 2)
     }
   }
 }

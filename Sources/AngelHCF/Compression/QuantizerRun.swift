@@ -8,6 +8,7 @@ import AngelTensor
 struct QuantizerRun {
   private let quantizer: Quantizer
   private let rounding: BlockRounding
+  private let plan: PrecisionPlan?
   /// The weights of the layers to be rounded.
   private let layers: [(path: String, weight: Parameter)]
   private let weights: [String: Parameter]
@@ -18,9 +19,11 @@ struct QuantizerRun {
 
   init(
     _ quantizer: Quantizer, _ model: some LanguageModel, _ layers: [(path: String, weight: Parameter)],
-    _ scales: FoldedScales
+    _ plan: PrecisionPlan?, _ scales: FoldedScales
   ) {
     self.quantizer = quantizer
+    self.plan = plan
+    result.plan = plan
     rounding = BlockRounding(method: quantizer.method, damping: quantizer.damping)
     self.layers = layers
     weights = Dictionary(uniqueKeysWithValues: layers.map { ($0.path, $0.weight) })
@@ -31,26 +34,14 @@ struct QuantizerRun {
     self.scales = scales
   }
 
-  /// Rounds the layers that a run of the windows meets, as many in a pass as there is room for moments.
-  mutating func calibrate(_ moments: InputMoments, _ engine: InferenceEngine, _ windows: [[Int32]]) throws {
-    // One token shows which layers share their inputs.
-    try engine.append(Array(windows[0].prefix(1)), to: engine.makeSequence())
-    let passes = passes(moments.groups)
-    result.passes = passes.count
-    let total = passes.count * windows.reduce(0) { $0 + $1.count }
-    var done = 0
-    for pass in passes {
-      moments.collect(pass)
-      for window in windows {
-        try engine.append(window, to: engine.makeSequence())
-        done += window.count
-        try quantizer.report(done, total)
-      }
-      // All scales of the pass before any rounding: a layer's rows are divided by what columns of a later one are multiplied by.
-      for group in moments.groups[pass] { try findScales(group) }
-      for group in moments.groups[pass] { try round(group) }
+  /// Rounds the layers that a run of the text meets.
+  mutating func calibrate(_ moments: InputMoments, _ text: CalibrationText) throws {
+    let folds = scales.folds
+    result.passes = try text.run(moments, bytes: quantizer.momentBytes, keepingTogether: folds) { groups in
+      // All scales before any rounding: a layer's rows are divided by what columns of a later one are multiplied by.
+      for group in groups { try findScales(group) }
+      for group in groups { try round(group) }
     }
-    moments.collect(0..<0)
   }
 
   /// Layers that nothing was seen of go to the nearest.
@@ -58,33 +49,14 @@ struct QuantizerRun {
     let done = Set(result.layers.map(\.path))
     for (path, weight) in layers where !done.contains(path) {
       let values = weight.matrix.0.dequantized()
-      let nearest = rounding(values, as: quantizer.format, nil)
+      let format = format(of: path, values.shape)
+      let nearest = rounding(values, as: format, nil)
       let whole = try LayerInputs.sum(values.squared())
       let lost = try LayerInputs.sum((values - PackedMatrix(packing: nearest).dequantized()).squared())
       let error = whole > 0 ? lost / whole : 0
       result.layers.append(
-        .init(path: path, shape: values.shape, isCalibrated: false, error: error, nearestError: error))
+        .init(path: path, shape: values.shape, format: format, isCalibrated: false, error: error, nearestError: error))
       try keep(nearest, path, weight)
-    }
-  }
-
-  /// Groups as they are seen in one pass each; a layer whose rows are scaled comes with those that read it.
-  private func passes(_ groups: [InputMoments.Group]) -> [Range<Int>] {
-    var place: [String: Int] = [:]
-    for (index, group) in groups.enumerated() { for path in group.paths { place[path] = index } }
-    var isJoined = [Bool](repeating: false, count: groups.count)
-    for fold in scales.folds {
-      guard let maker = fold.madeByLayer.flatMap({ place[$0] }), let reader = place[fold.layers[0]] else { continue }
-      for index in groups.indices where index > min(maker, reader) && index <= max(maker, reader) {
-        isJoined[index] = true
-      }
-    }
-    let starts = groups.indices.filter { !isJoined[$0] } + [groups.count]
-    let sizes = zip(starts, starts.dropFirst()).map { range in
-      groups[range.0..<range.1].reduce(0) { $0 + $1.width * $1.width * 4 }
-    }
-    return ShardPlan.ranges(of: sizes, limit: quantizer.momentBytes).map {
-      starts[$0.lowerBound]..<starts[$0.upperBound]
     }
   }
 
@@ -94,14 +66,19 @@ struct QuantizerRun {
       let fold = scales.folds.first(where: { Set($0.layers).isSubset(of: group.paths) }),
       let inputs = try LayerInputs(group)
     else { return }
+    let own = fold.layers.compactMap { path in weights[path].map { (path: path, weight: $0) } }
     let makerCount = fold.madeByLayer.flatMap { weights[$0]?.shape[0] } ?? group.width
     let channels = scales.channels(of: fold, inputCount: group.width, makerCount: makerCount)
+    // GPTQ's inverse would have to be found for every exponent.
     let search = ScaleSearch(
-      scaling: scaling, rounding: rounding, format: quantizer.format, inputs: inputs,
+      scaling: scaling,
+      rounding: BlockRounding(
+        method: rounding.method == .gptq ? .weighted : rounding.method, damping: rounding.damping),
+      formats: own.map { format(of: $0.path, $0.weight.shape) }, inputs: inputs,
       channels: channels.map { ($0, makerCount) })
-    scales[fold] = try search.best(for: fold.layers.compactMap { weights[$0]?.matrix.0.dequantized() })
-    guard let norm = fold.norm, let own = scales[fold] else { return }
-    for vector in [norm + ".weight", norm + ".bias"] { try divide(vector, by: own.values) }
+    scales[fold] = try search.best(for: own.map { $0.weight.matrix.0.dequantized() }, only: quantizer.exponent)
+    guard let norm = fold.norm, let found = scales[fold] else { return }
+    for vector in [norm + ".weight", norm + ".bias"] { try divide(vector, by: found.values) }
   }
 
   private mutating func round(_ group: InputMoments.Group) throws {
@@ -118,8 +95,9 @@ struct QuantizerRun {
     _ path: String, _ weight: Parameter, _ inputs: LayerInputs, _ guide: BlockRounding.Guide,
     _ scales: FoldedScales.Scales?
   ) throws {
-    let (format, backend) = (quantizer.format, inputs.moments.backend)
+    let backend = inputs.moments.backend
     let values = weight.matrix.0.dequantized()
+    let format = format(of: path, values.shape)
     let columns = scales.map { Tensor($0.ofInputs, on: backend) }
     let rows = self.scales.outputs(of: path).map { Tensor($0, on: backend).reshaped($0.count, 1) }
     let scaled = columns.map { values * $0 } ?? values
@@ -132,7 +110,7 @@ struct QuantizerRun {
     let whole = try inputs.energy(of: values)
     func share(_ rounded: Tensor) throws -> Double { whole > 0 ? try inputs.energy(of: values - rounded) / whole : 0 }
     var layer = Quantizer.Layer(
-      path: path, shape: values.shape, isCalibrated: true, error: try share(back),
+      path: path, shape: values.shape, format: format, isCalibrated: true, error: try share(back),
       nearestError: try share(nearest.dequantized()), exponent: scales?.exponent)
     if case .smooth = quantizer.scaling,
       let scaledError = try inputs.roundedProductError(rows.map { values / $0 } ?? values, packed, divisor: columns),
@@ -143,6 +121,10 @@ struct QuantizerRun {
     result.layers.append(layer)
     try keep(chosen, path, weight)
     if let divisor = self.scales.outputs(of: path) { try divide(path + ".bias", by: divisor) }
+  }
+
+  private func format(of path: String, _ shape: Shape) -> DType {
+    plan?.formats[path] ?? quantizer.format(forRowsOf: shape[1])
   }
 
   /// Puts a rounded matrix into the model and the result.

@@ -9,20 +9,25 @@ struct ScaleSearch {
 
   let scaling: ChannelScaling
   let rounding: BlockRounding
-  let format: DType
+  /// Of each layer.
+  let formats: [DType]
   let inputs: LayerInputs
   /// For each input the channel that it is of, and how many there are; nil: each is its own.
   let channels: (ofInputs: [Int], count: Int)?
 
-  /// The best scales for layers with these weights [N, K]; nil: they are best as they are.
-  func best(for weights: [Tensor]) throws -> FoldedScales.Scales? {
-    var best: FoldedScales.Scales?
-    var least = try error(of: weights, scales: nil)
+  /// The best scales for layers with these weights [N, K], or those of one exponent; nil: they are best as they are.
+  func best(for weights: [Tensor], only exponent: Double?) throws -> FoldedScales.Scales? {
     guard let statistics = try statistics(weights) else { return nil }
+    func scales(_ exponent: Double) -> FoldedScales.Scales {
+      .init(values: Self.scales(statistics, exponent), exponent: exponent, channels: channels?.ofInputs)
+    }
+    if let exponent { return scales(exponent) }
+    var best: FoldedScales.Scales?
+    let wholes = try weights.map { try inputs.energy(of: $0) }
+    var least = try error(of: weights, wholes, scales: nil)
     for exponent in Self.exponents {
-      let scales = FoldedScales.Scales(
-        values: Self.scales(statistics, exponent), exponent: exponent, channels: channels?.ofInputs)
-      let error = try error(of: weights, scales: scales.ofInputs)
+      let scales = scales(exponent)
+      let error = try error(of: weights, wholes, scales: scales.ofInputs)
       if error < least { (least, best) = (error, scales) }
     }
     return best
@@ -67,15 +72,15 @@ struct ScaleSearch {
   }
 
   /// The share of the outputs' energy that is wrong, summed over the layers.
-  private func error(of weights: [Tensor], scales: [Float]?) throws -> Double {
+  private func error(of weights: [Tensor], _ wholes: [Double], scales: [Float]?) throws -> Double {
     let divisor = scales.map { Tensor($0, on: inputs.moments.backend) }
     let guide = try rounding.guide(inputs, scales: scales)
-    return try weights.reduce(0) { sum, weight in
+    return try weights.indices.reduce(0) { sum, index in
+      let (weight, format, whole) = (weights[index], formats[index], wholes[index])
       let rounded = PackedMatrix(packing: rounding(divisor.map { weight * $0 } ?? weight, as: format, guide))
       switch scaling {
       case .awareOfInputs:
         let values = rounded.dequantized()
-        let whole = try inputs.energy(of: weight)
         return whole > 0 ? sum + (try inputs.energy(of: weight - (divisor.map { values / $0 } ?? values))) / whole : sum
       case .smooth: return sum + (try inputs.roundedProductError(weight, rounded, divisor: divisor) ?? 0)
       }
