@@ -16,7 +16,10 @@ struct PrecisionPlanTests {
   private typealias Choice = PrecisionAssignment.Choice
 
   private static let windows: [[Int32]] = (0..<4).map { window in
-    (0..<32).map { Int32(3 + (window * 97 + $0 * $0 * 7 + $0) % 250) }
+    (0..<32).map { place in
+      let mixed = window * 97 + place * place * 7 + place
+      return Int32(3 + mixed % 250)
+    }
   }
 
   /// Three choices a part, of one hull.

@@ -63,7 +63,8 @@ struct QuantizerRun {
   /// The scales of the fold whose layers a group has.
   private mutating func findScales(_ group: InputMoments.Group) throws {
     guard let scaling = quantizer.scaling,
-      let fold = scales.folds.first(where: { Set($0.layers).isSubset(of: group.paths) }),
+      // Who else reads the same would be given what is not meant for it.
+      let fold = scales.folds.first(where: { Set($0.layers) == Set(group.paths) }),
       let inputs = try LayerInputs(group)
     else { return }
     let own = fold.layers.compactMap { path in weights[path].map { (path: path, weight: $0) } }

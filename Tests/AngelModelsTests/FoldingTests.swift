@@ -26,7 +26,12 @@ struct FoldingTests {
 
   private func windows(_ model: any LanguageModel) -> [[Int32]] {
     let size = min(model.configuration.vocabularySize, 250)
-    return (0..<3).map { window in (0..<24).map { Int32((window * 97 + $0 * $0 * 7 + $0) % size) } }
+    return (0..<3).map { window in
+      (0..<24).map { place in
+        let mixed = window * 97 + place * place * 7 + place
+        return Int32(mixed % size)
+      }
+    }
   }
 
   private func logits(_ model: any LanguageModel, _ window: [Int32], on backend: CPUBackend) throws -> [Float] {
@@ -100,7 +105,7 @@ struct FoldingTests {
   func errors() throws {
     let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 1)
     func quantized(_ scaling: ChannelScaling?, _ method: RoundingMethod, _ format: DType) throws -> [Quantizer.Layer] {
-      let model = try loaded(TinyModel.goldens, on: backend)
+      let model = try loaded(Goldens.path("models/llama-tiny"), on: backend)
       var quantizer = Quantizer()
       (quantizer.scaling, quantizer.method, quantizer.format) = (scaling, method, format)
       return try quantizer.quantize(model, windows: windows(model), on: backend, pool: backend.pool).layers
