@@ -9,9 +9,9 @@ enum QuantizeCommand: Command {
   static let details = """
     Writes a GGUF file whose linear layers are of --type. nearest rounds value by value; weighted finds the scales that lose
     least where a layer's inputs are large; gptq makes up in later columns for what earlier ones lost. awq scales columns
-    before, by powers of the inputs' magnitudes, which the norms and layers that come before take up, and is weighted then
-    (awq-nearest and awq-gptq are the others); smoothquant does so for products in int8, with --type q8_0. All but nearest
-    run the model over windows of --calibration, a text of the kind the model will see.
+    before, by powers of the inputs' magnitudes, which the norms and layers that come before take up, and is weighted then;
+    awq-gptq is gptq then, and loses least. smoothquant scales for products in int8, with --type q8_0. All but nearest run
+    the model over windows of --calibration, a text of the kind the model will see.
 
     With --bits, --size or --max-loss each layer gets a type of its own: what it loses in each and how much that moves the
     loss is measured, and bytes go where they help most. Where rows are no whole blocks of 256, q4_k becomes q5_0, q5_k
@@ -34,7 +34,7 @@ enum QuantizeCommand: Command {
   ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { $0 > 0 ? $0 : nil } }
   static let maxLoss = Option<Double?>.custom(
     "max-loss", placeholder: "SHARE", expects: "a share such as 2%",
-    help: "by how much the perplexity is expected to grow at most: the smallest types for that, layer by layer"
+    help: "the smallest types with which the perplexity is expected to grow by less, layer by layer"
   ) { text in
     guard let share = Double(text.hasSuffix("%") ? String(text.dropLast()) : text), share > 0, share <= 1000 else {
       return nil

@@ -6,13 +6,12 @@ enum QuantizeMethod: String, CaseIterable {
   case weighted
   case gptq
   case awq
-  case awqNearest = "awq-nearest"
   case awqGPTQ = "awq-gptq"
   case smoothQuant = "smoothquant"
 
   var rounding: RoundingMethod {
     switch self {
-    case .nearest, .awqNearest, .smoothQuant: .nearest
+    case .nearest, .smoothQuant: .nearest
     case .weighted, .awq: .weighted
     case .gptq, .awqGPTQ: .gptq
     }
@@ -21,7 +20,7 @@ enum QuantizeMethod: String, CaseIterable {
   var scaling: ChannelScaling? {
     switch self {
     case .nearest, .weighted, .gptq: nil
-    case .awq, .awqNearest, .awqGPTQ: .awareOfInputs
+    case .awq, .awqGPTQ: .awareOfInputs
     case .smoothQuant: .smooth
     }
   }
