@@ -18,6 +18,8 @@ public protocol LanguageModel: Module {
   static func names(for configuration: Configuration) -> NameTable
   /// Which parameters split along which mesh axis.
   static var parallelPlan: ParallelPlan { get }
+  /// Where inputs of layers can be scaled at no cost; nil, as it is unless said: nowhere.
+  static var foldingPlan: FoldingPlan? { get }
 
   var configuration: Configuration { get }
 
@@ -30,6 +32,8 @@ public protocol LanguageModel: Module {
 }
 
 extension LanguageModel {
+  public static var foldingPlan: FoldingPlan? { nil }
+
   public func crossEntropy(of hidden: Tensor, _ targets: PredictionTargets) -> Tensor {
     logits(of: hidden).crossEntropy(targets)
   }

@@ -12,8 +12,8 @@ public struct ModelConverter {
     public var layout: Checkpoint.Layout
     /// The type of matrices; nil keeps each tensor's own, and makes quantised ones float32 in a folder.
     public var matrixType: DType?
-    /// Matrices that were rounded for the new file, by parameter path: GGUF only.
-    public var encoded: [String: EncodedMatrix] = [:]
+    /// Parameters made anew for the new file, by path: GGUF only.
+    public var encoded: [String: EncodedParameter] = [:]
     /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only.
     public var packsLayers = false
     /// Whether to write over what stands at `target`.

@@ -12,8 +12,8 @@ public struct Linear: Module {
   public var adapter: LowRankAdapter?
   /// Adapters that serve beside the weight, each row's own; nil: there are none (`AdapterBank`).
   var adaptedRows: AdaptedRows?
-  /// Sees what the layer is given; nil for most layers.
-  public var observer: (any InputObserver)?
+  /// Sees what the layer is given and what it makes; nil for most layers.
+  public var observer: (any LayerObserver)?
   /// Those that have its other inputs, with whom outputs are summed; nil where it has all inputs.
   var peers: (any LayerPeers)?
 
@@ -33,7 +33,12 @@ public struct Linear: Module {
 
   /// [R, inputs] → [R, outputs]; with peers this process's rows of them
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    observer?.observe(x)
+    guard let observer else { return outputs(x) }
+    observer.observe(x)
+    return observer.observed(outputs(x))
+  }
+
+  private func outputs(_ x: Tensor) -> Tensor {
     if let adaptedRows, adaptedRows.isUsed { return adaptedRows(x, product(x, nil), bias: bias?.vector) }
     if let peers {
       precondition(adapter == nil, "a layer whose inputs are shared out has no adapter")
@@ -74,8 +79,15 @@ public struct Linear: Module {
   }
 }
 
-/// What looks at the inputs of linear layers, to calibrate their rounding.
-public protocol InputObserver: AnyObject, Sendable {
+/// What looks at the inputs and outputs of linear layers, to calibrate their rounding.
+public protocol LayerObserver: AnyObject, Sendable {
   /// Called before each product with x [R, inputs].
   func observe(_ x: Tensor)
+  /// Called after each product with y [R, outputs]; what takes its place, of the same values.
+  func observed(_ y: Tensor) -> Tensor
+}
+
+extension LayerObserver {
+  public func observe(_ x: Tensor) {}
+  public func observed(_ y: Tensor) -> Tensor { y }
 }

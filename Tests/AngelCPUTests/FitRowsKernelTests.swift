@@ -70,7 +70,7 @@ import Testing
           angel_fit_rows_arguments(
             input: memory.copy(weight), importance: importance.map { UnsafePointer(memory.copy($0)) },
             factor: factor.map { UnsafePointer(memory.copy($0)) }, order: order.map { UnsafePointer(memory.copy($0)) },
-            output: output, scratch: memory.room(rows * (depth + depth / 16), of: Float.nan),
+            output: output, scratch: memory.room(rows * (depth + depth / 8), of: Float.nan),
             quants: memory.room(rows * depth, of: UInt8(9)), rows: Int64(rows), depth: Int64(depth)))
         return array(output, byteCount)
       }

@@ -293,7 +293,7 @@ struct ConversionTests {
     let tiny = Goldens.path("models/llama-tiny")
     #expect(refusal(try withTokenizer("llama-tiny-dynamic"), to: "a.gguf").contains("dynamic rotary scaling"))
     #expect(refusal(tiny, to: "a", .q8_0).contains("q8_0 cannot be written to safetensors"))
-    #expect(refusal(tiny, to: "a.gguf", .q6_K).contains("q6_k cannot be written to GGUF"))
+    #expect(refusal(tiny, to: "a.gguf", .q2_K).contains("q2_k cannot be written to GGUF"))
     #expect(refusal(tiny, to: "nowhere/a.gguf").contains("there is no folder"))
     #expect(refusal(Goldens.path("models/llama-tiny-wide-heads"), to: "a.gguf").contains("tokenizer.json"))
     #expect(refusal(Goldens.path("formats/quantized.gguf"), to: "a.gguf", .float32).contains("type I8"))

@@ -8,14 +8,14 @@ public struct ConversionPlan {
   public let layout: Checkpoint.Layout
   /// The type of matrices; nil keeps each tensor's own, or float32 where the layout has no such type.
   public let matrixType: DType?
-  /// Matrices that were rounded for the new file, by parameter path; they are written as they are.
-  public let encoded: [String: EncodedMatrix]
+  /// Parameters made anew for the new file, by path; they are written as they are.
+  public let encoded: [String: EncodedParameter]
   /// Whether linear layers become whole numbers and scales as compressed-tensors has them: folders only. Then the type
   /// of matrices is theirs alone.
   public let packsLayers: Bool
 
   public init(
-    layout: Checkpoint.Layout, matrixType: DType?, encoded: [String: EncodedMatrix] = [:], packsLayers: Bool = false
+    layout: Checkpoint.Layout, matrixType: DType?, encoded: [String: EncodedParameter] = [:], packsLayers: Bool = false
   ) {
     self.packsLayers = packsLayers
     self.layout = layout
@@ -66,7 +66,7 @@ public struct ConversionPlan {
     let target: TensorPlace
     let shape: Shape
     let role: Parameter.Role
-    let encoded: EncodedMatrix?
+    let encoded: EncodedParameter?
 
     /// Its rows as the model has them, in the order of the target.
     var piece: TensorSource.Piece {
@@ -121,7 +121,8 @@ public struct ConversionPlan {
     }
     var result = TensorSource(
       name: name, dtype: try type(of: parts, called: name), shape: shape, pieces: parts.map(\.piece))
-    result.offset = first.source.form.offset - form.offset
+    // What was made for the file is as the model has it.
+    result.offset = (first.encoded == nil ? first.source.form.offset : 0) - form.offset
     result.isTransposed = form.isTransposed
     return result
   }

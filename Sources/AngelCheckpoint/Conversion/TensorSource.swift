@@ -19,8 +19,8 @@ public struct TensorSource: Sendable {
     case rows(TensorRecord, order: [Int32]?)
     /// Columns of a dense matrix, as rows.
     case columns(TensorRecord, Range<Int>)
-    /// Rows of a matrix rounded for this file, all of them or those that `order` lists.
-    case encoded(EncodedMatrix, order: [Int32]?)
+    /// Rows of a parameter made for this file, all of them or those that `order` lists.
+    case encoded(EncodedParameter, order: [Int32]?)
     /// Values made up for the file.
     case floats([Float])
     /// Whole numbers made up for the file.
@@ -77,8 +77,8 @@ public struct TensorEncoder {
       case .rows(let record, let order):
         try record.withBytes(on: backend) { try encode($0, record, order, as: tensor, write: write) }
         record.release()
-      case .encoded(let matrix, let order):
-        try encode(matrix, order, as: tensor, write: write)
+      case .encoded(let parameter, let order):
+        try encode(parameter, order, as: tensor, write: write)
       case .columns(let record, let range):
         try record.withBytes(on: backend) { try encodeColumns(range, of: $0, record, as: tensor, write: write) }
         record.release()
@@ -87,13 +87,14 @@ public struct TensorEncoder {
   }
 
   private func encode(
-    _ matrix: EncodedMatrix, _ order: [Int32]?, as tensor: TensorSource, write: (UnsafeRawBufferPointer) throws -> Void
+    _ parameter: EncodedParameter, _ order: [Int32]?, as tensor: TensorSource,
+    write: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     precondition(
-      tensor.dtype == matrix.dtype && tensor.offset == 0, "'\(tensor.name)' is not written as it was encoded")
-    try matrix.bytes.withUnsafeBytes { bytes in
+      tensor.dtype == parameter.dtype && tensor.offset == 0, "'\(tensor.name)' is not written as it was encoded")
+    try parameter.bytes.withUnsafeBytes { bytes in
       guard let order else { return try write(bytes) }
-      let rowBytes = matrix.dtype.byteCount(of: matrix.shape[1])
+      let rowBytes = parameter.dtype.byteCount(of: parameter.shape.elementCount / max(1, parameter.shape[0]))
       for row in order {
         try write(UnsafeRawBufferPointer(rebasing: bytes[Int(row) * rowBytes..<(Int(row) + 1) * rowBytes]))
       }

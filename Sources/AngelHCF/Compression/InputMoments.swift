@@ -12,7 +12,14 @@ final class InputMoments: Sendable {
     /// [width, width], the sum over `rowCount` rows.
     var sum: Tensor?
     var rowCount = 0
+    /// Of each input the sum and the most of magnitudes, [1, width].
+    var magnitudes: (sum: Tensor, most: Tensor)?
+    /// Some of the rows seen last, [R, width].
+    var sample: Tensor?
   }
+
+  /// Rows that are kept as they are.
+  private static let sampleCount = 64
 
   private struct State {
     var groups: [Group] = []
@@ -23,17 +30,21 @@ final class InputMoments: Sendable {
   }
 
   private let state = Mutex(State())
+  /// Whether magnitudes and some rows are kept too.
+  private let keepsMagnitudes: Bool
+
+  init(keepsMagnitudes: Bool = false) { self.keepsMagnitudes = keepsMagnitudes }
 
   /// All groups seen so far, in the order of their first layers.
   var groups: [Group] { state.withLock { $0.groups } }
 
   /// What a layer is to have as its observer.
-  func observer(for path: String) -> any InputObserver { Observer(path: path, moments: self) }
+  func observer(for path: String) -> any LayerObserver { Observer(path: path, moments: self) }
 
   /// Drops all sums, and collects those of `groups` from now on.
   func collect(_ groups: Range<Int>) {
     state.withLock {
-      for index in $0.groups.indices { ($0.groups[index].sum, $0.groups[index].rowCount) = (nil, 0) }
+      $0.groups = $0.groups.map { Group(paths: $0.paths, width: $0.width) }
       $0.collected = Set(groups)
       $0.last = nil
     }
@@ -52,7 +63,17 @@ final class InputMoments: Sendable {
         state.groups[group].sum?.add(product)
       }
       state.groups[group].rowCount += rows.shape[0]
+      if keepsMagnitudes { Self.keepMagnitudes(of: rows, in: &state.groups[group]) }
     }
+  }
+
+  private static func keepMagnitudes(of rows: Tensor, in group: inout Group) {
+    let magnitudes = AngelTensor.maximum(rows, -rows)
+    let (sum, most) = (magnitudes.sum(over: 0), magnitudes.max(over: 0))
+    group.magnitudes = group.magnitudes.map { ($0.sum + sum, AngelTensor.maximum($0.most, most)) } ?? (sum, most)
+    let count = min(sampleCount, rows.shape[0])
+    group.sample = rows.rows(
+      Tensor((0..<count).map { Int32($0 * rows.shape[0] / count) }, on: rows.backend))
   }
 
   private static func group(of path: String, _ x: Tensor, _ state: inout State) -> Int {
@@ -67,7 +88,7 @@ final class InputMoments: Sendable {
     return state.groups.count - 1
   }
 
-  private final class Observer: InputObserver {
+  private final class Observer: LayerObserver {
     let path: String
     let moments: InputMoments
 

@@ -8,11 +8,18 @@ public import AngelTensor
 /// Rounds the linear layers of a language model to blocks of few bits, by what the layers are given on a text.
 ///
 /// Layers are calibrated a few at a time, first to last, and later ones see what the earlier ones have become. The output head
-/// and the embedding are left to the conversion; experts, whose inputs nothing watches, go to the nearest.
+/// and the embedding are left to the conversion; experts, whose inputs nothing watches, go to the nearest. Where inputs are scaled,
+/// what makes them takes up the rest.
 public struct Quantizer {
   public var method = RoundingMethod.weighted
-  /// One of the formats that values can be rounded to: q4_0, q4_1, q5_0, q5_1, q8_0.
+  /// How inputs are scaled before; nil: they stay. Only with a text, and for families that say where it can be done.
+  public var scaling: ChannelScaling?
+  /// The power that all inputs are scaled with; nil: each the one that is best.
+  public var exponent: Double?
+  /// What values are rounded to, a `BlockFormat`'s: where rows are no whole blocks of it, what stands in its place.
   public var format = DType.q4_0
+  /// What formats are chosen by, layer by layer; nil: all are of `format`, as layers are that no text shows at work.
+  public var budget: PrecisionPlan.Budget?
   /// GPTQ: what is added to each moment of the diagonal, as a share of it.
   public var damping = 0.01
   /// Bytes of moments kept at once; fewer bytes are more passes over the text.
@@ -27,155 +34,101 @@ public struct Quantizer {
     public let path: String
     /// [outputs, inputs]
     public let shape: Shape
+    public let format: DType
     /// Whether it was seen at work; experts are not, and go to the nearest.
     public let isCalibrated: Bool
     /// ‖(W - Ŵ) X‖² / ‖W X‖² over the inputs X of the text; over unit inputs where there was none.
     public let error: Double
-    /// The same when each value goes to the nearest.
+    /// The same when each value goes to the nearest, and inputs are not scaled.
     public let nearestError: Double
+    /// The power that its inputs were scaled with; nil: they were not.
+    public var exponent: Double?
+    /// With `ChannelScaling.smooth`: of products in which inputs are rounded to int8 too the share that is wrong, and that it
+    /// was without scaling.
+    public var productErrors: (scaled: Double, plain: Double)?
   }
 
-  /// Rounded matrices by parameter path, and a row about each.
+  /// Parameters made anew by path, and a row about each matrix.
   public struct Result: Sendable {
-    public var encoded: [String: EncodedMatrix] = [:]
+    public var encoded: [String: EncodedParameter] = [:]
     public var layers: [Layer] = []
     public var passes = 0
+    /// How formats were chosen, where there was a budget.
+    public var plan: PrecisionPlan?
   }
 
   /// Rounds `model`, whose weights are replaced by what they become.
   ///
-  /// - Parameter windows: tokens of a text, each window run from an empty context; none with `nearest`.
-  public func quantize(
-    _ model: any LanguageModel, windows: [[Int32]], on backend: any Backend, pool: PagePool
+  /// - Parameter windows: tokens of a text, each window run from an empty context; none with `nearest` and no scaling.
+  public func quantize<Model: LanguageModel>(
+    _ model: Model, windows: [[Int32]], on backend: any Backend, pool: PagePool
   ) throws -> Result {
-    let moments = InputMoments()
-    var watched = model
-    var parameters: [(path: String, parameter: Parameter)] = []
+    let layers = layers(of: model)
+    var folds: [FoldingPlan.Fold] = []
+    if scaling != nil {
+      guard let plan = Model.foldingPlan else { throw QuantizerError.cannotScale(family: "\(Model.self)") }
+      folds = plan.folds(of: layers.map(\.path))
+    }
+    let plan = try budget.map {
+      try PrecisionPlanner(quantizer: self, budget: $0).plan(model, layers, windows, on: backend, pool: pool)
+    }
+    var run = QuantizerRun(
+      self, model, layers, plan, FoldedScales(folds, headSize: model.configuration.cacheGeometry.headSize))
+    if method != .nearest || scaling != nil {
+      let moments = InputMoments(keepsMagnitudes: scaling != nil)
+      let watched = model.watched(layers.map(\.path), by: moments.observer)
+      let text = try CalibrationText(windows, through: watched, on: backend, pool: pool, report: report)
+      try run.calibrate(moments, text)
+    }
+    try run.roundTheRest()
+    return run.result
+  }
+
+  /// The layers to be rounded, in the order of the model.
+  private func layers(of model: some LanguageModel) -> [(path: String, weight: Parameter)] {
+    var layers: [(path: String, weight: Parameter)] = []
+    var copy = model
     let head = (model as? any LinearHeadModel)?.outputHead.weight
-    watched.visitLinearLayers { path, linear in
-      guard linear.weight !== head, linear.weight.role == .matrix, linear.weight.shape[1] % format.blockElements == 0
-      else { return }
-      linear.observer = moments.observer(for: path)
-      parameters.append((path, linear.weight))
-    }
-    var result = Result()
-    if method != .nearest {
-      let engine = try Self.engine(for: watched, windows, on: backend, pool: pool)
-      try calibrate(Dictionary(uniqueKeysWithValues: parameters), moments, engine, windows, into: &result)
-    }
-    let calibrated = Set(result.layers.map(\.path))
-    for (path, parameter) in parameters where !calibrated.contains(path) {
-      try round(path, parameter, nil, into: &result)
-    }
-    return result
-  }
-
-  /// Rounds the layers that a run of the windows meets, as many in a pass as `momentBytes` has room for.
-  private func calibrate(
-    _ parameters: [String: Parameter], _ moments: InputMoments, _ engine: InferenceEngine, _ windows: [[Int32]],
-    into result: inout Result
-  ) throws {
-    // One token shows which layers share their inputs.
-    try engine.append(Array(windows[0].prefix(1)), to: engine.makeSequence())
-    let passes = ShardPlan.ranges(of: moments.groups.map { $0.width * $0.width * 4 }, limit: momentBytes)
-    result.passes = passes.count
-    let total = passes.count * windows.reduce(0) { $0 + $1.count }
-    var done = 0
-    for pass in passes {
-      moments.collect(pass)
-      for window in windows {
-        try engine.append(window, to: engine.makeSequence())
-        done += window.count
-        try report(done, total)
+    copy.visitLinearLayers { path, linear in
+      let (weight, depth) = (linear.weight, linear.weight.shape[1])
+      guard weight !== head, weight.role == .matrix, depth % format(forRowsOf: depth).blockElements == 0 else {
+        return
       }
-      for group in moments.groups[pass] {
-        guard let inputs = try Inputs(group, damping: method == .gptq ? damping : nil) else { continue }
-        for path in group.paths {
-          guard let parameter = parameters[path] else { continue }
-          try round(path, parameter, inputs, into: &result)
-        }
-      }
+      layers.append((path, weight))
     }
-    moments.collect(0..<0)
+    return layers
   }
 
-  private static func engine(
-    for model: any LanguageModel, _ windows: [[Int32]], on backend: any Backend, pool: PagePool
-  ) throws -> InferenceEngine {
-    let longest = windows.map(\.count).max() ?? 0
-    guard longest > 0 else { throw QuantizerError.noText }
-    var options = EngineOptions()
-    options.contextLength = longest
-    options.cacheDType = .float32
-    return try InferenceEngine(model, on: backend, pool: pool, options: options)
-  }
-
-  /// What a group of layers was given.
-  private struct Inputs {
-    /// The mean of x xᵀ, [K, K].
-    let moments: Tensor
-    /// The mean square of each input, [K].
-    let importance: Tensor
-    /// GPTQ's, for columns in descending importance.
-    let spreading: (factor: Tensor, order: Tensor)?
-
-    init?(_ group: InputMoments.Group, damping: Double?) throws {
-      guard let sum = group.sum, group.rowCount > 0 else { return nil }
-      let width = group.width
-      let mean = sum / Double(group.rowCount)
-      let values: [Float] = try mean.read()
-      let squares = (0..<width).map { values[$0 * width + $0] }
-      importance = Tensor(squares, on: mean.backend)
-      spreading = damping.map { damping in
-        let order = Tensor(
-          (0..<Int32(width)).sorted { (squares[Int($1)], $0) < (squares[Int($0)], $1) }, on: mean.backend)
-        return (mean.inverseFactor(order: order, damping: damping), order)
-      }
-      moments = mean
+  /// The bytes of all that is not rounded, in a file whose other matrices are of type `matrices`.
+  public func byteCount(ofOthersIn model: some LanguageModel, matrices: DType) -> Int {
+    let rounded = Set(layers(of: model).map { $0.path + ".weight" })
+    return model.parameterShapes().reduce(0) { sum, entry in
+      guard !rounded.contains(entry.path) else { return sum }
+      let type: DType = entry.parameter.role == .matrix ? matrices : .float32
+      return sum + type.byteCount(of: entry.parameter.shape.elementCount)
     }
   }
 
-  private func round(
-    _ path: String, _ parameter: Parameter, _ inputs: Inputs?, into result: inout Result
-  ) throws {
-    let values = parameter.matrix.0.dequantized()
-    let nearest = values.encodedRows(as: format)
-    let chosen =
-      switch (method, inputs) {
-      case (.nearest, _), (_, nil): nearest
-      case (.weighted, let inputs?): values.fittedRows(as: format, importance: inputs.importance)
-      case (.gptq, let inputs?):
-        values.fittedRows(as: format, importance: inputs.importance, spreading: inputs.spreading)
-      }
-    let packed = PackedMatrix(packing: chosen)
-    let whole = try Self.energy(values, inputs)
-    func error(_ rounded: PackedMatrix) throws -> Double {
-      whole > 0 ? try Self.energy(values - rounded.dequantized(), inputs) / whole : 0
-    }
-    let nearestError = try error(PackedMatrix(packing: nearest))
-    result.layers.append(
-      Layer(
-        path: path, shape: values.shape, isCalibrated: inputs != nil,
-        error: inputs == nil ? nearestError : try error(packed), nearestError: nearestError))
-    result.encoded[path + ".weight"] = EncodedMatrix(
-      dtype: format, shape: values.shape, bytes: try chosen.withHostBytes(Array.init))
-    parameter.value = .matrix(packed, parameter.matrix.1)
-  }
-
-  /// ‖M X‖², over unit inputs where none were seen.
-  private static func energy(_ matrix: Tensor, _ inputs: Inputs?) throws -> Double {
-    let images = inputs.map { DenseProduct()(matrix, $0.moments) } ?? matrix
-    return Double(try (matrix * images).sum().read(as: Float.self)[0])
+  /// What a layer is rounded to where no plan says otherwise.
+  func format(forRowsOf depth: Int) -> DType {
+    BlockFormat(rawValue: format.name)?.format(forRowsOf: depth).dtype ?? format
   }
 }
 
 /// Why a model cannot be rounded as asked.
 public enum QuantizerError: DescribedError, Equatable {
   case noText
+  case cannotScale(family: String)
+  case tooSmall(bits: Double, least: Double)
 
   public var description: String {
     switch self {
     case .noText: "calibration needs a text of at least one window of tokens"
+    case .cannotScale(let family):
+      "models of the family '\(family)' do not say where inputs of their layers can be scaled: choose weighted or gptq"
+    case .tooSmall(let bits, let least):
+      "\(TextFormat.fixed(bits, digits: 2)) bits a weight are too few: the smallest formats that rows fit into take "
+        + TextFormat.fixed(least, digits: 2)
     }
   }
 }

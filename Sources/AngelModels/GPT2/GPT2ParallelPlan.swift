@@ -15,4 +15,7 @@ extension GPT2Model {
         "blocks.*.feedForward.down.weight": .inputs,
       ])
   }
+
+  /// Norms and values can be scaled.
+  public static var foldingPlan: FoldingPlan? { .decoder }
 }

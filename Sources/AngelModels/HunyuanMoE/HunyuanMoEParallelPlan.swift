@@ -5,4 +5,7 @@ extension HunyuanMoEModel {
   public static var parallelPlan: ParallelPlan {
     .gatedDecoder(feedForwards: ["feedForward.shared", "feedForward.experts.*"])
   }
+
+  /// As in other decoders; experts are left as they are, since nothing watches their inputs.
+  public static var foldingPlan: FoldingPlan? { .gatedDecoder }
 }

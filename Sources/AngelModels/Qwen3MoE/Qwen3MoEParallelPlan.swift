@@ -6,4 +6,7 @@ extension Qwen3MoEModel {
   public static var parallelPlan: ParallelPlan {
     .gatedDecoder(feedForwards: ["feedForward", "feedForward.experts.*"])
   }
+
+  /// As in other decoders; experts are left as they are, since nothing watches their inputs.
+  public static var foldingPlan: FoldingPlan? { .gatedDecoder }
 }

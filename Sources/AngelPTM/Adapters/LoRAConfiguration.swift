@@ -23,7 +23,7 @@ public struct LoRAConfiguration: Configurable, Hashable {
     .value("rslora", \.shape.rslora, "scale by alpha / root of rank instead (rsLoRA)"),
     .value("dora", \.shape.dora, "learn the lengths of the weights' rows too (DoRA)"),
     .value("plus_ratio", \.plusRatio, in: 1e-3...1e3, "how many times the learning rate B takes (LoRA+; 16 is usual)"),
-    .value("quantize", \.quantize, "q4_0, q4_1, q5_0, q5_1 or q8_0 for the frozen layers; null: as the file has them"),
+    .value("quantize", \.quantize, "a block format, q4_0 to q6_k, for the frozen layers; null: the file's own"),
     .value("from", \.from, "a PEFT folder to begin from, shaped as it is; null: new adapters"),
   ]
 }

@@ -27,6 +27,9 @@ package struct EncodeRows: TensorOperation {
 }
 
 extension Tensor {
-  /// These float32 rows rounded to a block format by its reference rule; `dtype` is one of `EncodeRows.targets`.
-  package func encodedRows(as dtype: DType) -> Tensor { EncodeRows(target: dtype)(self) }
+  /// These float32 rows rounded to a block format by its reference rule; `dtype` is one of `EncodeRows.targets`. Super blocks of
+  /// 256 have no rule but a search.
+  package func encodedRows(as dtype: DType) -> Tensor {
+    dtype.blockElements == 256 ? fittedRows(as: dtype) : EncodeRows(target: dtype)(self)
+  }
 }

@@ -3,7 +3,7 @@ import CAngelKernels
 
 extension Tensor {
   /// These float32 rows [N, K] as blocks of a GGUF format, rounded so that products with the inputs seen change least
-  /// (fit_rows.h). A primitive; `dtype` is one of `EncodeRows.targets`.
+  /// (fit_rows.h). A primitive; `dtype` is a `BlockFormat`'s.
   ///
   /// - Parameters:
   ///   - importance: [K] float32, how much an error of each column weighs; nil: all alike.
@@ -28,7 +28,7 @@ extension Tensor {
     func scratch(_ columns: Int, _ dtype: DType) -> Tensor {
       Tensor(uninitialized: TensorSpecification([rows, columns], dtype), on: backend, kind: .workspace)
     }
-    let (left, quants) = (scratch(depth + depth / 16, .float32), scratch(depth, .uint8))
+    let (left, quants) = (scratch(depth + depth / 8, .float32), scratch(depth, .uint8))
     let arguments = angel_fit_rows_arguments(
       input: floats, importance: importance?.floats, factor: spreading?.factor.floats, order: spreading?.order.int32s,
       output: output.address, scratch: left.mutableFloats, quants: quants.address.assumingMemoryBound(to: UInt8.self),

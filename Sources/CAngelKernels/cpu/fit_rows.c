@@ -3,6 +3,7 @@
 
 #include "encode_blocks.h"
 #include "lanes.h"
+#include "super_scales.h"
 #include "variants.h"
 
 enum { ROW_GROUP = 4 };  // rows that read the factor together
@@ -17,13 +18,6 @@ ANGEL_INLINE struct scale stored(float d, float minimum) {
     angel_f32_from_f16(angel_f16_from_f32(d)), angel_f32_from_f16(angel_f16_from_f32(minimum))};
 }
 
-ANGEL_INLINE float within(float x, float most) { return x >= most ? most : x > 0 ? x : 0; }
-
-// The nearest quant of a value; `inverse` is 1 / d, 0 for d = 0.
-ANGEL_INLINE float quant_of(float x, float minimum, float inverse, struct angel_quant_grid grid) {
-  return within(floorf((x - minimum) * inverse + ((float)grid.offset + 0.5f)), (float)grid.most);
-}
-
 // Quants around the middle: scales near m / -offset, m being the value of largest magnitude.
 ANGEL_INLINE struct scale best_centred(const float *x, const float *c, struct angel_quant_grid grid) {
   const float extreme = angel_extreme(x);
@@ -35,7 +29,7 @@ ANGEL_INLINE struct scale best_centred(const float *x, const float *c, struct an
     const float inverse = -(half + 0.1f * (float)step) / extreme;
     float products = 0, squares = 0, error = 0, q[ANGEL_BLOCK];
     for (int e = 0; e < ANGEL_BLOCK; e++) {
-      q[e] = quant_of(x[e], 0, inverse, grid) - half;
+      q[e] = angel_nearest_quant(x[e], 0, inverse, grid) - half;
       products += c[e] * x[e] * q[e];
       squares += c[e] * q[e] * q[e];
     }
@@ -70,7 +64,7 @@ ANGEL_INLINE struct scale best_from_minimum(const float *x, const float *c, stru
     const float inverse = (float)grid.most / (to - from);
     float quants = 0, error = 0, q[ANGEL_BLOCK];
     for (int e = 0; e < ANGEL_BLOCK; e++) {
-      q[e] = quant_of(x[e], from, inverse, grid);
+      q[e] = angel_nearest_quant(x[e], from, inverse, grid);
       quants += c[e] * q[e];
     }
     // The line through the quants that misses the values least.
@@ -98,7 +92,7 @@ ANGEL_INLINE struct scale best_scale(const float *x, const float *c, struct ange
   return grid.has_minimum ? best_from_minimum(x, c, grid) : best_centred(x, c, grid);
 }
 
-// A row on its way: what is left of its values in the order columns are rounded in, and per block of the file its scale.
+// A row on its way: what is left of its values in the order columns are rounded in, and the scale of each group of its quants.
 struct row {
   float *values;
   struct scale *scales;
@@ -111,9 +105,9 @@ ANGEL_INLINE void round_columns(
   float *x = row.values + first;
   for (int e = 0; e < ANGEL_BLOCK; e++) {
     const int64_t column = a->order[first + e];
-    const struct scale scale = row.scales[column / ANGEL_BLOCK];
+    const struct scale scale = row.scales[column / grid.group];
     const float *factor = a->factor + (first + e) * a->depth + first;
-    const float quant = quant_of(x[e], scale.minimum, angel_inverse_scale(scale.d), grid);
+    const float quant = angel_nearest_quant(x[e], scale.minimum, angel_inverse_scale(scale.d), grid);
     row.quants[column] = (uint8_t)quant;
     errors[e] = (x[e] - (scale.d * (quant - (float)grid.offset) + scale.minimum)) / factor[e];
     for (int k = e + 1; k < ANGEL_BLOCK; k++) x[k] -= errors[e] * factor[k];
@@ -148,10 +142,24 @@ ANGEL_INLINE void round_rows(
   }
 }
 
+// The scales of a block's groups; those of super blocks, of which more is stored than comes out here, go to the file at once.
+ANGEL_INLINE void find_scales(
+  const float *x, const float *c, angel_dtype format, struct angel_quant_grid grid, struct scale *scales, uint8_t *block) {
+  if (grid.block == ANGEL_BLOCK) {
+    scales[0] = best_scale(x, c, grid);
+    return;
+  }
+  const struct angel_super_scales found = angel_best_super_scales(x, c, grid);
+  for (int g = 0; g < grid.block / grid.group; g++) {
+    scales[g] = (struct scale){found.d * (float)found.s[g], -found.dmin * (float)found.m[g]};
+  }
+  angel_store_super_scales(format, &found, block);
+}
+
 ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, angel_dtype format) {
   const struct angel_fit_rows_arguments *a = arguments;
   const struct angel_quant_grid grid = angel_quant_grid_of(format);
-  const int64_t blocks = a->depth / ANGEL_BLOCK;
+  const int64_t blocks = a->depth / grid.block, groups = grid.block / grid.group;
   const struct angel_range own = angel_part_range((a->rows + ROW_GROUP - 1) / ROW_GROUP, part, parts);
   for (int64_t group = own.begin; group < own.end; group++) {
     const int64_t first = group * ROW_GROUP;
@@ -159,17 +167,18 @@ ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, a
     struct row rows[ROW_GROUP];
     for (int r = 0; r < count; r++) {
       const float *input = a->input + (first + r) * a->depth;
-      float *scratch = a->scratch + (first + r) * (a->depth + 2 * blocks);
+      float *scratch = a->scratch + (first + r) * (a->depth + a->depth / 8);
+      uint8_t *output = (uint8_t *)a->output + (first + r) * blocks * grid.block_bytes;
       rows[r] = (struct row){scratch, (struct scale *)(scratch + a->depth), a->quants + (first + r) * a->depth};
       for (int64_t b = 0; b < blocks; b++) {
-        float c[ANGEL_BLOCK];
-        for (int e = 0; e < ANGEL_BLOCK; e++) c[e] = a->importance != NULL ? a->importance[b * ANGEL_BLOCK + e] : 1;
-        const struct scale scale = best_scale(input + b * ANGEL_BLOCK, c, grid);
-        rows[r].scales[b] = scale;
-        for (int e = 0; e < ANGEL_BLOCK && a->factor == NULL; e++) {
-          const int64_t column = b * ANGEL_BLOCK + e;
-          rows[r].quants[column] = (uint8_t)quant_of(input[column], scale.minimum, angel_inverse_scale(scale.d), grid);
-        }
+        float c[ANGEL_SUPER_BLOCK];
+        for (int e = 0; e < grid.block; e++) c[e] = a->importance != NULL ? a->importance[b * grid.block + e] : 1;
+        find_scales(
+          input + b * grid.block, c, format, grid, rows[r].scales + b * groups, output + b * grid.block_bytes);
+      }
+      for (int64_t k = 0; k < a->depth && a->factor == NULL; k++) {
+        const struct scale scale = rows[r].scales[k / grid.group];
+        rows[r].quants[k] = (uint8_t)angel_nearest_quant(input[k], scale.minimum, angel_inverse_scale(scale.d), grid);
       }
       for (int64_t k = 0; k < a->depth && a->factor != NULL; k++) rows[r].values[k] = input[a->order[k]];
     }
@@ -177,8 +186,13 @@ ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, a
     for (int r = 0; r < count; r++) {
       uint8_t *output = (uint8_t *)a->output + (first + r) * blocks * grid.block_bytes;
       for (int64_t b = 0; b < blocks; b++) {
+        const uint8_t *quants = rows[r].quants + b * grid.block;
         const struct scale scale = rows[r].scales[b];
-        angel_store_block(format, rows[r].quants + b * ANGEL_BLOCK, scale.d, scale.minimum, output + b * grid.block_bytes);
+        if (grid.block == ANGEL_BLOCK) {
+          angel_store_block(format, quants, scale.d, scale.minimum, output + b * grid.block_bytes);
+        } else {
+          angel_store_super_quants(format, quants, output + b * grid.block_bytes);
+        }
       }
     }
   }
@@ -195,6 +209,9 @@ FIT(fit_q4_1, ANGEL_Q4_1)
 FIT(fit_q5_0, ANGEL_Q5_0)
 FIT(fit_q5_1, ANGEL_Q5_1)
 FIT(fit_q8_0, ANGEL_Q8_0)
+FIT(fit_q4_K, ANGEL_Q4_K)
+FIT(fit_q5_K, ANGEL_Q5_K)
+FIT(fit_q6_K, ANGEL_Q6_K)
 
 angel_kernel angel_fit_rows_kernel(angel_isa isa, angel_dtype input, angel_dtype target, angel_dtype third) {
   if (input != ANGEL_F32 || third != ANGEL_NO_DTYPE) return NULL;
@@ -204,6 +221,9 @@ angel_kernel angel_fit_rows_kernel(angel_isa isa, angel_dtype input, angel_dtype
     case ANGEL_Q5_0: return fit_q5_0_variant(isa);
     case ANGEL_Q5_1: return fit_q5_1_variant(isa);
     case ANGEL_Q8_0: return fit_q8_0_variant(isa);
+    case ANGEL_Q4_K: return fit_q4_K_variant(isa);
+    case ANGEL_Q5_K: return fit_q5_K_variant(isa);
+    case ANGEL_Q6_K: return fit_q6_K_variant(isa);
     default: return NULL;
   }
 }

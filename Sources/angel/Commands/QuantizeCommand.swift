@@ -8,22 +8,43 @@ enum QuantizeCommand: Command {
   static let summary = "round a model's weights to few bits, with the quality lost printed"
   static let details = """
     Writes a GGUF file whose linear layers are of --type. nearest rounds value by value; weighted finds the scales that lose
-    least where a layer's inputs are large; gptq makes up in later columns for what earlier ones lost. The last two run the
-    model over windows of --calibration, a text of the kind the model will see. Embedding, output head and layers whose rows
-    are no whole blocks are of --embedding. With --text the perplexity on it is printed: of MODEL in float32, and of the new
-    file as it will run.
+    least where a layer's inputs are large; gptq makes up in later columns for what earlier ones lost. awq scales columns
+    before, by powers of the inputs' magnitudes, which the norms and layers that come before take up, and is weighted then;
+    awq-gptq is gptq then, and loses least. smoothquant scales for products in int8, with --type q8_0. All but nearest run
+    the model over windows of --calibration, a text of the kind the model will see.
+
+    With --bits, --size or --max-loss each layer gets a type of its own: what it loses in each and how much that moves the
+    loss is measured, and bytes go where they help most. Where rows are no whole blocks of 256, q4_k becomes q5_0, q5_k
+    q5_1 and q6_k q8_0. Embedding and output head are of --embedding. With --text the perplexity on it is printed: of MODEL in
+    float32, and of the new file as it will run.
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
     Positional(name: "TARGET", kind: .file, help: "the GGUF file to write"),
   ]
 
-  static let method = Option<RoundingMethod>.choice("method", default: .weighted, help: "how values find their places")
-  static let type = Option<BlockFormat>.choice("type", default: .q4_0, help: "the type of the linear layers")
+  static let method = Option<QuantizeMethod>.choice("method", default: .weighted, help: "how values find their places")
+  static let type = Option<BlockFormat>.choice(
+    "type", default: .q4_0, help: "the type of the linear layers, or of those that no text shows at work")
+  static let bits = Option<Double?>.number(
+    "bits", in: 1...16, help: "mean bits of a weight of the linear layers, types chosen layer by layer")
+  static let size = Option<Int?>.custom(
+    "size", placeholder: "SIZE", expects: "a size such as 90MB",
+    help: "the size of all tensors, types of linear layers chosen one by one"
+  ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { $0 > 0 ? $0 : nil } }
+  static let maxLoss = Option<Double?>.custom(
+    "max-loss", placeholder: "SHARE", expects: "a share such as 2%",
+    help: "the smallest types with which the perplexity is expected to grow by less, layer by layer"
+  ) { text in
+    guard let share = Double(text.hasSuffix("%") ? String(text.dropLast()) : text), share > 0, share <= 1000 else {
+      return nil
+    }
+    return text.hasSuffix("%") ? share / 100 : share
+  }
   static let embedding = Option<BlockFormat>.choice(
     "embedding", default: .q8_0, help: "the type of the embedding and the output head")
   static let calibration = Option<String?>.text(
-    "calibration", placeholder: "FILE", help: "a text for weighted and gptq to run the model on")
+    "calibration", placeholder: "FILE", help: "a text to run the model on, which all but nearest need")
   static let windows = Option<Int>.integer(
     "windows", default: 64, in: 1...1 << 20, help: "windows of the calibration text, evenly spaced")
   static let window = Option<Int?>.integer(
@@ -37,13 +58,15 @@ enum QuantizeCommand: Command {
     help: "memory for the inputs' moments; less memory is more passes over the text"
   ) { text in (try? MemoryFormat.byteCount(of: text)).flatMap { $0 > 0 ? $0 : nil } }
   static let options = [
-    method.declaration, type.declaration, embedding.declaration, calibration.declaration, windows.declaration,
+    method.declaration, type.declaration, bits.declaration, size.declaration, maxLoss.declaration,
+    embedding.declaration, calibration.declaration, windows.declaration,
     window.declaration, text.declaration, textWindows.declaration, moments.declaration,
     ModelsCommand.force.declaration, SessionOptions.memory.declaration,
   ]
   static let examples = [
     "quantize ./my-model my-model-q4.gguf --calibration book.txt --text other.txt",
     "quantize smollm2 small.gguf --method nearest --type q5_0",
+    "quantize smollm2 small.gguf --bits 5 --calibration book.txt",
   ]
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
@@ -53,13 +76,19 @@ enum QuantizeCommand: Command {
       throw UsageError(
         "TARGET '\(target)' must end in .gguf: the types it is to hold exist in GGUF alone", command: name)
     }
-    guard arguments[method] == .nearest || arguments[calibration] != nil else {
-      throw UsageError(
-        "--method \(arguments[method].rawValue) needs --calibration FILE, a text to run the model on", command: name)
+    let budgets = [arguments[bits] != nil, arguments[size] != nil, arguments[maxLoss] != nil].filter { $0 }.count
+    guard budgets < 2 else {
+      throw UsageError("--bits, --size and --max-loss are three words for one budget: give one of them", command: name)
     }
-    if arguments[method] == .nearest, arguments[calibration] != nil {
+    let needsText = arguments[method].needsText || budgets > 0
+    guard !needsText || arguments[calibration] != nil else {
       throw UsageError(
-        "--method nearest looks at no text: leave --calibration out, or choose weighted or gptq", command: name)
+        (budgets > 0 ? "A choice of types" : "--method \(arguments[method].rawValue)")
+          + " needs --calibration FILE, a text to run the model on", command: name)
+    }
+    if !needsText, arguments[calibration] != nil {
+      throw UsageError(
+        "--method nearest looks at no text: leave --calibration out, or choose another", command: name)
     }
     try context.interruption.deferred {
       try QuantizeRun(model: model, target: target, arguments, context).run()

@@ -28,15 +28,24 @@ struct QuantizeRun {
   }
 
   func run() throws {
+    let method = arguments[QuantizeCommand.method]
+    let family = type(of: try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint))
+    guard method.scaling == nil || family.foldingPlan != nil else {
+      throw QuantizerError.cannotScale(family: checkpoint.architecture)
+    }
     // What is wrong with the text shows before anything is computed.
     let windows = try calibrationWindows(Tokenizer(checkpoint.tokenizer()))
     let before = try perplexity(of: checkpoint, arithmetic: .f32)
     let rounded = try round(windows)
     let written = try write(rounded)
     let after = try perplexity(of: Checkpoint.open(written.path), arithmetic: .fast)
+    let speeds = try after.map { _ in
+      (before: try decodeSpeed(of: checkpoint), after: try decodeSpeed(of: .open(written.path)))
+    }
     let report = QuantizeReport(
-      model: model, method: arguments[QuantizeCommand.method], type: arguments[QuantizeCommand.type].dtype,
-      byteCount: checkpoint.card.byteCount, rounded: rounded, written: written, before: before, after: after)
+      model: model, method: method, type: arguments[QuantizeCommand.type].dtype,
+      byteCount: checkpoint.card.byteCount, rounded: rounded, written: written, before: before, after: after,
+      speeds: speeds)
     if context.printsJSON { return try context.print(report.json) }
     for line in report.lines { try context.output.line(line) }
   }
@@ -48,11 +57,13 @@ struct QuantizeRun {
       checkpoint, on: backend, arithmetic: .f32, report: { read, _ in loading.update(to: read) })
     loading.finish()
     var quantizer = Quantizer()
-    quantizer.method = arguments[QuantizeCommand.method]
+    let method = arguments[QuantizeCommand.method]
+    (quantizer.method, quantizer.scaling) = (method.rounding, method.scaling)
     quantizer.format = arguments[QuantizeCommand.type].dtype
+    quantizer.budget = budget(for: loaded.model, quantizer)
     quantizer.momentBytes = arguments[QuantizeCommand.moments]
     let calibrating = context.progress.start(
-      quantizer.method == .nearest ? "rounding" : "calibrating", total: nil, unit: .items("tokens"))
+      !windows.isEmpty ? "calibrating" : "rounding", total: nil, unit: .items("tokens"))
     quantizer.report = { [context] done, total in
       try context.interruption.check()
       calibrating.update(to: done, total: total)
@@ -60,6 +71,14 @@ struct QuantizeRun {
     let result = try quantizer.quantize(loaded.model, windows: windows, on: backend, pool: backend.pool)
     calibrating.finish()
     return result
+  }
+
+  /// What types are chosen by; nil: all are of --type.
+  private func budget(for model: any LanguageModel, _ quantizer: Quantizer) -> PrecisionPlan.Budget? {
+    if let bits = arguments[QuantizeCommand.bits] { return .bits(bits) }
+    if let share = arguments[QuantizeCommand.maxLoss] { return .loss(share) }
+    let others = quantizer.byteCount(ofOthersIn: model, matrices: arguments[QuantizeCommand.embedding].dtype)
+    return arguments[QuantizeCommand.size].map { .bytes($0 - others) }
   }
 
   private func write(_ rounded: Quantizer.Result) throws -> ModelConverter.Result {
@@ -78,9 +97,7 @@ struct QuantizeRun {
   }
 
   private func calibrationWindows(_ tokenizer: Tokenizer) throws -> [[Int32]] {
-    guard let path = arguments[QuantizeCommand.calibration], arguments[QuantizeCommand.method] != .nearest else {
-      return []
-    }
+    guard let path = arguments[QuantizeCommand.calibration] else { return [] }
     let windows = try self.windows(of: path, tokenizer)
     let count = min(windows.count, arguments[QuantizeCommand.windows])
     return (0..<count).map { windows[$0 * windows.count / count] }
@@ -108,4 +125,20 @@ struct QuantizeRun {
     let label = "scoring \(FilePath.split(checkpoint.path).name)"
     return try context.perplexity(of: windows, label, with: session.engine).value
   }
+
+  /// Tokens a second, one at a time, as the model will run.
+  private func decodeSpeed(of checkpoint: Checkpoint) throws -> Double {
+    var options = EngineOptions()
+    options.contextLength = Self.timedTokens + 2
+    let session = try LanguageModelSession(
+      checkpoint, on: backend, pool: backend.pool, arithmetic: .fast, options: options)
+    let sequence = session.engine.makeSequence()
+    // The first steps find memory and are recorded.
+    for _ in 0..<2 { _ = try session.engine.logits(after: [1], in: sequence) }
+    let start = ContinuousClock.now
+    for _ in 0..<Self.timedTokens { _ = try session.engine.logits(after: [1], in: sequence) }
+    return Double(Self.timedTokens) / ((ContinuousClock.now - start) / .seconds(1))
+  }
+
+  private static let timedTokens = 32
 }

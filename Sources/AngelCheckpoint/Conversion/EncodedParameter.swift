@@ -1,10 +1,10 @@
 public import AngelCore
 
-/// A matrix that has been rounded to blocks by other means than the formats' own rule: rows as files hold them, in the order the
-/// model has them.
-public struct EncodedMatrix: Sendable {
+/// A parameter that has been made anew for a file: rows as files hold them, in the order the model has them. A matrix rounded by
+/// other means than its format's own rule, or a vector of float32.
+public struct EncodedParameter: Sendable {
   public let dtype: DType
-  /// [outputs, inputs]
+  /// [outputs, inputs], or [outputs] of a vector
   public let shape: Shape
   public let bytes: [UInt8]
 
