@@ -8,11 +8,11 @@ enum Dialogue {
   /// A chat template that shows everything a message has, takes tools, and has a switch for thoughts.
   static let template = """
     {% if enable_thinking is defined %}thinking {{ enable_thinking }};{% endif %}\
-    {% for t in tools or [] %}tool {{ t.function.name }} <tool_call></tool_call>;{% endfor %}\
+    {% for t in tools or [] %}tool {{ t.function.name }};{% endfor %}\
     {% for m in messages %}{{ m.role }}{% if m.name %} {{ m.name }}{% endif %}:\
     {% if m.reasoning_content %} ({{ m.reasoning_content }}){% endif %}{% if m.content %} {{ m.content }}{% endif %}\
     {% for c in m.tool_calls or [] %} {{ c.function.name }} {{ c.function.arguments.city }}{% endfor %};\
-    {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}{# <think> </think> #}
+    {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}{# <think> </think> <tool_call> #}
     """
   /// Thoughts, a text and two calls.
   static let script =
@@ -27,8 +27,8 @@ enum Dialogue {
   static func recorded(_ call: String) throws -> (path: String, body: String?) {
     let requests = try Goldens.json("clients/requests.json")["requests"]?.array ?? []
     guard let request = requests.first(where: { $0["call"] == .string(call) }) else { return ("", nil) }
-    let body = request["body"].flatMap { $0.isNull ? nil : $0 }
-    return (request["path"]?.string ?? "", body?.encoded())
+    let body = request["body"]?.object.map { JSONValue.object($0).encoded() }
+    return (request["path"]?.string ?? "", body)
   }
 }
 

@@ -8,7 +8,7 @@ import Testing
 /// Anthropic's messages through a socket.
 @Suite("Anthropic's messages over HTTP")
 struct MessagesTests {
-  private static let hi = #""max_tokens":100,"messages":[{"role":"user","content":"Hi"}]"#
+  private static let hi = #""max_tokens":200,"messages":[{"role":"user","content":"Hi"}]"#
   private static let tools = #""tools":[{"name":"weather","input_schema":{}},{"name":"now","input_schema":{}}]"#
 
   private func post(_ running: RunningServer, _ body: String) throws -> HTTPClient.Response {
@@ -107,7 +107,7 @@ struct MessagesTests {
     let cut = try post(running, #""max_tokens":1,"messages":[{"role":"user","content":"Hi"}]"#).json
     #expect(cut["stop_reason"] == "max_tokens" && cut["stop_sequence"] == .null)
     // A call that was cut in its arguments is none.
-    let half = try post(Dialogue.server(String(Dialogue.script.prefix(90))), "\(Self.hi),\(Self.tools)").json
+    let half = try post(Dialogue.server(String(Dialogue.script.prefix(80))), "\(Self.hi),\(Self.tools)").json
     #expect(half["content"]?.array?.map { $0["type"] } == ["thinking", "text"])
     #expect(half["stop_reason"] == "end_turn")
   }
@@ -122,7 +122,7 @@ struct MessagesTests {
     #expect(try second.events.last?.name == "message_stop")
     #expect(try running.ask(recorded: "messages.stream").status == 200)
     let conversation =
-      "tool weather <tool_call></tool_call>;system: Be brief.;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;"
+      "tool weather;system: Be brief.;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;"
       + "user: So?;assistant:"
     #expect(
       try running.prompts == ["system: Be brief.;user: Hi;assistant:", conversation, "user: Hi;assistant:"])

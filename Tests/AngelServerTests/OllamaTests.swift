@@ -120,7 +120,7 @@ struct OllamaTests {
     #expect(stream["warning"] == #"299 angel "without effect: options.num_ctx, keep_alive""#)
     #expect(try stream.lines.allSatisfy { $0["model"] == "scripted:latest" })
     #expect(
-      try running.prompts.last == "thinking True;tool weather <tool_call></tool_call>;user: Hi;assistant: weather Bonn;"
+      try running.prompts.last == "thinking True;tool weather;user: Hi;assistant: weather Bonn;"
         + "tool weather: rain;assistant:")
     let (first, last) = (running.engine.requests[0].sampling, running.engine.requests[count].sampling)
     #expect(first.temperature == 0.8 && first.topK == 40 && first.topP == 0.9 && first.repetitionPenalty == 1)
@@ -172,7 +172,8 @@ struct OllamaTests {
     #expect(try tags.json["models"]?.array?[2]["details"]?["parent_model"] == "e")
     #expect(
       try running.get("/api/ps").text
-        == #"{"models":[{"name":"m","model":"m","size":5000,"digest":"d1",\#(details),"size_vram":0,"context_length":256}]}"#)
+        == #"{"models":[{"name":"m","model":"m","size":5000,"digest":"d1",\#(details),"size_vram":0,"context_length":256}]}"#
+    )
     let shown = try running.post("/api/show", #"{"model":"m:latest"}"#).json
     #expect(shown["capabilities"] == ["completion", "tools", "thinking"])
     #expect(shown["model_info"] == ["general.architecture": "qwen3", "general.parameter_count": 596_000_000])
@@ -186,7 +187,7 @@ struct OllamaTests {
     let running = try RunningServer()
     let answer = try running.post("/api/embed", #"{"model":"scripted","input":["a","bb"]}"#).json
     let texts = try ["a", "bb"].map { try running.engine.tokenizer.encode($0, addingSpecialTokens: true).count }
-    #expect(answer["embeddings"] == .array(texts.map { [.number(Double($0)), 0.5, -1] }))
+    #expect(answer["embeddings"] == .array(texts.map { [.integer($0), 0.5, -1] }))
     #expect(answer["prompt_eval_count"]?.integer == texts.reduce(0, +) && answer["model"] == "scripted")
     let long = String(repeating: "x", count: 300)
     #expect(
@@ -246,6 +247,7 @@ struct OllamaTests {
       #expect(try client.piece(&body) != nil)
     }
     #expect(eventually { running.engine.endedCount == 2 })
-    #expect(running.engine.cancelledCount == 1)
+    // Both: a request that has failed is let go of too.
+    #expect(running.engine.cancelledCount == 2)
   }
 }

@@ -166,11 +166,12 @@ struct ResponsesTests {
     #expect(
       second["warning"]
         == #"299 angel "without effect: input[1].id, input[2].id, input[2].status""#)
-    #expect(try second.events.last?.name == "response.completed")
+    // It asks for 100 tokens.
+    #expect(try second.events.last?.name == "response.incomplete")
     #expect(
       try running.prompts == [
         "system: Be brief.;user: Hi;assistant:",
-        "tool weather <tool_call></tool_call>;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;assistant:",
+        "tool weather;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;assistant:",
       ])
     let requests = running.engine.requests
     #expect(requests[1].sampling.temperature == 0 && requests[1].sampling.maxTokens == 100)
@@ -179,6 +180,17 @@ struct ResponsesTests {
     let isTaken = matcher.accept(Array(#"{"city":"Bonn"}"#.utf8))
     #expect(isTaken && matcher.canEnd)
     #expect(running.engine.requests.last?.sampling.logprobs == 2)
+  }
+
+  @Test("a tool's parameters may be null, as the client writes them; then its arguments may be anything")
+  func nullParameters() throws {
+    let running = try Dialogue.server()
+    let tool = #"{"type":"function","name":"now","parameters":null,"strict":null}"#
+    #expect(try post(running, Self.hi + ",\"tools\":[\(tool)],\"tool_choice\":\"required\"").status == 200)
+    var matcher = TokenMatcher(try #require(running.engine.requests.first?.constraint))
+    let isTaken = matcher.accept(
+      Array("<tool_call>\n{\"name\": \"now\", \"arguments\": {\"a\": [1]}}\n</tool_call>".utf8))
+    #expect(isTaken && matcher.canEnd)
   }
 
   @Test("effort none switches thoughts off where the template can; what has no effect is said")

@@ -80,7 +80,7 @@ struct ToolRequest: Sendable {
         throw .invalid(path, "must be 1 to 64 letters, digits, '_', '-' or '.'")
       }
       guard !tools.contains(where: { $0.name == name }) else { throw .invalid(path, "'\(name)' is there twice") }
-      let parameters = function?["parameters"].flatMap { $0.isNull ? nil : $0 }
+      let parameters = function?["parameters"]?.object.map { JSONValue.object($0) }
       tools.append(Tool(name: name, parameters: parameters, isStrict: function?["strict"]?.bool ?? false))
     }
     switch choice {
