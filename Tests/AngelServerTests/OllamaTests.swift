@@ -179,6 +179,10 @@ struct OllamaTests {
     #expect(shown["model_info"] == ["general.architecture": "qwen3", "general.parameter_count": 596_000_000])
     #expect(shown["template"] == .string(Dialogue.template))
     #expect(try running.post("/api/show", #"{"model":"e"}"#).json["capabilities"] == ["embedding"])
+    // As Ollama's own command writes it.
+    let long = #"{"model":"m","system":"","template":"","verbose":false,"options":null,"name":""}"#
+    #expect(try running.post("/api/show", long).json == shown)
+    #expect(try running.ask("HEAD", "/").status == 200)
     #expect(try running.get("/api/version").text == #"{"version":"test"}"#)
   }
 
@@ -210,6 +214,7 @@ struct OllamaTests {
       "/api/chat", #""model":"scripted","messages":[{"role":"user","content":"x","images":["aa"]}]"#, 400,
       "'messages[0].images' is not supported"
     ),
+    ("/api/chat", hi + #","truncate":true"#, 400, "'truncate' is not supported"),
     ("/api/generate", #""model":"scripted","prompt":"x","template":"y""#, 400, "'template' is not supported"),
     ("/api/generate", #""model":"scripted","prompt":"x","context":[1]"#, 400, "'context' is not supported"),
     ("/api/generate", #""model":"scripted","prompt":"x","suffix":"y""#, 400, "'suffix' is not supported"),

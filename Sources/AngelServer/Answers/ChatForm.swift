@@ -64,26 +64,24 @@ struct ChatForm: ChoiceForm {
 
   private func delta(of event: ChatTurn.Event, _ stream: ChoiceStream) -> JSONValue? {
     guard let turn = stream.turn else { return nil }
-    /// The number of a call among the turn's calls.
-    func number(_ index: Int) -> JSONValue {
-      .integer(turn.blocks[..<index].count { if case .call = $0.kind { true } else { false } })
-    }
     switch event {
     case .begin(let index):
       guard case .call(let id, let name) = turn.blocks[index].kind else { return nil }
       return [
         "tool_calls": [
           [
-            "index": number(index), "id": .string(id), "type": "function",
+            "index": .integer(turn.blocks[index].callNumber), "id": .string(id), "type": "function",
             "function": ["name": .string(name), "arguments": ""],
           ]
         ]
       ]
     case .more(let index, let text):
-      switch turn.blocks[index].kind {
+      let block = turn.blocks[index]
+      switch block.kind {
       case .text: return ["content": .string(text)]
       case .reasoning: return ["reasoning_content": .string(text)]
-      case .call: return ["tool_calls": [["index": number(index), "function": ["arguments": .string(text)]]]]
+      case .call:
+        return ["tool_calls": [["index": .integer(block.callNumber), "function": ["arguments": .string(text)]]]]
       }
     case .end: return nil
     }

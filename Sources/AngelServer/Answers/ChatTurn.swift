@@ -9,6 +9,8 @@ struct ChatBlock: Sendable {
   }
 
   let kind: Kind
+  /// Of a call: how many came before it.
+  var callNumber = 0
   /// What it says; of a call its arguments, as JSON.
   var text = ""
   /// The tokens that came with it.
@@ -31,6 +33,7 @@ struct ChatTurn: Sendable {
   }
 
   private(set) var blocks: [ChatBlock] = []
+  private(set) var callCount = 0
   /// Nil where an answer is text and nothing else.
   private var reader: ChatReader?
   private var isOpen = false
@@ -45,8 +48,6 @@ struct ChatTurn: Sendable {
     for piece in answer.pieces { _ = take(piece) }
     _ = finish()
   }
-
-  var callCount: Int { blocks.count { if case .call = $0.kind { true } else { false } } }
 
   /// All text of a kind; nil where there is none.
   func text(of kind: ChatBlock.Kind) -> String? {
@@ -97,7 +98,8 @@ struct ChatTurn: Sendable {
 
   private mutating func begin(_ kind: ChatBlock.Kind) -> [Event] {
     let events = close()
-    blocks.append(ChatBlock(kind: kind))
+    blocks.append(ChatBlock(kind: kind, callNumber: callCount))
+    if case .call = kind { callCount += 1 }
     isOpen = true
     return events + [.begin(blocks.count - 1)]
   }

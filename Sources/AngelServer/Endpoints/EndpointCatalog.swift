@@ -22,6 +22,7 @@ enum EndpointCatalog {
     UnloadAdapterEndpoint.self,
     TokenizeEndpoint.self,
     DetokenizeEndpoint.self,
+    RootEndpoint.self,
     HealthEndpoint.self,
     ReadyEndpoint.self,
     MetricsEndpoint.self,

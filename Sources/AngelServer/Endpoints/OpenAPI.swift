@@ -71,7 +71,8 @@ enum OpenAPIEndpoint: Endpoint {
   }
 
   private static func name(_ endpoint: any Endpoint.Type) -> String {
-    endpoint.path.split(whereSeparator: { "/{}".contains($0) }).joined(separator: "_").replacing(".", with: "_")
+    guard endpoint.path != "/" else { return "root" }
+    return endpoint.path.split(whereSeparator: { "/{}".contains($0) }).joined(separator: "_").replacing(".", with: "_")
   }
 }
 

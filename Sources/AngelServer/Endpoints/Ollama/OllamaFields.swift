@@ -16,6 +16,8 @@ enum OllamaFields {
     RequestField("logprobs", .boolean, "report the log-probability of each token"),
     RequestField("top_logprobs", .integer(0...20), "and of so many likeliest in each place"),
     RequestField("options", .object(options), "how answers are drawn"),
+    .refused("truncate", "what is too long is refused", unless: [false]),
+    .refused("shift", "an answer ends where the context does", unless: [false]),
   ]
 
   private static let loading = "said when the server is started"

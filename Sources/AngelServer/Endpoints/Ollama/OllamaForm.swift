@@ -65,13 +65,13 @@ struct OllamaForm: AnswerForm {
 
   /// A call of a turn; nil where the block is none, or was cut in the middle of its arguments.
   fileprivate func call(_ turn: ChatTurn, _ index: Int) -> JSONValue? {
-    guard case .call(let id, let name) = turn.blocks[index].kind, let arguments = turn.blocks[index].arguments else {
-      return nil
-    }
-    let number = turn.blocks[..<index].count { $0.arguments != nil }
+    let block = turn.blocks[index]
+    guard case .call(let id, let name) = block.kind, let arguments = block.arguments else { return nil }
     return [
       "id": .string(id),
-      "function": ["index": .integer(number), "name": .string(name), "arguments": .object(arguments)],
+      "function": [
+        "index": .integer(block.callNumber), "name": .string(name), "arguments": .object(arguments),
+      ],
     ]
   }
 

@@ -42,6 +42,10 @@ enum OllamaShowEndpoint: Endpoint {
   static let fields: [RequestField] = [
     OllamaFields.model,
     .withoutEffect("verbose", .boolean, "there is no more to say"),
+    // Ollama's own command always sends these.
+    .refused("name", "use model", unless: [""]), .refused("system", "models have none of their own", unless: [""]),
+    .refused("template", "the model's own is used", unless: [""]),
+    .refused("options", "models have none of their own", unless: [[:]]),
   ]
 
   static func respond(_ call: APICall) throws {
