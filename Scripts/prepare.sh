@@ -74,10 +74,12 @@ find_missing_packages() {
   if [ "${1:-}" = with-mpi ] || [ "${1:-}" = with-clients ]; then
     command -v mpirun >/dev/null && command -v mpicc >/dev/null || missing="$missing openmpi-bin libopenmpi-dev"
   fi
-  # ./test --all drives the server with other programs.
+  # ./test --all drives the server with other programs, and brings a Slurm cluster up.
   if [ "${1:-}" = with-clients ]; then
     for program in curl openssl; do command -v $program >/dev/null || missing="$missing $program"; done
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    command -v sbatch >/dev/null || missing="$missing slurm-wlm munge"
+    command -v ip >/dev/null || missing="$missing iproute2"
   fi
   missing=${missing# }
 }

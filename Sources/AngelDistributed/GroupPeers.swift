@@ -29,6 +29,10 @@ public final class GroupPeers: LayerPeers {
   /// The first failure, after which nothing else is sent.
   public var failure: DistributedError? { state.withLock { $0.failure } }
 
+  public func check() throws {
+    if let failure { throw failure }
+  }
+
   public func begin(rowCount: Int) { state.withLock { $0.rowCount = rowCount } }
 
   public func gather(_ rows: Tensor) -> Tensor {
@@ -36,9 +40,11 @@ public final class GroupPeers: LayerPeers {
     precondition(rows.shape[0] == self.rows(of: count).count, "gather: \(rows.shape) of \(count) rows")
     let whole = made(rows, rows: count)
     let bounds = bounds(of: whole)
-    (whole.address + bounds[place]).copyMemory(from: rows.address, byteCount: rows.specification.byteCount)
     attempt(keeping: whole, rows) { () throws(DistributedError) in
-      try group.gather(whole.hostBytes, bounds, "all-gather of activations")
+      let purpose = "all-gather of activations"
+      let (all, own) = (try whole.hostBytes(purpose), try rows.hostBytes(purpose))
+      UnsafeMutableRawBufferPointer(rebasing: all[bounds[place]...]).copyMemory(from: UnsafeRawBufferPointer(own))
+      try group.gather(all, bounds, purpose)
     }
     return whole
   }
@@ -47,9 +53,9 @@ public final class GroupPeers: LayerPeers {
     precondition(parts.dtype == .float32, "scatter: \(parts.specification)")
     let own = made(parts, rows: rows(of: parts.shape[0]).count)
     attempt(keeping: own, parts) { () throws(DistributedError) in
+      let purpose = "reduce-scatter of activations"
       try group.reduceScatter(
-        UnsafeRawBufferPointer(parts.hostBytes), bounds(of: parts), into: own.hostBytes, "reduce-scatter of activations"
-      )
+        UnsafeRawBufferPointer(parts.hostBytes(purpose)), bounds(of: parts), into: own.hostBytes(purpose), purpose)
     }
     return own
   }
@@ -58,10 +64,15 @@ public final class GroupPeers: LayerPeers {
     precondition(part.dtype == .float32, "sum: \(part.specification)")
     // Others may hold this memory.
     let result = part.copied()
-    attempt(keeping: result, part) { () throws(DistributedError) in
-      try group.allReduce(result.hostBytes, "all-reduce of losses")
-    }
+    sum(inPlace: result, "all-reduce of losses")
     return result
+  }
+
+  /// Replaces float32 values, whose memory is nobody else's, by their sums over the members.
+  package func sum(inPlace tensor: Tensor, _ purpose: String) {
+    attempt(keeping: tensor) { () throws(DistributedError) in
+      try group.allReduce(tensor.hostBytes(purpose), purpose)
+    }
   }
 
   private func made(_ tensor: Tensor, rows: Int) -> Tensor {
@@ -76,7 +87,8 @@ public final class GroupPeers: LayerPeers {
     return (0...count).map { rowCount * $0 / count * width }
   }
 
-  private func attempt(keeping tensors: Tensor..., body: () throws(DistributedError) -> Void) {
+  /// Counts the time that `body` takes as waited for. After a failure nothing is attempted, and what the failed attempt held stays.
+  package func attempt(keeping tensors: Tensor..., body: () throws(DistributedError) -> Void) {
     guard failure == nil else { return }
     let begin = MonotonicClock.seconds()
     do throws(DistributedError) { try body() } catch {
@@ -90,8 +102,10 @@ public final class GroupPeers: LayerPeers {
 }
 
 extension Tensor {
-  /// The memory of the values, on the host.
-  package var hostBytes: UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(start: address, count: specification.byteCount)
+  /// The memory of the values, on the host. Throws where there was none to be had: nothing can be sent or received then. Why
+  /// that was so the backend says when it is next synchronised.
+  package func hostBytes(_ purpose: String) throws(DistributedError) -> UnsafeMutableRawBufferPointer {
+    guard hasMemory else { throw .refused(collective: purpose, reason: "there is no memory for it here") }
+    return UnsafeMutableRawBufferPointer(start: address, count: specification.byteCount)
   }
 }

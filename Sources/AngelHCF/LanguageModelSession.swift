@@ -32,7 +32,7 @@ public final class LanguageModelSession {
   ) throws {
     let plan = try ModelPlan(checkpoint, arithmetic: arithmetic, adapter: adapter, options: options)
     let loaded = try LoadedLanguageModel(
-      checkpoint, on: backend, arithmetic: arithmetic, adapter: adapter, report: report
+      checkpoint, on: backend, arithmetic: arithmetic, adapter: adapter, peers: options.peers, report: report
     ) {
       try plan.check(budget: pool.budget - (other?.plan.totalBytes ?? 0))
     }

@@ -19,9 +19,11 @@ public struct LoadedLanguageModel {
   ///
   /// - Parameters:
   ///   - adapter: stands beside the weights; nil: nothing does.
+  ///   - peers: those who have the other parts of each layer; nil: the model is whole.
   ///   - check: called before weights are read.
   public init(
     _ checkpoint: Checkpoint, on backend: any Backend, arithmetic: Arithmetic, adapter: PEFTFolder? = nil,
+    peers: (any LayerPeers)? = nil,
     report: @escaping @Sendable (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in },
     check: () throws -> Void = {}
   ) throws {
@@ -37,7 +39,7 @@ public struct LoadedLanguageModel {
     endTokens = checkpoint.endTokens(for: tokenizer)
     try entry.load(
       &model, checkpoint,
-      LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter, report: report))
+      LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter, peers: peers, report: report))
     self.model = model
   }
 }

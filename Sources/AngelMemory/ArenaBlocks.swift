@@ -2,7 +2,8 @@
 ///
 /// Two rules keep pages of one kind and let them change hands at once: a free block of a kind never contains a whole
 /// page (whole free pages go back to nobody), and free neighbours of one owner are always merged.
-/// So every page of a kind holds at least one live byte of that kind. All operations are O(1).
+/// So every page of a kind holds at least one live byte of that kind. Taking and giving back are O(1), unless nothing but the
+/// rest of a request's own size class is left to be searched.
 struct ArenaBlocks: ~Copyable {
   /// Blocks start and end on cache lines (and on the vectors of AVX-512).
   static let unitByteCount = 64
@@ -93,16 +94,20 @@ struct ArenaBlocks: ~Copyable {
   /// Pages that somebody owns.
   var ownedPageCount: Int { length / Self.unitsPerPage - pageCounts[Int(BlockOwner.nobody.rawValue)] }
 
-  /// The longest block of its own pages that `kind` has free, in units.
-  func longestFree(for kind: MemoryKind) -> Int { lists[Int(BlockOwner(kind).rawValue)].longest(in: blocks) }
+  /// The longest free block of an owner's own pages, in units.
+  func longestFree(of owner: BlockOwner) -> Int { lists[Int(owner.rawValue)].longest(in: blocks) }
 
-  /// A page that nobody owns and `isWanted`, of the shortest run there is.
-  func freePage(where isWanted: (Int) -> Bool) -> Int? {
-    lists[Int(BlockOwner.nobody.rawValue)].firstResult(in: blocks) { index in
+  /// Up to `count` pages that nobody owns and that are wanted, those of the shortest runs first.
+  func freePages(_ count: Int, where isWanted: (Int) -> Bool) -> [Int] {
+    var pages: [Int] = []
+    lists[Int(BlockOwner.nobody.rawValue)].forEach(in: blocks) { index in
       let block = blocks[Int(index)]
       let first = block.offset / Self.unitsPerPage
-      return (first..<(first + block.length / Self.unitsPerPage)).last(where: isWanted)
+      let run = (first..<(first + block.length / Self.unitsPerPage)).reversed()
+      pages += run.lazy.filter(isWanted).prefix(count - pages.count)
+      return pages.count < count
     }
+    return pages
   }
 
   /// The free blocks of one owner, with every link checked.

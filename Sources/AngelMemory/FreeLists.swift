@@ -99,18 +99,17 @@ struct FreeLists: ~Copyable {
     return heads[next << Self.subclassBits + subclasses[next].trailingZeroBitCount]
   }
 
-  /// What `body` gives for the first block, from the shortest on, for which it gives something.
-  func firstResult<Result>(in blocks: UnsafeMutablePointer<ArenaBlock>, _ body: (Int32) -> Result?) -> Result? {
+  /// Calls `body` with every block, from the shortest class on, as long as it gives true.
+  func forEach(in blocks: UnsafeMutablePointer<ArenaBlock>, _ body: (Int32) -> Bool) {
     for first in 0..<64 where classes >> UInt64(first) & 1 == 1 {
       for second in 0..<Self.subclassCount where subclasses[first] >> UInt32(second) & 1 == 1 {
         var index = heads[first << Self.subclassBits + second]
         while index >= 0 {
-          if let result = body(index) { return result }
+          guard body(index) else { return }
           index = blocks[Int(index)].freeNext
         }
       }
     }
-    return nil
   }
 
   /// The length of the longest free block.

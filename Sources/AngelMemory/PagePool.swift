@@ -2,8 +2,8 @@ import Synchronization
 
 /// Hands out contiguous memory from the pages of one arena: one pool under everything, counted by kind.
 ///
-/// Large regions get the tightest run of whole pages, small ones share pages of their kind, both in O(1) and without a
-/// system call once the working set has been touched. All methods may be called from any thread.
+/// Large regions get the tightest run of whole pages, small ones share pages of their kind. Where those hold memory there is
+/// no system call; a run that does not takes one for each page that is moved there. All methods may be called from any thread.
 public final class PagePool: Sendable {
   /// The memory itself.
   public let arena: HostArena

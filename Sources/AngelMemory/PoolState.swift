@@ -49,12 +49,16 @@ struct PoolState: ~Copyable {
   mutating func reserve(_ byteCount: Int, in arena: HostArena) throws(MemoryError) {
     let missing = Page.count(holding: byteCount) - (arena.residentPageCount - blocks.ownedPageCount)
     guard missing > 0 else { return }
-    guard missing <= arena.budget / Page.byteCount - arena.residentPageCount, missing <= addressesLeft(arena) else {
+    guard missing <= arena.budget / Page.byteCount - arena.residentPageCount else {
       throw exhausted(byteCount, .workspace, arena)
     }
+    // Which pages does not matter, since their memory may be moved. Pages without memory are nobody's, and with the addresses
+    // that are left at least as many as the budget has.
+    let empty = blocks.freePages(missing) { !arena.isResident($0) }
     let first = blocks.length / ArenaBlocks.unitsPerPage
-    blocks.extend(byPages: missing)
-    for page in first..<(first + missing) { try arena.touch(page) }
+    let fresh = missing - empty.count
+    if fresh > 0 { blocks.extend(byPages: fresh) }
+    for page in empty + Array(first..<(first + fresh)) { try arena.touch(page) }
   }
 
   /// A block, behind all others where no free one fits.
@@ -81,13 +85,9 @@ struct PoolState: ~Copyable {
     let empty = pages.filter { !arena.isResident($0) }
     // All other owned pages hold memory.
     let free = arena.residentPageCount - (blocks.ownedPageCount - empty.count)
-    for (index, page) in empty.enumerated() {
-      if index < free, let donor = blocks.freePage(where: arena.isResident) {
-        try arena.move(from: donor, to: page)
-      } else {
-        try arena.touch(page)
-      }
-    }
+    let donors = blocks.freePages(min(free, empty.count), where: arena.isResident)
+    for (donor, page) in zip(donors, empty) { try arena.move(from: donor, to: page) }
+    for page in empty.dropFirst(donors.count) { try arena.touch(page) }
   }
 
   private func addressesLeft(_ arena: HostArena) -> Int {
@@ -105,11 +105,15 @@ struct PoolState: ~Copyable {
   }
 
   private func exhausted(_ byteCount: Int, _ kind: MemoryKind, _ arena: HostArena) -> MemoryError {
-    // Any free pages make a run; what is left of a kind's own pages may be longer.
+    // Any free memory comes to where addresses are free; those may be in pieces, between regions that stay where they are.
     let free = arena.budget - blocks.ownedPageCount * Page.byteCount
+    let run = max(
+      blocks.longestFree(of: .nobody) * ArenaBlocks.unitByteCount,
+      (blocks.trailingFreePages + addressesLeft(arena)) * Page.byteCount)
     return .exhausted(
       requested: byteCount, kind: kind, free: free,
-      largestFree: max(free, blocks.longestFree(for: kind) * ArenaBlocks.unitByteCount), budget: arena.budget)
+      largestFree: max(min(free, run), blocks.longestFree(of: BlockOwner(kind)) * ArenaBlocks.unitByteCount),
+      budget: arena.budget)
   }
 
   func usage(in arena: HostArena) -> MemoryUsage {

@@ -84,9 +84,14 @@ public struct LanguageModelEntry: Sendable {
     outline = { Model(try Model.configuration(of: $0)) }
     load = { model, checkpoint, options in
       guard var own = model as? Model else { preconditionFailure("\(Model.self) was given a \(Swift.type(of: model))") }
+      var sharedOut: (axes: [String: Int], peers: any LayerPeers)?
+      if let peers = options.peers {
+        try own.checkSharing(among: peers, checkpoint, adapter: options.adapter)
+        sharedOut = (own.shareOut(Model.parallelPlan, among: peers), peers)
+      }
       let loader = ParameterLoader(
         checkpoint, names: Model.names(for: own.configuration), on: options.backend, arithmetic: options.arithmetic,
-        report: options.report)
+        sharedOut: sharedOut, report: options.report)
       try loader.load(into: &own)
       try options.adapter?.attach(to: &own, for: .serving, on: options.backend)
       model = own
@@ -133,16 +138,20 @@ public struct LoadingOptions: Sendable {
   public var arithmetic: Arithmetic
   /// Stands beside the weights of a language model, which stay as they are held; nil: nothing does.
   public var adapter: PEFTFolder?
+  /// Those that share a language model's layers out, of which this process then loads its part; nil: it is loaded whole.
+  public var peers: (any LayerPeers)?
   /// Called with the bytes read so far and in all.
   public var report: @Sendable (Int, Int) -> Void
 
   public init(
     backend: any Backend, arithmetic: Arithmetic = .fast, adapter: PEFTFolder? = nil,
+    peers: (any LayerPeers)? = nil,
     report: @escaping @Sendable (Int, Int) -> Void = { _, _ in }
   ) {
     self.backend = backend
     self.arithmetic = arithmetic
     self.adapter = adapter
+    self.peers = peers
     self.report = report
   }
 }
@@ -154,6 +163,8 @@ public enum ModelError: DescribedError, Equatable {
   case encodes(String, path: String)
   case doesNotEncode(String, path: String, known: [String])
   case invalid(field: String, value: String, rule: String, path: String)
+  /// A model whose layers cannot be shared out over as many processes as were started.
+  case notShared(path: String, reason: String)
   /// An adapter that cannot be used, or not with this model.
   case adapter(path: String, reason: String)
 
@@ -167,6 +178,8 @@ public enum ModelError: DescribedError, Equatable {
     case .doesNotEncode(let name, let path, let known):
       "'\(path)' holds a model of architecture '\(name)', which makes no vectors of texts; encoders: "
         + known.joined(separator: ", ")
+    case .notShared(let path, let reason):
+      "'\(path)' cannot run on these processes together: \(reason); start another number of them, or one"
     case .adapter(let path, let reason): "adapter '\(path)': \(reason)"
     case .invalid(let field, let value, let rule, let path): "'\(path)': \(field) is \(value), but \(rule)"
     }

@@ -18,6 +18,8 @@ public protocol LayerPeers: AnyObject, Sendable {
   func scatter(_ parts: Tensor) -> Tensor
   /// The sum of everyone's float32 tensor, by place.
   func sum(_ part: Tensor) -> Tensor
+  /// Throws the failure that was kept.
+  func check() throws
 }
 
 extension LayerPeers {

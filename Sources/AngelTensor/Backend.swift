@@ -79,12 +79,17 @@ public struct Allocation {
     self.region = region
   }
 
-  /// An allocation that holds nothing, for backends without arithmetic and after a failure. Its address, one page past
-  /// zero, is never mapped.
+  /// One page past zero, which is never mapped.
+  private static let nowhere = 4096
+
+  /// An allocation that holds nothing, for backends without arithmetic and after a failure. Its address is never mapped.
   public static func nowhere(byteCount: Int, kind: MemoryKind, region: MemoryRegion? = nil) -> Allocation {
-    guard let address = UnsafeMutableRawPointer(bitPattern: 4096) else { preconditionFailure("4096 is not zero") }
+    guard let address = UnsafeMutableRawPointer(bitPattern: nowhere) else { preconditionFailure("nowhere is not zero") }
     return Allocation(address: address, byteCount: byteCount, kind: kind, region: region)
   }
+
+  /// Whether there is memory at the address.
+  public var hasMemory: Bool { Int(bitPattern: address) != Self.nowhere }
 }
 
 // SAFETY: an allocation is a plain address with its size; who may touch the bytes when is the backend's contract.

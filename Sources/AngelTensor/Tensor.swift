@@ -48,6 +48,8 @@ public struct Tensor: Sendable {
 
   /// The address of the first element, for argument structs.
   package var address: UnsafeMutableRawPointer { storage.allocation.address + byteOffset }
+  /// Whether there is memory at the address: not on a backend without arithmetic, and not after a failed allocation.
+  package var hasMemory: Bool { storage.allocation.hasMemory }
 
   /// The same elements under another shape of equal element count; one size may be -1 and is then derived.
   public func reshaped(_ sizes: Int...) -> Tensor { reshaped(sizes) }

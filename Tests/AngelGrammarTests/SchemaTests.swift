@@ -245,8 +245,8 @@ import Testing
         (0..<11_000).map { ["properties": ["a": ["description": .string("\($0)"), "minLength": .integer($0)]]] })
     ]
     #expect(OutputFormat.jsonSchema(parts).refusal?.contains("more than 20000 schemas have to be read") == true)
-    let optional: JSONValue = ["properties": .object(JSONObject(names.prefix(5_000).map { ($0, true) }))]
-    #expect(try OutputFormat.jsonSchema(optional).accepts(#"{"p0": 1, "p4999": {}}"#))
+    let optional: JSONValue = ["properties": .object(JSONObject(names.prefix(2_000).map { ($0, true) }))]
+    #expect(try OutputFormat.jsonSchema(optional).accepts(#"{"p0": 1, "p1999": {}}"#))
     #expect(OutputFormat.jsonSchema(["$ref": "#"]).refusal != nil)
     #expect(OutputFormat.jsonSchema(["allOf": [["$ref": "#"]]]).refusal != nil)
   }

@@ -57,6 +57,8 @@ struct SpeculationTests {
           #expect(found.held == expected.held)
           guard model == "llama-tiny", depth != nil else { continue }
           let figures = try #require(found.result.speculation)
+          // What is drawn need not repeat anything.
+          if case .lookup = source, !sampling.isGreedy { continue }
           #expect(figures.guessed > 0)
           if case .model = source, depth == 7 {
             // The same model with the same random numbers guesses what is drawn.

@@ -129,6 +129,47 @@ struct PagePoolTests {
     #expect(text.hasPrefix("3 B of activations wanted, 2 B of 4 B free: lower the batch"))
   }
 
+  @Test("where free addresses are in pieces, the error names the longest and the budget is not used up")
+  func pieces() throws {
+    let pool = try PagePool(budget: 8 * Page.byteCount)
+    func pages(_ count: Int, _ kind: MemoryKind, more: Int = 0) throws -> MemoryRegion {
+      try pool.allocate(byteCount: count * Page.byteCount + more, kind: kind)
+    }
+    // Of sixteen pages of addresses the fourth, eighth and twelfth stay in use.
+    let (first, second) = (try pages(3, .weights), try pages(1, .weights))
+    let (third, fourth) = (try pages(3, .weights), try pages(1, .weights))
+    pool.release(first)
+    pool.release(third)
+    let fifth = try pages(3, .activations, more: 64)
+    let sixth = try pages(0, .activations, more: 64)
+    pool.release(fifth)
+    #expect([second, fourth, sixth].map(\.pages.lowerBound.rawValue) == [3, 7, 11])
+    #expect(
+      throws: MemoryError.exhausted(
+        requested: 5 * Page.byteCount, kind: .gradients, free: 5 * Page.byteCount, largestFree: 4 * Page.byteCount,
+        budget: 8 * Page.byteCount)
+    ) { try pages(5, .gradients) }
+    let longest = try pages(4, .gradients)
+    #expect(longest.pages.lowerBound.rawValue == 12)
+    _ = try pages(1, .gradients)
+    #expect(pool.usage.touchedPageCount == 8 && pool.usage.freePageCount == 0)
+    try pool.checkInvariants()
+  }
+
+  @Test("a reserve touches pages whose memory was moved away, too")
+  func reservingAgain() throws {
+    let pool = try PagePool(budget: 4 * Page.byteCount)
+    // Of eight pages of addresses two in the middle of pairs stay, until none is left at the end.
+    let regions = try (0..<4).map { _ in try pool.allocate(byteCount: Page.byteCount, kind: .weights) }
+    for index in [0, 2, 3] { pool.release(regions[index]) }
+    let long = try pool.allocate(byteCount: 3 * Page.byteCount, kind: .weights)
+    pool.release(regions[1])
+    pool.release(long)
+    try pool.reserve(byteCount: 4 * Page.byteCount)
+    #expect(pool.usage.touchedPageCount == 4)
+    try pool.checkInvariants()
+  }
+
   @Test("impossible budgets are refused", arguments: [-1, 0, 4096, Int.max])
   func budgets(budget: Int) { #expect(throws: MemoryError.invalidBudget(budget)) { try PagePool(budget: budget) } }
 

@@ -102,7 +102,7 @@ struct ModelShapeTests {
         : record.byteRange.count
     }
     #expect(weights == packed.reduce(0, +))
-    ModelPlan.step(model, rows: 7, 64, .float16, backend)
+    ModelPlan.step(model, rows: 7, 64, .float16, nil, backend)
     #expect(backend.currentBytes[.weights] == weights)
     #expect(backend.currentBytes[.activations] == 0)
     let logitBytes = model.configuration.vocabularySize * 4

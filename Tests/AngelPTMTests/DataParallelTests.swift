@@ -189,6 +189,26 @@ import Testing
     }
   }
 
+  @Test(
+    "with too little memory a run of any layout ends in the pool's words, wherever it was",
+    arguments: [(0, 1), (2, 1), (3, 1), (0, 2)])
+  func exhaustion(_ zero: Int, _ tensor: Int) throws {
+    // Two steps, a checkpoint and a validation.
+    let changes = ["mesh.zero=\(zero)", "training.steps=2", "output.validate_every=1", "sequence_length=64"]
+    var (failures, isDone) = (0, false)
+    for pages in 2...24 where !isDone {
+      do {
+        _ = try MeshRun(
+          TemporaryFolder(), changes, processes: 2, tensor: tensor, budget: pages * Page.byteCount)
+        isDone = true
+      } catch {
+        #expect("\(error)".contains(" wanted, "), "\(pages) pages: \(error)")
+        failures += 1
+      }
+    }
+    #expect(isDone && failures > 2)
+  }
+
   @Test("a mesh of more processes than were launched is refused with the words that start them")
   func tooFew() throws {
     let run = TinyRun(try TemporaryFolder())

@@ -22,7 +22,7 @@ struct MeshRun {
   /// Runs the recipe of `changes` in `folder` on as many members, `tensor` of which share layers out; `stopsAfter` interrupts the first.
   init(
     _ folder: TemporaryFolder, _ changes: [String], processes: Int, tensor: Int = 1, resumes: Bool = false,
-    stopsAfter: Int? = nil,
+    stopsAfter: Int? = nil, budget: Int = 1 << 30,
     recipe: (TinyRun, [String]) throws -> TrainingRecipe = { try $0.recipe($1) }
   ) throws {
     let members = ThreadGroup.members(processes, timeout: 300)
@@ -32,6 +32,7 @@ struct MeshRun {
     let recipe = try recipe(TinyRun(folder), changes + ["mesh.data=\(processes / tensor)", "mesh.tensor=\(tensor)"])
     try DedicatedThread.run(processes) { rank in
       let run = TinyRun(folder)
+      run.budget = budget
       var result = MeshRun()
       do {
         let link = Link(members[rank])

@@ -10,6 +10,8 @@ import AngelTesting
 /// A tiny run in a temporary folder, and what happened in it.
 final class TinyRun {
   let folder: TemporaryFolder
+  /// Of its pool, in bytes.
+  var budget = 1 << 30
   private(set) var losses: [Double] = []
   private(set) var validations: [Double] = []
   private(set) var samples: [String] = []
@@ -61,7 +63,7 @@ final class TinyRun {
     openModel: @escaping (String) throws -> Checkpoint = { try Checkpoint.open($0) }
   ) throws {
     let interruption = Interruption()
-    let pool = try PagePool(budget: 1 << 30)
+    let pool = try PagePool(budget: budget)
     defer { usage = pool.usage }
     var surroundings = TrainingRun.Surroundings(
       backend: try CPUBackend(pool: pool, threadCount: threads), progress: .silent,

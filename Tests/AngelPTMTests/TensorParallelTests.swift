@@ -53,6 +53,25 @@ import Testing
     expectClose(two.losses, one.losses, count: 10)
   }
 
+  @Test("so does a pass of a single row, of which one process has none")
+  func fewerRowsThanProcesses() throws {
+    let changes = ["sequence_length=1", "batch_size=1"]
+    let one = try alone("llama", changes)
+    let (two, _) = try together("llama", changes, processes: 2, tensor: 2)
+    expectClose(two.losses, one.losses, count: 10)
+  }
+
+  @Test("and one whose output head is capped")
+  func fewerRowsUnderACap() throws {
+    let changes = ["sequence_length=1", "batch_size=1", "training.steps=4"]
+    let one = TinyRun(try TemporaryFolder())
+    try one.execute(try Self.recipe(of: "gemma2", one, changes))
+    let two = try MeshRun(TemporaryFolder(), changes, processes: 2, tensor: 2) {
+      try Self.recipe(of: "gemma2", $0, $1)
+    }
+    expectClose(two.losses, one.losses, count: 4)
+  }
+
   /// Gemma 3's plain golden model has a single key-value head, the other one no tokenizer: here it gets one of characters.
   private static func gemma(in folder: TemporaryFolder) throws -> String {
     for file in ["config.json", "model.safetensors"] {

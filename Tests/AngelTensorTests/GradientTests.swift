@@ -214,6 +214,32 @@ struct GradientTests {
     #expect(normalizedError(got, want) < 1e-6)
   }
 
+  @Test("without rows a weight's gradient is zero, whatever lay in its memory", arguments: [DType.float32, .bfloat16])
+  func noRows(_ dtype: DType) throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 16 << 20), threadCount: 1)
+    let weight = backend.random([40, 7], seed: 43)
+    for kind in [MemoryKind.gradients, .activations] {
+      // What is allocated next gets this memory.
+      let ones = Tensor(
+        uninitialized: TensorSpecification([Page.byteCount / 4], .float32), on: backend, kind: kind)
+      _ = (ones * 0 + 1).copied(to: kind)
+    }
+    let hidden = Tensor([Float](), shape: [0, 7], on: backend).cast(to: dtype)
+    let none = PredictionTargets(
+      tokens: Tensor([Int32](), on: backend), weights: Tensor([Float](), on: backend))
+    let functions: [(Tensor) -> Tensor] = [
+      { hidden.crossEntropy(head: $0, none) },
+      { hidden.matmul($0, bias: nil).cast(to: .float32).softCapped(at: 4).crossEntropy(none) },
+    ]
+    for function in functions {
+      let leaf = weight.asLeaf()
+      let loss = function(leaf)
+      #expect(try loss.detached.read(as: Float.self) == [0])
+      let gradient = try #require(loss.backward()[leaf])
+      #expect(try gradient.cast(to: .float32).read(as: Float.self) == [Float](repeating: 0, count: 280))
+    }
+  }
+
   @Test("a product with a packed weight, which is a constant")
   func packedProduct() throws {
     let backend = try TestBackend.make()

@@ -26,7 +26,14 @@ struct MPITests {
   private func train(
     _ changes: [String], processes: Int, grace: Int = 1, whileRunning: () -> Void = {}
   ) throws -> ChildProcess.Outcome {
-    let program = [BuiltProgram.path, "train", files.recipe, "--threads", "1"] + changes
+    try launch(["train", files.recipe] + changes, processes: processes, grace: grace, whileRunning: whileRunning)
+  }
+
+  /// Runs the program, under mpirun when `processes` are several.
+  private func launch(
+    _ arguments: [String], processes: Int, grace: Int = 1, whileRunning: () -> Void = {}
+  ) throws -> ChildProcess.Outcome {
+    let program = [BuiltProgram.path] + arguments + ["--threads", "1"]
     let launcher = [try #require(MPILauncher.path), "-n", "\(processes)"]
     let environment = Environment.current().childEntries(adding: [
       "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -52,6 +59,29 @@ struct MPITests {
       #expect(try files.losses(run) == files.losses("one"), "\(layout)")
       #expect(try files.weights(run) == files.weights("one"), "\(layout)")
     }
+  }
+
+  @Test("a model with its layers on two processes answers as on one, and one of them prints")
+  func generate() throws {
+    let model = Goldens.path("models/llama-tiny")
+    let arguments = [
+      "generate", model, "be", "--max-tokens", "12", "--precision", "f32", "--speculate", "off", "--ignore-end",
+      "--json",
+    ]
+    func answer(_ processes: Int, _ more: [String] = []) throws -> JSONValue {
+      let outcome = try launch(arguments + more, processes: processes)
+      #expect(outcome.status == 0, "\(outcome.output)")
+      let lines = outcome.output.split(separator: "\n").filter { $0.contains("\"finish_reason\"") }
+      #expect(lines.count == 1, "\(outcome.output)")
+      return try JSONValue(parsing: Array((lines.first ?? "null").utf8))
+    }
+    let one = try answer(1)
+    #expect(try answer(2)["tokens"] == one["tokens"] && one["tokens"]?.array?.count == 12)
+    // What one process draws, both draw.
+    let drawn = try answer(2, ["--temperature", "1"])
+    #expect(drawn["finish_reason"] == "length" && drawn["seed"]?.integer != nil)
+    let three = try launch(arguments, processes: 3)
+    #expect(three.status != 0 && three.output.contains("3 does not divide the model's"), "\(three.output)")
   }
 
   @Test("two processes give the bits of one, and one of them prints")

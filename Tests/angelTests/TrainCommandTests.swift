@@ -32,6 +32,25 @@ import Testing
     #expect(json["recipe"]?["training"]?["steps"] == 40)
   }
 
+  @Test("a job's script starts as many processes as the mesh has, and without a cluster nothing is begun")
+  func submit() throws {
+    let result = try program.run([
+      "submit", files.recipe, "mesh.data=2", "mesh.zero=1", "--print", "--cores", "3", "--time", "60", "--grace", "30",
+    ])
+    #expect(result.code == .success, "\(result.errors)")
+    for line in [
+      "#SBATCH --job-name=run", "#SBATCH --ntasks=2", "#SBATCH --cpus-per-task=3", "#SBATCH --time=60",
+      "#SBATCH --signal=TERM@30", "#SBATCH --output=\(folder("run/job.log"))",
+    ] {
+      #expect(result.output.split(separator: "\n").contains(line[...]), "\(line) in \(result.output)")
+    }
+    #expect(result.output.contains("train \(files.recipe) mesh.data=2 mesh.zero=1 --resume --threads 3\n"))
+    #expect(FilePath.kind(folder("run")) == nil)
+    let wrong = try program.run(["submit", files.recipe, "mesh.zero=1", "--print"])
+    #expect(wrong.code == .failure && wrong.errors.contains("mesh.zero is 1, but mesh.data is 1"))
+    #expect("\(SubmitError.noSlurm)".contains("take --print"))
+  }
+
   @Test("a run prints its steps; with --json each line is an object; it is not written over")
   func train() throws {
     let result = try program.run(["train", files.recipe, "training.steps=4"])

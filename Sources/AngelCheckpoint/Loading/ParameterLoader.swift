@@ -8,17 +8,26 @@ public struct ParameterLoader {
   let names: NameTable
   let backend: any Backend
   let arithmetic: Arithmetic
+  /// What this process holds a part of, by path; the model has been shared out.
+  private let parts: [String: ParameterPart]
   /// Called after each parameter with the bytes read so far and in all.
   let report: (_ bytesRead: Int, _ bytesInAll: Int) -> Void
 
+  /// - Parameter sharedOut: along which axes the model's parameters are shared out, and among whom
+  ///   (`Module.shareOut`); nil: it is whole.
   public init(
     _ checkpoint: Checkpoint, names: NameTable, on backend: any Backend, arithmetic: Arithmetic,
+    sharedOut: (axes: [String: Int], peers: any LayerPeers)? = nil,
     report: @escaping (_ bytesRead: Int, _ bytesInAll: Int) -> Void = { _, _ in }
   ) {
     self.checkpoint = checkpoint
     self.names = names
     self.backend = backend
     self.arithmetic = arithmetic
+    parts =
+      sharedOut.map { axes, peers in
+        axes.mapValues { ParameterPart(axis: $0, place: peers.place, count: peers.count) }
+      } ?? [:]
     self.report = report
   }
 
@@ -31,9 +40,9 @@ public struct ParameterLoader {
     let total = sources.reduce(0) { $0 + $1.record.byteRange.count }
     var index = 0
     var read = 0
-    try model.visitParameters { _, parameter in
+    try model.visitParameters { path, parameter in
       let record = sources[index].record
-      try load(record, sources[index].place, into: parameter)
+      try load(record, sources[index].place, into: parameter, parts[path])
       record.file.release(record.byteRange)
       index += 1
       read += record.byteRange.count
@@ -50,7 +59,8 @@ public struct ParameterLoader {
     guard let place = places.first(where: { checkpoint.contains($0.name) }) ?? places.first else {
       preconditionFailure("the model's name table has no entry for '\(path)'")
     }
-    return (path, try checkpoint.record(at: place, shape: parameter.shape), place)
+    let shape = parts[path]?.whole(parameter.shape) ?? parameter.shape
+    return (path, try checkpoint.record(at: place, shape: shape), place)
   }
 
   /// A bias or a layer that the configuration does not mention would change the answers without a word. A head beside a
@@ -83,12 +93,16 @@ public struct ParameterLoader {
     }
   }
 
-  private func load(_ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter) throws {
+  private func load(
+    _ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter, _ part: ParameterPart?
+  ) throws {
     switch parameter.role {
-    case .vector: parameter.value = .vector(try vector(record, place))
-    case .exactMatrix: parameter.value = .matrix(try matrix(record, place, parameter.shape), .f32)
+    case .vector:
+      let whole = try vector(record, place)
+      parameter.value = .vector(part.map { whole.prefix($0.range(of: whole.shape[0])).copied(to: .weights) } ?? whole)
+    case .exactMatrix: parameter.value = .matrix(try matrix(record, place, parameter.shape, part), .f32)
     case .matrix:
-      let packed = try matrix(record, place, parameter.shape)
+      let packed = try matrix(record, place, parameter.shape, part)
       parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
     }
   }
@@ -106,33 +120,72 @@ public struct ParameterLoader {
     return values.reshaped(record.shape.array).copied(to: .weights)
   }
 
-  private func matrix(_ record: TensorRecord, _ place: TensorPlace, _ shape: Shape) throws -> PackedMatrix {
+  private func matrix(
+    _ record: TensorRecord, _ place: TensorPlace, _ shape: Shape, _ part: ParameterPart?
+  ) throws -> PackedMatrix {
     let (columns, depth) = (shape[0], shape[1])
-    guard PackedMatrix.byteCount(dtype: record.dtype, columns: columns, depth: depth) != nil else {
+    let whole = part?.whole(shape) ?? shape
+    guard PackedMatrix.byteCount(dtype: record.dtype, columns: whole[0], depth: whole[1]) != nil else {
       throw unusable(
         record,
         DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
           .map(\.name))
     }
-    if place.form.isTransposed { return try transposedMatrix(record, place.form, shape) }
-    let sourceRows = place.rows.sourceRows(count: columns)
+    if place.form.isTransposed { return try transposedMatrix(record, place.form, whole, part) }
+    var sourceRows = place.rows.sourceRows(count: whole[0])
+    if let part, part.axis == 1 { return try inputs(part, of: record, whole, rowOrder: sourceRows) }
+    if let part {
+      let own = part.range(of: whole[0])
+      sourceRows = sourceRows.map { Array($0[own]) } ?? own.map { Int32($0) }
+    }
     return try record.withBytes {
       PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
     }
   }
 
+  /// The part of each row of a [outputs, inputs] matrix: whole blocks of it, or there is none.
+  private func inputs(
+    _ part: ParameterPart, of record: TensorRecord, _ whole: Shape, rowOrder: [Int32]?
+  ) throws -> PackedMatrix {
+    let own = part.range(of: whole[1])
+    guard PackedMatrix.byteCount(dtype: record.dtype, columns: whole[0], depth: own.count) != nil else {
+      throw CheckpointError.unsupported(
+        path: checkpoint.path,
+        reason: "the \(whole[1]) inputs of \(quoted(record.name)) have no \(part.count) parts of whole blocks of "
+          + "\(record.dtype.name): start fewer processes, or take the model in bf16")
+    }
+    let (rowBytes, ownBytes) = (record.dtype.byteCount(of: whole[1]), record.dtype.byteCount(of: own.count))
+    let first = record.dtype.byteCount(of: own.lowerBound)
+    let rows = Tensor(
+      uninitialized: TensorSpecification([whole[0] * ownBytes], .uint8), on: backend, kind: .workspace)
+    try record.withBytes { bytes in
+      for row in 0..<whole[0] {
+        let start = row * rowBytes + first
+        backend.write(
+          UnsafeRawBufferPointer(rebasing: bytes[start..<(start + ownBytes)]), to: rows.storage.allocation,
+          at: row * ownBytes)
+      }
+    }
+    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
+    return withExtendedLifetime(rows) {
+      PackedMatrix(
+        rows: bytes, dtype: record.dtype, columns: whole[0], depth: own.count, rowOrder: rowOrder, on: backend)
+    }
+  }
+
   /// A share of a matrix that the file holds as [inputs, outputs]: dense, since blocks cannot be turned.
-  private func transposedMatrix(_ record: TensorRecord, _ form: StoredForm, _ shape: Shape) throws -> PackedMatrix {
+  private func transposedMatrix(
+    _ record: TensorRecord, _ form: StoredForm, _ shape: Shape, _ part: ParameterPart?
+  ) throws -> PackedMatrix {
     guard record.dtype.isFloatingPoint else { throw unusable(record, ["f32", "f16", "bf16"]) }
     let stored = try record.withBytes {
       Tensor(bytes: $0, shape: record.shape, dtype: record.dtype, on: backend, kind: .workspace)
     }
     let first = form.firstRow(of: shape)
-    let rows = stored.permuted(1, 0).prefix(first..<(first + shape[0]))
-    let bytes = UnsafeRawBufferPointer(start: rows.address, count: rows.specification.byteCount)
-    return withExtendedLifetime(rows) {
-      PackedMatrix(rows: bytes, dtype: record.dtype, columns: shape[0], depth: shape[1], on: backend)
-    }
+    let columns = part.flatMap { $0.axis == 0 ? $0.range(of: shape[0]) : nil } ?? 0..<shape[0]
+    let inputs = part.flatMap { $0.axis == 1 ? $0.range(of: shape[1]) : nil } ?? 0..<shape[1]
+    let own = stored.prefix(inputs).permuted(1, 0).prefix((first + columns.lowerBound)..<(first + columns.upperBound))
+    return PackedMatrix(packing: own)
   }
 
   private func unusable(_ record: TensorRecord, _ supported: [String]) -> CheckpointError {

@@ -1,7 +1,7 @@
 public import AngelCore
 public import AngelMemory
 public import AngelModels
-import AngelNN
+public import AngelNN
 public import AngelTensor
 
 /// How an engine is set up.
@@ -12,6 +12,8 @@ public struct EngineOptions: Sendable {
   public var cacheDType: DType = .float16
   /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512
+  /// Those who run the same with the other parts of each layer, token by token; nil: the model is whole.
+  public var peers: (any LayerPeers)?
 
   public init() {}
 
@@ -38,6 +40,7 @@ public final class InferenceEngine {
   /// Runs the model without some of its layers, once asked to.
   private var guessingRunner: (runner: StepRunner, skipped: Range<Int>)?
   private let chunkLength: Int
+  private let peers: (any LayerPeers)?
   /// Asked between steps; true ends the work with `Interrupted`.
   public var isInterrupted: () -> Bool = { false }
 
@@ -49,8 +52,10 @@ public final class InferenceEngine {
     self.backend = backend
     contextLength = try options.contextLength(for: model.configuration)
     chunkLength = max(1, options.chunkLength)
+    peers = options.peers
     cache = KeyValueCache(
-      geometry: model.configuration.cacheGeometry, dtype: options.cacheDType, tokenLimit: contextLength, pool: pool)
+      geometry: model.configuration.cacheGeometry.part(of: peers?.count ?? 1), dtype: options.cacheDType,
+      tokenLimit: contextLength, pool: pool)
     runner = StepRunner(
       model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
       on: backend)
@@ -79,7 +84,9 @@ public final class InferenceEngine {
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
       let slice = SequenceSlice(tokens: chunk, start: sequence.count, blocks: cache.tables(of: sequence))
-      let hidden = runner.hidden(of: [slice], sequenceLength: total)
+      let own = runner.hidden(of: [slice], sequenceLength: total)
+      let hidden = peers?.gather(own) ?? own
+      try peers?.check()
       try visit(hidden, range)
       try backend.synchronize()
       sequence.tokens += chunk
@@ -125,9 +132,9 @@ public final class InferenceEngine {
   }
 
   /// Whether a sequence may be continued by `count` tokens in one recorded step: it has room, and the step does not depend on
-  /// the length of the sequence in more than its tables.
+  /// the length of the sequence in more than its tables. What is sent to peers cannot be recorded.
   func canDecode(_ count: Int, in sequence: CachedSequence) -> Bool {
-    sequence.count + count <= min(contextLength, model.configuration.rotaryScaling.uniformLength)
+    peers == nil && sequence.count + count <= min(contextLength, model.configuration.rotaryScaling.uniformLength)
   }
 
   /// Appends a few tokens by a recorded step; the logits [R, vocabulary] after each of them are good until the next step.

@@ -30,7 +30,7 @@ public struct ModelPlan: Sendable {
     let outline = try Outline(checkpoint, arithmetic, adapter, options)
     let rows = max(1, min(options.chunkLength, outline.contextLength))
     Self.step(
-      outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.backend)
+      outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.peers, outline.backend)
     // One more where guesses come from the model without some layers.
     let recordedRows = SpeculationDepth.recordedRows + 1
     self.init(
@@ -53,7 +53,7 @@ public struct ModelPlan: Sendable {
     Self.step(
       outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
       contextLength,
-      options.engine.cacheDType, outline.backend)
+      options.engine.cacheDType, outline.peers, outline.backend)
     self.init(
       outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
       step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
@@ -69,6 +69,7 @@ public struct ModelPlan: Sendable {
     let backend = ShapesBackend()
     private(set) var model: any LanguageModel
     let contextLength: Int
+    let peers: PlannedPeers?
 
     init(
       _ checkpoint: Checkpoint, _ arithmetic: Arithmetic, _ adapter: PEFTFolder?, _ options: EngineOptions
@@ -76,8 +77,10 @@ public struct ModelPlan: Sendable {
       let entry = try ModelCatalog.languageModel(for: checkpoint)
       var model = try entry.outline(checkpoint)
       contextLength = try options.contextLength(for: model.configuration)
+      peers = options.peers.map { PlannedPeers(place: $0.place, count: $0.count) }
       try entry.load(
-        &model, checkpoint, LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter))
+        &model, checkpoint,
+        LoadingOptions(backend: backend, arithmetic: arithmetic, adapter: adapter, peers: peers))
       self.model = model
     }
 
@@ -98,7 +101,7 @@ public struct ModelPlan: Sendable {
       _ = try outline.backend.record {
         Self.step(
           outline.model, rows: rows, sequences: rows, logitRows: rows, outline.contextLength, options.cacheDType,
-          outline.backend)
+          outline.peers, outline.backend)
       }
       return outline.backend.recordedBytes
     }
@@ -116,7 +119,8 @@ public struct ModelPlan: Sendable {
     weightTypes = checkpoint.card.byteCounts
     cacheDType = options.cacheDType
     self.step = step
-    cacheBytesPerSpan = outline.model.configuration.cacheGeometry.spanBytes(options.cacheDType)
+    cacheBytesPerSpan = outline.model.configuration.cacheGeometry.part(of: outline.peers?.count ?? 1).spanBytes(
+      options.cacheDType)
     bytes = outline.backend.peakBytes
     // Loading passes through activations when weights are converted; what counts is what stays.
     bytes[.weights] = outline.backend.currentBytes[.weights]
@@ -185,11 +189,11 @@ public struct ModelPlan: Sendable {
   /// One step of `rows` tokens of `sequences` at the end of their context, with the logits of `logitRows` of them.
   package static func step(
     _ model: any LanguageModel, rows: Int, sequences: Int = 1, logitRows: Int = 1, _ contextLength: Int, _ dtype: DType,
-    _ backend: any Backend
+    _ peers: (any LayerPeers)?, _ backend: any Backend
   ) {
     let blocks = CacheGeometry.spanCount(contextLength)
     func integers(_ count: Int) -> Tensor { Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace) }
-    let geometry = model.configuration.cacheGeometry
+    let geometry = model.configuration.cacheGeometry.part(of: peers?.count ?? 1)
     let cache = PagedCache(
       arena: CacheArena(base: Allocation.nowhere(byteCount: 0, kind: .keyValueCache).address),
       blockTable: Tensor(
@@ -197,7 +201,8 @@ public struct ModelPlan: Sendable {
         shape: [geometry.tableCount, sequences, blocks], on: backend, kind: .workspace),
       rowSequences: integers(rows), rowPositions: integers(rows), geometry: geometry, dtype: dtype)
     let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
-    let hidden = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
+    let own = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
+    let hidden = peers?.gather(own) ?? own
     // One row is looked at where it lies, several are gathered.
     let wanted = logitRows > 1 ? hidden.rows(integers(min(logitRows, rows))) : hidden.prefix((rows - 1)..<rows)
     _ = model.logits(of: wanted)

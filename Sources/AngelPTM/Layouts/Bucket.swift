@@ -44,6 +44,12 @@ struct Bucket {
     }
   }
 
+  /// Copies all tensors in; throws where one of them has no memory.
+  func pack(_ tensors: [Tensor], into bucket: Tensor, _ purpose: String) throws(DistributedError) {
+    for tensor in tensors + [bucket] { _ = try tensor.hostBytes(purpose) }
+    pack(tensors.map { UnsafeRawPointer($0.address) }, into: bucket.address)
+  }
+
   /// Copies all tensors out.
   func unpack(_ bucket: UnsafeRawPointer, into tensors: [UnsafeMutableRawPointer]) {
     for owner in 0..<(bounds.count - 1) {

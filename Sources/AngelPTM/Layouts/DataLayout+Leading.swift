@@ -2,8 +2,7 @@ import AngelCore
 import AngelDistributed
 import AngelTensor
 
-/// The first process writes checkpoints and models, validates and samples by itself; for what it does not hold it asks the
-/// others, who wait for its questions meanwhile.
+/// Checkpoints hold whole tensors: the first process asks the others for their shares.
 extension DataLayout {
   func restore(_ value: StoredValue, from bytes: UnsafeRawBufferPointer) {
     let bounds = bounds(of: value)
@@ -30,68 +29,53 @@ extension DataLayout {
       guard let tensor = value.own() else { preconditionFailure("'\(value.name)' has no values") }
       return tensor
     }
-    guard let request = requests?[value.name] else {
+    guard let question = questions[value.name] else {
       preconditionFailure("'\(value.name)' is asked for by a process that does not lead")
     }
-    try ask(for: request)
+    try leading.ask(question)
     let specification = TensorSpecification(value.shape, value.dtype)
     let whole = Tensor(uninitialized: specification, on: gradients.backend, kind: .workspace)
+    // In the pool's words where there is no memory.
+    try whole.backend.synchronize()
     try collect(into: whole, bounds(of: value), value.own())
     return whole
   }
 
   func lead<Result>(_ values: [StoredValue], _ body: () throws -> Result) throws -> Result? {
     let sorted = values.sorted { $0.name < $1.name }
+    // Before these come the planes of parameters.
     let first = 2 * parameters.count
     guard isFirst else {
-      while true {
-        let request = try asked()
-        if request == Self.isInterrupted { throw Interrupted() }
-        guard request >= 0 else { return nil }
-        try serve(request, request >= first ? sorted[request - first] : nil)
+      try leading.answering { question in
+        try give(question >= first ? sorted[question - first].own() : ownPlane(question % 2, of: question / 2))
       }
+      return nil
     }
-    requests = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1.name, first + $0) })
-    defer { requests = nil }
-    let result: Result
-    do { result = try body() } catch let stop as Interrupted {
-      try ask(for: Self.isInterrupted)
-      throw stop
+    questions = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1.name, first + $0) })
+    defer { questions = [:] }
+    return try leading.asking {
+      let result = try body()
+      if let failure { throw failure }
+      return result
     }
-    // After any other error this process ends, and the others with it.
-    if let failure { throw failure }
-    try ask(for: Self.isDone)
-    return result
   }
 
-  /// What is not a request: the first process needs nothing more, or was asked to stop.
-  private static let isDone = -1
-  private static let isInterrupted = -2
-
-  /// Tells the others what is wanted: a plane of a parameter, a stored value, or nothing more.
-  func ask(for request: Int) throws(DistributedError) {
-    _ = try group.passed(request, Self.purpose)
-  }
-
-  private func asked() throws(DistributedError) -> Int { try group.passed(0, Self.purpose) }
-
-  private static var purpose: String { "requests of the first process" }
-
-  private func serve(_ request: Int, _ value: StoredValue?) throws(DistributedError) {
-    let own = value.map { $0.own() } ?? ownPlane(request % 2, of: request / 2)
+  /// Gives the first process this one's share, where it has one.
+  private func give(_ own: Tensor?) throws(DistributedError) {
     guard let own, own.specification.byteCount > 0 else { return }
-    try group.send(UnsafeRawBufferPointer(own.hostBytes), to: 0, "shares for the first process")
+    try group.send(UnsafeRawBufferPointer(try own.hostBytes(Self.shares)), to: 0, Self.shares)
     withExtendedLifetime(own) {}
   }
 
   /// Puts everyone's shares where they belong.
   func collect(into whole: Tensor, _ bounds: [Int], _ own: Tensor?) throws(DistributedError) {
+    let bytes = try whole.hostBytes(Self.shares)
     for rank in 0..<group.size where bounds[rank] < bounds[rank + 1] {
-      let place = UnsafeMutableRawBufferPointer(rebasing: whole.hostBytes[bounds[rank]..<bounds[rank + 1]])
+      let place = UnsafeMutableRawBufferPointer(rebasing: bytes[bounds[rank]..<bounds[rank + 1]])
       if rank == 0, let own {
-        place.copyMemory(from: UnsafeRawBufferPointer(own.hostBytes))
+        place.copyMemory(from: UnsafeRawBufferPointer(try own.hostBytes(Self.shares)))
       } else {
-        do { try group.receive(place, from: rank, "shares for the first process") } catch {
+        do { try group.receive(place, from: rank, Self.shares) } catch {
           keep(afterFailure: whole.storage)
           throw error
         }
@@ -99,4 +83,6 @@ extension DataLayout {
     }
     withExtendedLifetime((whole, own)) {}
   }
+
+  private static var shares: String { "shares for the first process" }
 }

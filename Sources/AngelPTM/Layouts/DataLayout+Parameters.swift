@@ -46,7 +46,7 @@ extension DataLayout {
 
   /// Fills in the shares of the others where they belong.
   private func gather(_ whole: Tensor, _ bounds: [Int]) throws(DistributedError) {
-    do { try group.gather(whole.hostBytes, bounds, Self.gathering) } catch {
+    do { try group.gather(whole.hostBytes(Self.gathering), bounds, Self.gathering) } catch {
       keep(afterFailure: whole.storage)
       throw error
     }
@@ -69,12 +69,13 @@ extension DataLayout {
 
   private func fill(_ whole: Tensor, _ plane: Int, of index: Int, _ bounds: [Int]) throws(DistributedError) {
     let own = ownPlane(plane, of: index)
-    guard requests == nil || !isFirst else {
-      try ask(for: 2 * index + plane)
+    if leading.isAsking {
+      try leading.ask(2 * index + plane)
       return try collect(into: whole, bounds, own)
     }
     if let own {
-      (whole.address + bounds[group.rank]).copyMemory(from: own.address, byteCount: own.specification.byteCount)
+      UnsafeMutableRawBufferPointer(rebasing: try whole.hostBytes(Self.gathering)[bounds[group.rank]...]).copyMemory(
+        from: UnsafeRawBufferPointer(try own.hostBytes(Self.gathering)))
     }
     try gather(whole, bounds)
   }

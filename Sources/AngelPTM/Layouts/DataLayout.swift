@@ -28,8 +28,9 @@ final class DataLayout: StepLayout {
   var failure: DistributedError?
   /// Of the step so far, for parameters.
   private var waitedForParameters = 0.0
-  /// While the first process leads, the numbers by which it asks for values.
-  var requests: [String: Int]?
+  let leading: Leading
+  /// While this process leads, the numbers by which it asks for values.
+  var questions: [String: Int] = [:]
   private let rows: RowShare
 
   init(
@@ -41,6 +42,7 @@ final class DataLayout: StepLayout {
     }
     self.sharing = sharing
     self.group = group
+    leading = Leading(group)
     self.parameters = parameters
     rows = RowShare(place: group.rank, count: group.size)
     map = ShareMap(parameters, over: group.size) { optimizer.changesValuesAlone($0, path: $1) }

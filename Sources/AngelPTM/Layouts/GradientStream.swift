@@ -116,10 +116,11 @@ final class GradientStream {
     let group = group
     tickets.append(
       queue.start { () throws(DistributedError) in
-        if !isAlone { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
+        let purpose = "reduce-scatter of gradients"
+        if !isAlone { try layout.pack(gradients, into: bucket, purpose) }
         try group.reduceScatter(
-          UnsafeRawBufferPointer(bucket.hostBytes), layout.bounds, into: load.result.hostBytes, goesOn: goesOn,
-          "reduce-scatter of gradients")
+          UnsafeRawBufferPointer(bucket.hostBytes(purpose)), layout.bounds, into: load.result.hostBytes(purpose),
+          goesOn: goesOn, purpose)
         withExtendedLifetime(gradients) {}
       })
   }
@@ -133,8 +134,9 @@ final class GradientStream {
     let group = group
     tickets.append(
       queue.start { () throws(DistributedError) in
-        if !inPlace { layout.pack(gradients.map { UnsafeRawPointer($0.address) }, into: bucket.address) }
-        try group.allReduce(bucket.hostBytes, "all-reduce of gradients")
+        let purpose = "all-reduce of gradients"
+        if !inPlace { try layout.pack(gradients, into: bucket, purpose) }
+        try group.allReduce(bucket.hostBytes(purpose), purpose)
         withExtendedLifetime(gradients) {}
       })
   }

@@ -29,21 +29,11 @@ struct MeshPart {
   private static func shareOut(
     _ model: some LanguageModel, among peers: GroupPeers
   ) throws -> (any LanguageModel, [String: Int]) {
-    let plan = type(of: model).parallelPlan
-    guard !plan.gathering.isEmpty else {
-      throw PTMError.recipe("mesh.tensor: layers of this family cannot be shared out yet: use mesh.data")
-    }
-    let heads = model.configuration.cacheGeometry.keyValueHeadCount
-    guard heads % peers.count == 0 else {
-      throw PTMError.recipe("mesh.tensor is \(peers.count), which does not divide the model's \(heads) key-value heads")
-    }
-    if let uneven = model.indivisible(by: peers.count, plan).first {
-      throw PTMError.recipe(
-        "mesh.tensor is \(peers.count), which does not divide the \(uneven.shape[uneven.axis]) "
-          + "\(uneven.axis == 0 ? "outputs" : "inputs") of \(uneven.path)")
+    if let obstacle = model.obstacle(toSharingOver: peers.count) {
+      throw PTMError.recipe("mesh.tensor: \(obstacle); use mesh.data")
     }
     var part = model
-    let axes = part.shareOut(plan, among: peers)
+    let axes = part.shareOut(type(of: model).parallelPlan, among: peers)
     return (part, axes)
   }
 

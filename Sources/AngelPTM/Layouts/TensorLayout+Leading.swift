@@ -37,69 +37,50 @@ extension TensorLayout {
 
   func whole(_ value: StoredValue) throws -> Tensor {
     guard let axis = axes[value.index] else { return try inner.whole(value) }
-    guard let request = requests[value.name] else {
+    guard let question = questions[value.name] else {
       preconditionFailure("'\(value.name)' is asked for by a process that does not lead")
     }
-    try say(request)
+    try leading.ask(question)
     let own = try inner.whole(value)
     let whole = Tensor(
       uninitialized: TensorSpecification(shape(of: value), value.dtype), on: own.backend, kind: .workspace)
+    // In the pool's words where there is no memory.
+    try whole.backend.synchronize()
+    let bytes = try whole.hostBytes(Self.parts)
     for place in 0..<group.size {
       try group.scratch.withBytes(value.byteCount) { part throws(DistributedError) in
         if place == 0 {
-          part.copyMemory(from: UnsafeRawBufferPointer(own.hostBytes))
+          part.copyMemory(from: UnsafeRawBufferPointer(try own.hostBytes(Self.parts)))
         } else {
-          try group.receive(part, from: place, "parts for the first process")
+          try group.receive(part, from: place, Self.parts)
         }
         forEachStretch(of: value, axis, place: place) { begin, start, count in
-          UnsafeMutableRawBufferPointer(rebasing: whole.hostBytes[begin..<(begin + count)]).copyMemory(
+          UnsafeMutableRawBufferPointer(rebasing: bytes[begin..<(begin + count)]).copyMemory(
             from: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(part)[start..<(start + count)]))
         }
       }
     }
-    withExtendedLifetime(own) {}
+    withExtendedLifetime((whole, own)) {}
     return whole
   }
 
   func lead<Result>(_ values: [StoredValue], _ body: () throws -> Result) throws -> Result? {
     let sorted = values.sorted { $0.name < $1.name }
-    return group.rank == 0
-      ? try inner.lead(values) { try ask(for: sorted, body) }
-      : try inner.lead(values) { try answer(sorted) } ?? nil
-  }
-
-  /// On the first of the peers: lets `body` ask the others.
-  private func ask<Result>(for sorted: [StoredValue], _ body: () throws -> Result) throws -> Result {
-    requests = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1.name, $0) })
-    defer { requests = [:] }
-    let result: Result
-    do { result = try body() } catch let stop as Interrupted {
-      try say(Self.isInterrupted)
-      throw stop
+    guard group.rank == 0 else {
+      _ = try inner.lead(values) { try leading.answering { try give(sorted[$0]) } }
+      return nil
     }
-    // After any other error this process ends, and the others with it.
-    try say(Self.isDone)
-    return result
+    questions = Dictionary(uniqueKeysWithValues: sorted.enumerated().map { ($1.name, $0) })
+    defer { questions = [:] }
+    return try inner.lead(values) { try leading.asking(body) }
   }
 
-  /// On the others: gives the parts that are asked for.
-  private func answer<Result>(_ sorted: [StoredValue]) throws -> Result? {
-    while true {
-      let request = try say(0)
-      if request == Self.isInterrupted { throw Interrupted() }
-      guard request >= 0 else { return nil }
-      let part = try inner.whole(sorted[request])
-      try group.send(UnsafeRawBufferPointer(part.hostBytes), to: 0, "parts for the first process")
-      withExtendedLifetime(part) {}
-    }
+  /// Gives the first of the peers this one's part.
+  private func give(_ value: StoredValue) throws {
+    let part = try inner.whole(value)
+    try group.send(UnsafeRawBufferPointer(try part.hostBytes(Self.parts)), to: 0, Self.parts)
+    withExtendedLifetime(part) {}
   }
 
-  private static let isDone = -1
-  private static let isInterrupted = -2
-
-  /// The first process's number, on all.
-  @discardableResult
-  private func say(_ number: Int) throws(DistributedError) -> Int {
-    try group.passed(number, "requests of the first process")
-  }
+  private static var parts: String { "parts for the first process" }
 }

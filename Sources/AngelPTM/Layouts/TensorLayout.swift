@@ -18,10 +18,10 @@ final class TensorLayout: StepLayout {
   private let parts: Set<String>
   /// Gradients of whole parameters in the pass in hand.
   private var waiting: [(index: Int, gradient: Tensor, isLastPass: Bool)] = []
-  private var failure: DistributedError?
   private var waitedHere = 0.0
-  /// While the first process leads, the numbers by which it asks its peers for values.
-  var requests: [String: Int] = [:]
+  let leading: Leading
+  /// While this process leads, the numbers by which it asks its peers for values.
+  var questions: [String: Int] = [:]
 
   /// - Parameter axes: of the parameters that are split, by path.
   init(
@@ -30,6 +30,7 @@ final class TensorLayout: StepLayout {
   ) {
     self.inner = inner
     self.group = group
+    leading = Leading(group)
     self.members = members
     self.axes = parameters.map { axes[$0.path] }
     parts = Set(axes.keys)
@@ -58,10 +59,8 @@ final class TensorLayout: StepLayout {
   }
 
   func endPass() {
-    waitedHere += members.takeWaitedSeconds()
-    let begin = MonotonicClock.seconds()
     let sums = summedGradients()
-    waitedHere += MonotonicClock.seconds() - begin
+    waitedHere += members.takeWaitedSeconds()
     for (index, gradient, isLastPass) in sums { inner.take(gradient, of: index, isLastPass: isLastPass) }
     inner.endPass()
   }
@@ -77,7 +76,7 @@ final class TensorLayout: StepLayout {
     for place in sums.indices where !small.contains(place) {
       // Others may hold this memory.
       if !sums[place].gradient.isStorageUnique { sums[place].gradient = sums[place].gradient.copied(to: .gradients) }
-      sum(sums[place].gradient)
+      members.sum(inPlace: sums[place].gradient, Self.summing)
     }
     guard let first = small.first else { return sums }
     let counts = small.map { sums[$0].gradient.shape.elementCount }
@@ -85,8 +84,10 @@ final class TensorLayout: StepLayout {
       uninitialized: TensorSpecification([counts.reduce(0, +)], .float32), on: sums[first].gradient.backend,
       kind: .gradients)
     let bucket = Bucket(counts.map { [0, $0] }, width: 4)
-    bucket.pack(small.map { UnsafeRawPointer(sums[$0].gradient.address) }, into: together.address)
-    sum(together)
+    members.attempt(keeping: together) { () throws(DistributedError) in
+      try bucket.pack(small.map { sums[$0].gradient }, into: together, Self.summing)
+      try group.allReduce(together.hostBytes(Self.summing), Self.summing)
+    }
     var offset = 0
     for (place, count) in zip(small, counts) {
       let shape = sums[place].gradient.shape
@@ -96,16 +97,10 @@ final class TensorLayout: StepLayout {
     return sums
   }
 
-  private func sum(_ tensor: Tensor) {
-    guard failure == nil, members.failure == nil else { return }
-    do throws(DistributedError) { try group.allReduce(tensor.hostBytes, "all-reduce of gradients") } catch {
-      keep(afterFailure: tensor.storage)
-      failure = error
-    }
-  }
+  private static var summing: String { "all-reduce of gradients" }
 
   func finish() throws -> [Trainer.NamedGradient] {
-    if let failure = failure ?? members.failure { throw failure }
+    try members.check()
     return try inner.finish()
   }
 

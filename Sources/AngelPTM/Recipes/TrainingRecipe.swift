@@ -114,7 +114,8 @@ public struct TrainingRecipe: Configurable, Hashable {
     }
     if training.updateInBackward, mesh.processCount > 1 {
       problems.append(
-        "training.update_in_backward changes parameters before other processes' gradients are known: set mesh.data=1")
+        "training.update_in_backward changes parameters before other processes' gradients are known: leave mesh out, or "
+          + "this setting")
     }
     if chatTemplate != nil, rowsAreTexts { problems.append("chat_template is given, but the rows are texts") }
     if stage == .sft, model == nil { problems.append("stage sft needs a model with a chat template") }

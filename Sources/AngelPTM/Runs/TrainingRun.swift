@@ -102,7 +102,7 @@ public final class TrainingRun {
     }
     let isFirst = surroundings.mesh?.world.rank ?? 0 == 0
     if isFirst {
-      try refuseToOverwrite(resumes)
+      try Self.refuseToOverwrite(recipe, resumes)
       try surroundings.report(.plan(plan, data.statistics))
     }
     let folder = isFirst ? try RunFolder(recipe.output.folder) : nil
@@ -162,7 +162,13 @@ public final class TrainingRun {
 
   private var digest: String { SHA256.hexadecimal(of: Array((recipe.continuationDigestText + data.digest).utf8)) }
 
-  private func refuseToOverwrite(_ resumes: Bool) throws {
+  /// Makes a run's folder for a process that comes later; throws where it holds a run that is not to be gone on with.
+  public static func makeFolder(_ recipe: TrainingRecipe, resumes: Bool) throws {
+    try refuseToOverwrite(recipe, resumes)
+    try FileOperations.makeFolder(recipe.output.folder)
+  }
+
+  private static func refuseToOverwrite(_ recipe: TrainingRecipe, _ resumes: Bool) throws {
     let folder = recipe.output.folder
     guard !resumes, let latest = try TrainingCheckpoint.latest(in: RunFolder.checkpoints(in: folder)) else { return }
     throw PTMError.recipe(

@@ -10,7 +10,7 @@ import CAngelKernels
 public struct CacheGeometry: Hashable, Sendable {
   public static let blockTokens = Int(ANGEL_BLOCK_TOKENS)
   public let layerCount: Int
-  public let keyValueHeadCount: Int
+  public private(set) var keyValueHeadCount: Int
   public let headSize: Int
   /// Layers of one block; the last block of a model may have fewer.
   public let layersPerBlock: Int
@@ -55,6 +55,14 @@ public struct CacheGeometry: Hashable, Sendable {
       defer { local += 1 }
       return Place(table: 1 + local / wideCount, index: local % wideCount)
     }
+  }
+
+  /// The same of one of `count` even parts of the heads.
+  public func part(of count: Int) -> Self {
+    precondition(keyValueHeadCount % count == 0, "\(keyValueHeadCount) heads have no \(count) even parts")
+    var result = self
+    result.keyValueHeadCount /= count
+    return result
   }
 
   /// Block tables, and blocks of 16 tokens of all layers.

@@ -83,6 +83,14 @@ extension Tensor {
     return Copying(output: TensorSpecification(target, dtype), strides: strides) { $0.summed(to: original) }(self)
   }
 
+  /// Writes `value`, a scalar or one value for each place of the last axis, all over this tensor, which nobody has seen yet.
+  func fill(with value: Tensor) {
+    precondition(value.shape.rank <= 1, "fill: \(value.specification) for \(specification)")
+    var strides = [Int](repeating: 0, count: shape.rank)
+    if value.shape.rank == 1 { strides[shape.rank - 1] = 1 }
+    Copying(output: specification, strides: strides) { $0 }.launch(value, into: self)
+  }
+
   /// This tensor as entries `start`... of an outermost axis with `count` entries, the others zero: the gradient of
   /// `prefix`.
   package func embedded(in count: Int, at start: Int) -> Tensor {

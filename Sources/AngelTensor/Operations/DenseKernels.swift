@@ -65,6 +65,8 @@ struct DenseKernels {
   func multiply(_ rows: Tensor, _ panels: Tensor, bias: Tensor? = nil, into output: Tensor, accumulates: Bool = false) {
     let narrow: DType? = output.dtype == .bfloat16 ? .bfloat16 : nil
     let depth = rows.shape[1]
+    // Kernels write a sum with its first term; a pass without rows has none, and its weights' gradients are zero.
+    guard depth > 0 else { return accumulates ? () : output.fill(with: bias ?? output.constant(0)) }
     let arguments = angel_matmul_arguments(
       input: UnsafeRawPointer(rows.address), weight: UnsafeRawPointer(panels.address), bias: bias?.floats,
       output: output.mutableFloats, rows: Int64(output.shape[0]), depth: Int64(depth), columns: Int64(output.shape[1]),

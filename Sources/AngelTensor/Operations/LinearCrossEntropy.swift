@@ -26,7 +26,8 @@ struct LinearCrossEntropy: Sendable {
     }
     let pass = Pass(hidden, head, kernel: kernel, products: products)
     let chunk = chunkRows(vocabulary: head.shape[0])
-    for start in stride(from: 0, to: targets.rowCount, by: chunk) {
+    // Where there are no rows, as on one of several processes, an empty chunk makes gradients of zero.
+    for start in stride(from: 0, to: Swift.max(1, targets.rowCount), by: chunk) {
       pass.run(start..<Swift.min(start + chunk, targets.rowCount), targets)
     }
     let (hiddenGradient, weightGradient) = (pass.hiddenGradient, pass.weightGradient)

@@ -13,6 +13,7 @@ enum CommandCatalog {
     QuantizeCommand.self,
     DataCommand.self,
     TrainCommand.self,
+    SubmitCommand.self,
     DoctorCommand.self,
     ServeCommand.self,
     KeysCommand.self,

@@ -82,8 +82,13 @@ enum BenchInference {
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let clock = ContinuousClock()
     let begin = clock.now
+    let peers = try context.joinPeers()
+    if peers != nil, arguments.has(batch) {
+      throw UsageError("--batch: several processes serve no batches yet", command: BenchCommand.name)
+    }
+    let context = context.speaking(peers)
     let backend = try context.makeBackend(arguments)
-    let (engine, name) = try makeEngine(arguments, on: backend, context)
+    let (engine, name) = try makeEngine(arguments, among: peers, on: backend, context)
     let loadSeconds = (clock.now - begin).seconds
     var rows: [Row] = []
     if arguments[tests].hasPrefill {
@@ -113,6 +118,7 @@ enum BenchInference {
       report.readBandwidth = try BenchRoofs.readBandwidth(memory, backend, samples: 20, context).all
     }
     try show(report, context)
+    try peers?.leave()
   }
 
   /// What the longest of the tests of one sequence needs.
@@ -122,16 +128,18 @@ enum BenchInference {
       + max(1, tests.hasPrefill ? arguments[prompt] : 0, tests.hasDecode ? arguments[generate] : 0)
   }
 
-  private static func makeEngine(_ arguments: Arguments, on backend: CPUBackend, _ context: CommandContext) throws
-    -> (InferenceEngine, name: String)
-  {
+  private static func makeEngine(
+    _ arguments: Arguments, among peers: PeerWorld?, on backend: CPUBackend, _ context: CommandContext
+  ) throws -> (InferenceEngine, name: String) {
     if let shape = arguments[BenchShape.option] {
       if let extra = arguments.positional(1) {
         throw UsageError("--shape takes the place of MODEL '\(extra)': give one of them", command: BenchCommand.name)
       }
       let format = arguments[BenchShape.format]
-      let engine = try shape.makeEngine(format, arguments, on: backend, context)
-      engine.isInterrupted = { [interruption = context.interruption] in interruption.isRequested }
+      let engine = try shape.makeEngine(format, arguments, among: peers, on: backend, context)
+      engine.isInterrupted = { [interruption = context.interruption] in
+        peers?.anyone(interruption.isRequested) ?? interruption.isRequested
+      }
       return (engine, "\(shape.rawValue) \(format.name), random weights")
     }
     if arguments.has(BenchShape.format) {
@@ -139,7 +147,9 @@ enum BenchInference {
     }
     let model = try arguments.required(1, "MODEL or --shape", BenchCommand.name)
     return (
-      try context.openSession(model, arguments, contextLength: contextLength(arguments), on: backend).engine, model
+      try context.openSession(
+        model, arguments, contextLength: contextLength(arguments), among: peers, on: backend
+      ).engine, model
     )
   }
 

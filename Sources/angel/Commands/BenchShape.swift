@@ -30,10 +30,16 @@ enum BenchShape: String, CaseIterable {
   ) { name in formats.first { $0.name == name } }
 
   /// An engine over a model of these sizes whose weights are random.
-  func makeEngine(_ format: DType, _ arguments: Arguments, on backend: CPUBackend, _ context: CommandContext) throws
-    -> InferenceEngine
-  {
+  func makeEngine(
+    _ format: DType, _ arguments: Arguments, among peers: PeerWorld?, on backend: CPUBackend, _ context: CommandContext
+  ) throws -> InferenceEngine {
     var model = LlamaModel(configuration)
+    if let peers = peers?.peers {
+      if let obstacle = model.obstacle(toSharingOver: peers.count) {
+        throw ModelError.notShared(path: rawValue, reason: obstacle)
+      }
+      _ = model.shareOut(LlamaModel.parallelPlan, among: peers)
+    }
     let display = context.progress.start(
       "filling \(rawValue)", total: model.parameterShapes().count, unit: .items("weights"))
     let filler = ParameterFiller(dtype: format, on: backend, arithmetic: context.arithmetic) { filled, _ in
@@ -41,8 +47,9 @@ enum BenchShape: String, CaseIterable {
     }
     try filler.fill(&model)
     display.finish()
-    return try InferenceEngine(
-      model, on: backend, pool: backend.pool,
-      options: try SessionOptions.engine(arguments, context, contextLength: BenchInference.contextLength(arguments)))
+    var options = try SessionOptions.engine(
+      arguments, context, contextLength: BenchInference.contextLength(arguments))
+    options.peers = peers?.peers
+    return try InferenceEngine(model, on: backend, pool: backend.pool, options: options)
   }
 }

@@ -11,6 +11,9 @@ enum GenerateCommand: Command {
     With --json: {"text":…,"tokens":[…],"finish_reason":"stop"|"length"|"interrupted","prompt_tokens":…,
     "time_to_first_token":…,"tokens_per_second":…,"seed":…}, and "logprobs" where asked for; "speculation":
     {"steps":…,"guessed":…,"accepted":…} says what came of guesses.
+
+    `mpirun -n 2 angel generate MODEL …` runs a model with a part of every layer on each process: heads and inner features are
+    shared out, so their number must divide the model's key-value heads (Documentation/Parallelism.md).
     """
   static let positionals = [
     Positional(name: "MODEL", kind: .model, help: "a name in the store, a folder or a file"),
@@ -31,17 +34,25 @@ enum GenerateCommand: Command {
 
   static func run(_ arguments: Arguments, _ context: CommandContext) throws {
     let model = try arguments.required(0, "MODEL", name)
-    let sampling = try SamplingOptions.parameters(arguments, of: name, context)
+    var sampling = try SamplingOptions.parameters(arguments, of: name, context)
     let format = try ConstraintOptions.format(arguments, of: name)
     try check(arguments)
     try context.interruption.deferred {
-      let text = try arguments.has(tokens) ? nil : promptText(arguments, context)
+      let peers = try context.joinPeers()
+      let context = context.speaking(peers)
+      // Of several processes only the first has standard input.
+      let text = try arguments.has(tokens) || peers?.isFirst == false ? nil : promptText(arguments, context)
       let backend = try context.makeBackend(arguments)
-      let session = try context.openSession(model, arguments, on: backend)
+      let session = try context.openSession(model, arguments, among: peers, on: backend)
       session.generator.speculation = try SpeculationOptions.speculation(
-        arguments, session, on: backend, of: name, context)
+        arguments, session, among: peers, on: backend, of: name, context)
+      var prompt = try promptTokens(text, arguments, session)
+      if let peers {
+        prompt = try peers.agreed(prompt)
+        sampling.seed = try peers.agreed(sampling.seed ?? Int.random(in: 0..<1 << 53))
+      }
       let result = try session.generator.generate(
-        from: promptTokens(text, arguments, session), in: session.engine.makeSequence(), sampling: sampling,
+        from: prompt, in: session.engine.makeSequence(), sampling: sampling,
         constraint: format.map { try session.constraints.constraint(for: $0) },
         emit: { if !context.printsJSON { try context.output.write($0) } })
       if context.printsJSON {
@@ -49,6 +60,7 @@ enum GenerateCommand: Command {
       } else if result.finishReason != .interrupted {
         try context.output.line()
       }
+      try peers?.leave()
       if result.finishReason == .interrupted { throw AnswerInterrupted() }
     }
   }
@@ -74,6 +86,7 @@ enum GenerateCommand: Command {
   private static func promptTokens(
     _ text: String?, _ arguments: Arguments, _ session: LanguageModelSession
   ) throws -> [Int32] {
+    // Nothing where the first of several processes has the text.
     guard let text else { return arguments[tokens].map { Int32($0) } }
     guard arguments[chat] else { return try session.promptTokens(for: text) }
     let messages = arguments[system].map { [ChatMessage(role: "system", $0)] } ?? []

@@ -96,12 +96,18 @@ extension CommandContext {
 
   /// Loads a model with a progress display, once its memory plan has been found to fit.
   func openSession(
-    _ model: String, _ arguments: Arguments, contextLength: Int? = nil, on backend: CPUBackend? = nil
+    _ model: String, _ arguments: Arguments, contextLength: Int? = nil, among peers: PeerWorld? = nil,
+    on backend: CPUBackend? = nil
   ) throws -> LanguageModelSession {
-    try openSession(
-      openCheckpoint(model), named: model, adapter: SessionOptions.adapterFolder(arguments),
-      options: SessionOptions.engine(arguments, self, contextLength: contextLength),
+    var options = try SessionOptions.engine(arguments, self, contextLength: contextLength)
+    options.peers = peers?.peers
+    let session = try openSession(
+      openCheckpoint(model), named: model, adapter: SessionOptions.adapterFolder(arguments), options: options,
       on: backend ?? makeBackend(arguments))
+    if let peers {
+      session.engine.isInterrupted = { [interruption] in peers.anyone(interruption.isRequested) }
+    }
+    return session
   }
 
   /// Loads a model whose files are open already.

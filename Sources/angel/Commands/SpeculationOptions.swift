@@ -41,9 +41,15 @@ enum SpeculationOptions {
 
   /// The guesses asked for, for answers of `session`.
   static func speculation(
-    _ arguments: Arguments, _ session: LanguageModelSession, on backend: CPUBackend, of command: String,
-    _ context: CommandContext
+    _ arguments: Arguments, _ session: LanguageModelSession, among peers: PeerWorld? = nil, on backend: CPUBackend,
+    of command: String, _ context: CommandContext
   ) throws -> Speculation? {
+    if peers != nil {
+      guard !arguments.has(option) || arguments[option] == .off else {
+        throw UsageError("--speculate: several processes do not guess yet; leave it out", command: command)
+      }
+      return nil
+    }
     switch arguments[option] {
     case .off: return nil
     case .lookup: return Speculation(.lookup)
