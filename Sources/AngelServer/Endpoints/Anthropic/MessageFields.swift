@@ -107,9 +107,16 @@ enum MessageFields {
     var conversation = Conversation()
     if let system = texts(body["system"]) { conversation.add("system", text: system) }
     let messages = body.array("messages") ?? []
-    for message in messages {
+    for (index, message) in messages.enumerated() {
       let role = message["role"]?.string ?? ""
-      for block in blocks(message["content"]) { add(block, of: role, to: &conversation) }
+      for (place, block) in blocks(message["content"]).enumerated() {
+        let type = block["type"]?.string ?? ""
+        if let speaker = speakers[type], speaker != role {
+          throw .invalid(
+            "messages[\(index)].content[\(place)].type", "is '\(type)', which goes with role '\(speaker)'")
+        }
+        add(block, of: role, to: &conversation)
+      }
     }
     if messages.last?["role"] == "assistant" {
       throw .invalid(
@@ -124,6 +131,9 @@ enum MessageFields {
     }
     return request
   }
+
+  /// Who alone may say a block of a type.
+  private static let speakers = ["thinking": "assistant", "tool_use": "assistant", "tool_result": "user"]
 
   private static func blocks(_ content: JSONValue?) -> [JSONValue] {
     content?.string.map { [["type": "text", "text": .string($0)]] } ?? content?.array ?? []
