@@ -48,7 +48,9 @@ public final class APIServer: Sendable {
     let server = try HTTPServer(
       options.http, onSweep: { [weak self] in self?.sweep() }, wantsBody: { [weak self] in self?.wantsBody($0) == true }
     ) { [weak self] exchange in
-      guard let self else { return exchange.send(APIError.draining.response) }
+      guard let self else {
+        return exchange.send(Dialect(path: exchange.head.path).response(.draining, requestID: ""))
+      }
       respond(exchange)
     }
     http.withLock { $0 = server }
@@ -115,7 +117,7 @@ public final class APIServer: Sendable {
     _ exchange: HTTPExchange, _ error: APIError, _ matches: [EndpointCatalog.Match], _ id: String
   ) {
     let methods = matches.map { $0.endpoint.method.rawValue } + ["OPTIONS"]
-    var response = error.response
+    var response = Dialect(path: exchange.head.path).response(error, requestID: id)
     if exchange.head.method == "OPTIONS", error.status == 405 {
       response = access.preflight(exchange.head, methods: methods)
     } else {
@@ -158,8 +160,14 @@ public final class APIServer: Sendable {
 
   private func authorize(_ head: HTTPRequestHead, _ keys: KeyRing) throws(APIError) -> APIKey {
     guard let header = head.headers["authorization"] else {
-      throw APIError(
-        status: 401, "there is no API key: send it in a header, 'Authorization: Bearer KEY'", code: "missing_api_key")
+      // As Anthropic's clients send it.
+      guard let text = head.headers["x-api-key"] else {
+        throw APIError(
+          status: 401, "there is no API key: send it in a header, 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
+          code: "missing_api_key")
+      }
+      guard let key = keys.key(text) else { throw Self.unknownKey }
+      return key
     }
     let words = header.split(separator: " ", maxSplits: 1)
     guard words.count == 2, words[0].lowercased() == "bearer", let key = keys.key(String(words[1])) else {

@@ -19,6 +19,27 @@ struct DescriptionTests {
     #expect(chat?["properties"]?["temperature"]?["maximum"]?.double == 100)
     #expect(chat?["properties"]?["temperature"]?["type"] == ["number", "null"])
     #expect(document["paths"]?["/health"]?["get"]?["security"] == nil)
+    func answers(_ path: String) -> [String]? {
+      document["paths"]?[path]?["post"]?["responses"]?["200"]?["content"]?.object?.members.map(\.key)
+    }
+    #expect(answers("/v1/messages") == ["application/json", "text/event-stream"])
+    #expect(answers("/api/chat") == ["application/json", "application/x-ndjson"])
+    #expect(answers("/v1/rerank") == ["application/json"])
+    // Each dialect's errors are described, and every path's is one of them.
+    let schemas = try #require(document["components"]?["schemas"]?.object)
+    for path in paths.members {
+      for method in path.value.object?.members ?? [] {
+        let error = method.value["responses"]?["default"]?["content"]?["application/json"]?["schema"]?["$ref"]?.string
+        let name = try #require(error?.split(separator: "/").last)
+        #expect(schemas[String(name)] != nil, "\(path.key)")
+      }
+    }
+    // Objects that are told apart by their type.
+    let block = document["paths"]?["/v1/messages"]?["post"]?["requestBody"]?["content"]?["application/json"]?[
+      "schema"]?[
+        "properties"]?["tool_choice"]?["anyOf"]?.array?[0]["anyOf"]?.array
+    #expect(block?.map { $0["properties"]?["type"]?["enum"] } == [["auto"], ["any"], ["none"], ["tool"]])
+    #expect(block?[3]["required"] == ["type", "name"])
   }
 
   @Test("Compatibility.md lists every endpoint and every field")

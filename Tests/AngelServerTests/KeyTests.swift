@@ -67,6 +67,27 @@ struct KeyTests {
     #expect(running.log.all.contains { $0.contains(#""key":"a""#) })
   }
 
+  @Test("a key may come in x-api-key, and what is wrong with it is told in the path's dialect")
+  func keyHeader() throws {
+    let key = try add("a") { $0.endpoints = ["/v1/messages"] }
+    let running = try serve()
+    let body = #"{"max_tokens":1,"messages":[{"role":"user","content":"x"}]}"#
+    #expect(try running.post("/v1/messages", body, headers: [("x-api-key", key)]).status == 200)
+    #expect(try running.post("/v1/messages", body, headers: bearer(key)).status == 200)
+    let unknown = try running.post("/v1/messages", body, headers: [("x-api-key", "ak-0")])
+    #expect(unknown.status == 401)
+    #expect(try unknown.json["error"]?["type"] == "authentication_error")
+    // Authorization decides where both are there.
+    #expect(try running.post("/v1/messages", body, headers: bearer("ak-0") + [("x-api-key", key)]).status == 401)
+    let forbidden = try running.post("/v1/messages/count_tokens", body, headers: [("x-api-key", key)])
+    #expect(try forbidden.json["error"]?["type"] == "permission_error")
+    #expect(
+      try running.get("/api/tags").text
+        == #"{"error":"there is no API key: send it in a header, 'Authorization: Bearer KEY' or 'x-api-key: KEY'"}"#)
+    #expect(eventually { running.log.all.count == 6 })
+    #expect(!running.log.all.contains { $0.contains(key) || $0.contains("ak-") })
+  }
+
   @Test("a key is held to its endpoints and models")
   func scopes() throws {
     let key = try add("a") {

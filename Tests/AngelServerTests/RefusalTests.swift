@@ -179,6 +179,8 @@ struct RefusalTests {
       headers: [("origin", "https://app.example"), ("access-control-request-method", "POST")])
     #expect(question.status == 204)
     #expect(question["access-control-allow-methods"] == "POST, OPTIONS")
-    #expect(question["access-control-allow-headers"] == "authorization, content-type, x-request-id")
+    #expect(
+      question["access-control-allow-headers"]
+        == "authorization, content-type, x-request-id, x-api-key, anthropic-version")
   }
 }

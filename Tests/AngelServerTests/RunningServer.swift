@@ -39,6 +39,11 @@ final class RunningServer: Sendable {
     try self.init(ScriptedEngine(), [model], adapters: adapters, change)
   }
 
+  /// Over other models.
+  convenience init(models: [ServedModel], adapters: [ServedAdapter] = []) throws {
+    try self.init(ScriptedEngine(), models, adapters: adapters) { _ in }
+  }
+
   private init(
     _ engine: ScriptedEngine, _ models: [ServedModel], adapters: [ServedAdapter] = [], keys: KeyRing? = nil,
     _ change: (inout ServerOptions) -> Void
@@ -104,7 +109,7 @@ final class RunningServer: Sendable {
 
 extension HTTPClient.Response {
   /// The body with the time it was made taken out.
-  var timeless: String { text.replacing(/"created":\d+/, with: "\"created\":0") }
+  var timeless: String { text.replacing(/"created(_at)?":\d+/) { "\"created\($0.1 ?? "")\":0" } }
 
   var json: JSONValue { get throws { try JSONValue(parsing: body) } }
 

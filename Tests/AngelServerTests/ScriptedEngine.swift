@@ -124,7 +124,9 @@ final class ScriptedEngine: ServingEngine {
       }
       let rest = decoder.finish() + (stops.matched == nil ? stops.finish() : "")
       if !rest.isEmpty { onEvent(.piece(ServingPiece(answer: answer, text: rest, tokens: []))) }
-      onEvent(.finished(answer: answer, stops.matched != nil || length == script.count ? .stop : .length))
+      onEvent(
+        .finished(
+          answer: answer, stops.matched != nil || length == script.count ? .stop : .length, stopText: stops.matched))
     }
     var usage = ServingUsage()
     usage.promptTokens = request.prompt.count

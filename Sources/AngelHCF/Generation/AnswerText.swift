@@ -13,6 +13,9 @@ struct AnswerText: Sendable {
   /// Nil while the answer goes on.
   private(set) var finishReason: FinishReason?
 
+  /// The stop text that ended it; nil: it goes on, or ended otherwise.
+  var stopText: String? { stops.matched }
+
   /// Tokens that it may still take.
   var room: Int { limit - count }
 

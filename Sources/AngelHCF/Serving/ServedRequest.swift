@@ -80,8 +80,8 @@ final class ServedRequest {
   }
 
   /// Ends one answer, and with the last of them the request.
-  func finish(answer: Int, _ reason: FinishReason) {
-    send(.finished(answer: answer, reason))
+  func finish(answer: Int, _ reason: FinishReason, stopText: String?) {
+    send(.finished(answer: answer, reason, stopText: stopText))
     openAnswers -= 1
     guard openAnswers == 0 else { return }
     usage.seconds = (clock.now - begin).seconds

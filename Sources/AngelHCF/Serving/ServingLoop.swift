@@ -127,7 +127,7 @@ final class ServingLoop {
     remove(sequence)
     // Forgotten first: it is in no figures any more.
     if sequence.request.openAnswers == 1 { forget(sequence.request) }
-    sequence.request.finish(answer: sequence.id.answer, reason)
+    sequence.request.finish(answer: sequence.id.answer, reason, stopText: sequence.answer?.text.stopText)
   }
 
   func finish(_ sequence: ServedSequence, vector: [Float]) {

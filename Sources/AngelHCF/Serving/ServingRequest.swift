@@ -67,7 +67,8 @@ public enum ServingEvent: Sendable {
   /// The prompt's tokens; the first has no log-probability, since nothing came before it.
   case prompt([SampledToken])
   case piece(ServingPiece)
-  case finished(answer: Int, FinishReason)
+  /// An answer has ended, by a stop text where one is given.
+  case finished(answer: Int, FinishReason, stopText: String?)
   case done(ServingUsage)
   case failed(any Error)
 }

@@ -18,6 +18,8 @@ final class APICall: Sendable {
   private struct State {
     var body = RequestBody.empty
     var record = RequestRecord()
+    /// What has no effect, by what the endpoint found out beyond the body's check.
+    var ignored: [String] = []
   }
 
   init(
@@ -37,6 +39,9 @@ final class APICall: Sendable {
   /// What the request log will say.
   var record: RequestRecord { state.withLock(\.record) }
   func note(_ change: (inout RequestRecord) -> Void) { state.withLock { change(&$0.record) } }
+
+  /// Notes that a field, or one of its values, has no effect; the answer says so.
+  func ignore(_ field: String) { state.withLock { $0.ignored.append(field) } }
 
   /// Reads and checks the body, then lets the endpoint answer.
   func run() {
@@ -79,8 +84,10 @@ final class APICall: Sendable {
   /// The headers of every answer.
   private var headers: [(name: String, value: String)] {
     var headers: [(name: String, value: String)] = [("x-request-id", requestID)]
+    // As Anthropic's clients look for it.
+    if Dialect(path: exchange.head.path) == .anthropic { headers.append(("request-id", requestID)) }
     if let key, let keys = server.keys { headers += keys.headers(key, now: MonotonicClock.seconds()) }
-    let ignored = body.ignored
+    let ignored = state.withLock { $0.body.ignored + $0.ignored }
     if !ignored.isEmpty {
       // RFC 9111 has retired the codes, not the header's form; 299 is "miscellaneous, persistent".
       let names = ignored.map { String($0.prefix(80)) }.joined(separator: ", ")
@@ -96,14 +103,14 @@ final class APICall: Sendable {
 
   func send(_ response: HTTPResponse) { exchange.send { [self] in finish(response) } }
 
-  /// Answers with server-sent events.
-  func stream(_ source: any ResponseSource) {
+  /// Answers with a stream of that content type.
+  func stream(_ source: any ResponseSource, type: String) {
     exchange.send { [self] in
       finish(
         HTTPResponse(
           status: 200,
           headers: [
-            ("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"),
+            ("content-type", type), ("cache-control", "no-cache"),
             ("x-accel-buffering", "no"),
           ], body: .stream(source)))
     }
@@ -112,7 +119,7 @@ final class APICall: Sendable {
   func fail(_ error: any Error) {
     let error = Self.apiError(error)
     note { $0.error = error.code }
-    send(error.response)
+    send(Dialect(path: exchange.head.path).response(error, requestID: requestID))
   }
 
   private func finish(_ response: HTTPResponse) -> HTTPResponse {
@@ -157,8 +164,12 @@ final class APICall: Sendable {
   // Models
 
   /// Finds the model that the body names (the first one where it names none) and calls `work` with it once it is loaded.
-  func withModel(_ work: @escaping @Sendable (ModelUse) throws -> Void) throws(APIError) {
-    let name = body.string("model") ?? server.shelf.models[0].name
+  ///
+  /// - Parameter asked: the name where a dialect writes it otherwise.
+  func withModel(
+    named asked: String? = nil, _ work: @escaping @Sendable (ModelUse) throws -> Void
+  ) throws(APIError) {
+    let name = asked ?? body.string("model") ?? server.shelf.models[0].name
     guard server.shelf.names.contains(name) else {
       let names = server.shelf.names.filter { key?.allows(model: $0) ?? true }
       throw APIError(

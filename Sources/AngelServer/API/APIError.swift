@@ -56,7 +56,7 @@ public struct APIError: DescribedError, Equatable {
     status: 503, type: "server_error", "the server is shutting down: try another one", code: "shutting_down",
     retryAfter: 5)
 
-  /// `{"error":{…}}`.
+  /// `{"error":{…}}`, as OpenAI's interface has it.
   var json: JSONValue {
     [
       "error": [
@@ -64,12 +64,5 @@ public struct APIError: DescribedError, Equatable {
         "code": code.map(JSONValue.string) ?? nil,
       ]
     ]
-  }
-
-  /// The whole answer.
-  var response: HTTPResponse {
-    var response = HTTPResponse(status: status, type: "application/json", json.encoded())
-    if let retryAfter { response.headers.append(("retry-after", "\(retryAfter)")) }
-    return response
   }
 }

@@ -48,7 +48,8 @@ struct AccessPolicy: Sendable {
     guard !response.headers.isEmpty else { return response }
     response.headers += [
       ("access-control-allow-methods", methods.joined(separator: ", ")),
-      ("access-control-allow-headers", "authorization, content-type, x-request-id"), ("access-control-max-age", "600"),
+      ("access-control-allow-headers", "authorization, content-type, x-request-id, x-api-key, anthropic-version"),
+      ("access-control-max-age", "600"),
     ]
     return response
   }

@@ -2,7 +2,7 @@ import AngelCore
 import AngelHCF
 import AngelText
 
-/// The messages of a chat request, and the prompt that a model's template makes of them.
+/// The messages of OpenAI's chat requests, and the prompt that a model's template makes of messages.
 enum ChatMessages {
   static let fields: [RequestField] = [
     RequestField("role", .string, isRequired: true, "system, user, assistant, or what the template knows"),
@@ -31,35 +31,39 @@ enum ChatMessages {
     let tokens: [Int32]
   }
 
-  /// The conversation in `messages`, with the tools that may be called. Throws `APIError` naming what is wrong.
-  static func prompt(
-    _ body: RequestBody, _ engine: any ServingEngine, tools: [JSONValue]? = nil
-  ) throws(APIError) -> Prompt {
+  /// A conversation with the tools that may be called. Throws `APIError` naming what is wrong.
+  static func prompt(_ request: ChatRequest, _ engine: any ServingEngine) throws(APIError) -> Prompt {
     guard let template = engine.chatTemplate else {
       throw APIError(
-        status: 400, "this model's files have no chat template: use /v1/completions", parameter: "messages",
+        status: 400, "this model's files have no chat template: use /v1/completions", parameter: request.field,
         code: "no_chat_template")
     }
-    var extra = body.object("chat_template_kwargs") ?? JSONObject()
+    var extra = request.templateValues
     extra["messages"] = nil
     let tokenizer = engine.tokenizer
     do {
       let text = try template.render(
-        messages: try messages(body), tools: tools, addsGenerationPrompt: body.flag("add_generation_prompt") ?? true,
+        messages: request.messages, tools: request.tools?.json, addsGenerationPrompt: request.addsGenerationPrompt,
         beginToken: spelling(tokenizer.beginToken, tokenizer), endToken: spelling(tokenizer.endToken, tokenizer),
         extra: extra)
       return Prompt(
         text: text, tokens: try tokenizer.encode(text, addingSpecialTokens: false, parsingSpecialTokens: true))
-    } catch let error as APIError {
-      throw error
     } catch {
-      throw .invalid("messages", "cannot be written as this model expects: \(error)")
+      throw .invalid(request.field, "cannot be written as this model expects: \(error)")
     }
   }
 
   private static func spelling(_ token: Int32?, _ tokenizer: Tokenizer) -> String {
     guard let token, let bytes = try? tokenizer.bytes(of: token) else { return "" }
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The conversation of a body with OpenAI's fields, beside tools and format.
+  static func request(_ body: RequestBody) throws(APIError) -> ChatRequest {
+    var request = ChatRequest(messages: try messages(body))
+    request.templateValues = body.object("chat_template_kwargs") ?? JSONObject()
+    request.addsGenerationPrompt = body.flag("add_generation_prompt") ?? true
+    return request
   }
 
   private static func messages(_ body: RequestBody) throws(APIError) -> [ChatMessage] {

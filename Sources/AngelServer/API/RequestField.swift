@@ -49,12 +49,38 @@ indirect enum FieldKind: Sendable {
   case choice([String])
   case array(FieldKind, ClosedRange<Int>)
   case object([RequestField])
+  /// An object of one of several sorts, told apart by its `type`; one without is of the first where that may be left out.
+  case variants([ObjectVariant], mayLackType: Bool = false)
   /// An object whose keys are the client's.
   case map(FieldKind, limit: Int)
   case oneOf([FieldKind])
   case anyObject
   case fixed([JSONValue])
   case nothing
+}
+
+/// One sort of object: what its `type` says, and its other fields.
+struct ObjectVariant: Sendable {
+  let type: String
+  private let others: [RequestField]
+  /// Why it is not supported; nil: it is.
+  private(set) var refusal: String?
+
+  init(_ type: String, _ others: [RequestField] = []) {
+    self.type = type
+    self.others = others
+  }
+
+  /// A sort of the interface that is not supported. The reason, in words.
+  static func refused(_ type: String, _ reason: String) -> ObjectVariant {
+    var variant = ObjectVariant(type)
+    variant.refusal = reason
+    return variant
+  }
+
+  func fields(mayLackType: Bool) -> [RequestField] {
+    [RequestField("type", .choice([type]), isRequired: !mayLackType, "tells what it is")] + others
+  }
 }
 
 extension FieldKind {
@@ -72,7 +98,7 @@ extension FieldKind {
     case .array(let kind, let range):
       "an array of \(range.lowerBound > 0 ? "at least \(range.lowerBound)" : "") values, each \(kind.words)"
         .replacingDoubleSpaces
-    case .object, .map, .anyObject: "an object"
+    case .object, .variants, .map, .anyObject: "an object"
     case .oneOf(let kinds): kinds.map(\.words).joined(separator: ", or ")
     case .fixed(let values): values.map { $0.encoded() }.joined(separator: " or ")
     case .nothing: "left out"
@@ -111,6 +137,8 @@ extension FieldKind {
         try kind.check(value, "\(path)[\(index)]", &ignored)
       }
     case (.object(let fields), .object(let object)): try Self.check(object, fields, path + ".", &ignored)
+    case (.variants(let variants, let mayLackType), .object(let object)):
+      try Self.check(object, among: variants, mayLackType, path, &ignored)
     case (.map(let kind, let limit), .object(let object)):
       guard object.members.count <= limit else {
         throw .invalid(path, "has \(object.members.count) entries: it may have \(limit)")
@@ -122,6 +150,31 @@ extension FieldKind {
       let found = shown.utf8.count <= 40 ? shown : value.kind
       throw .invalid(path, "must be \(words), not \(found)", code: "invalid_type")
     }
+  }
+
+  private static func check(
+    _ object: JSONObject, among variants: [ObjectVariant], _ mayLackType: Bool, _ path: String,
+    _ ignored: inout [String]
+  ) throws(APIError) {
+    let type = object["type"] ?? .null
+    let found = variants.enumerated().first { index, variant in
+      type.isNull ? mayLackType && index == 0 : type == .string(variant.type)
+    }
+    guard let variant = found?.element else {
+      let kind = FieldKind.choice(variants.filter { $0.refusal == nil }.map(\.type))
+      if type.isNull {
+        throw APIError(
+          status: 400, "'\(path).type' is missing: it must be \(kind.words)", parameter: path + ".type",
+          code: "missing_required_parameter")
+      }
+      return try kind.check(type, path + ".type", &ignored)
+    }
+    if let reason = variant.refusal {
+      throw APIError(
+        status: 400, "'\(path)' is of type '\(variant.type)', which is not supported: \(reason)",
+        parameter: path + ".type", code: "unsupported_parameter")
+    }
+    try check(object, variant.fields(mayLackType: mayLackType), path + ".", &ignored)
   }
 
   /// The error of the one kind that the value's form belongs to tells most.

@@ -1,5 +1,4 @@
 import AngelCore
-import Glibc
 
 /// What the log says of a request: figures and names, never what was asked or answered, and no keys.
 struct RequestRecord: Sendable {
@@ -32,7 +31,7 @@ public struct RequestLog: Sendable {
   ) {
     guard form != .off else { return }
     var members: [(String, JSONValue)] = [
-      ("time", .string(Self.time())), ("request", .string(id)), ("client", .string(head.clientAddress)),
+      ("time", .string(Timestamp.now())), ("request", .string(id)), ("client", .string(head.clientAddress)),
       ("method", .string(head.method)), ("path", .string(String(head.path.prefix(200)))),
       ("status", .integer(outcome.status)), ("seconds", Self.rounded(seconds)), ("bytes", .integer(outcome.sentBytes)),
     ]
@@ -65,17 +64,4 @@ public struct RequestLog: Sendable {
 
   /// To a tenth of a millisecond.
   private static func rounded(_ seconds: Double) -> JSONValue { .number((seconds * 10_000).rounded() / 10_000) }
-
-  /// Now, in UTC.
-  private static func time() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    var parts = tm()
-    gmtime_r(&now.tv_sec, &parts)
-    var buffer = [CChar](repeating: 0, count: 32)
-    strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
-    let milliseconds = "\(1000 + now.tv_nsec / 1_000_000)".dropFirst()
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      + ".\(milliseconds)Z"
-  }
 }

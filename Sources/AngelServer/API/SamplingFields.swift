@@ -59,20 +59,29 @@ enum SamplingFields {
       }
       parameters.logitBias[token] = Float(member.value.double ?? 0)
     }
+    return try checked(parameters)
+  }
+
+  /// Parameters that a sampler takes.
+  ///
+  /// - Parameter rename: a field's name as another dialect has it.
+  static func checked(
+    _ parameters: SamplingParameters, rename: (String) -> String = { $0 }
+  ) throws(APIError) -> SamplingParameters {
     do throws(SamplingError) {
       try parameters.validate()
+      return parameters
     } catch {
-      throw apiError(error)
+      throw apiError(error, rename: rename)
     }
-    return parameters
   }
 
   /// A sampler's refusal with the field's name as the interface has it.
-  static func apiError(_ error: SamplingError) -> APIError {
+  static func apiError(_ error: SamplingError, rename: (String) -> String = { $0 }) -> APIError {
     switch error {
     case .invalid(let field, let value, let range):
-      .invalid(spelling(of: field), "is \(value): it must be \(range)")
-    case .unknownToken(let field, _, _): .invalid(spelling(of: field), error.description)
+      .invalid(rename(spelling(of: field)), "is \(value): it must be \(range)")
+    case .unknownToken(let field, _, _): .invalid(rename(spelling(of: field)), error.description)
     case .wrongCount, .notANumber, .noTokenPossible, .overflow: .server(error.description)
     }
   }

@@ -1,88 +1,93 @@
 import AngelCore
 import AngelHCF
 
-/// How answers look in JSON: a chat's or a plain completion's.
+/// How the answers to a request look: one form for each kind of answer that some interface knows.
 protocol AnswerForm: Sendable {
-  /// `object` of a whole answer and of a piece.
-  var wholeKind: String { get }
-  var pieceKind: String { get }
+  /// Whether whole answers are wanted piece by piece, so that texts stay beside their tokens.
+  var keepsPieces: Bool { get }
+  /// The content type of a stream.
+  var streamType: String { get }
 
-  /// A whole answer as an entry of `choices`.
-  func choice(_ answer: CollectedAnswer, index: Int) -> JSONValue
-  /// What comes before an answer's first piece; empty for nothing. JSON texts of entries of `choices`.
-  func opening(_ stream: inout AnswerStream, index: Int) -> [String]
-  /// What a piece adds; empty for nothing.
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> [String]
-  func ending(_ reason: FinishReason, _ stream: inout AnswerStream, index: Int) -> [String]
+  /// The whole of the answers.
+  func whole(_ answers: [CollectedAnswer], _ usage: ServingUsage) -> JSONValue
+  /// What writes the answers as a stream.
+  func makeStream() -> any AnswerStream
+}
+
+extension AnswerForm {
+  var keepsPieces: Bool { false }
+  var streamType: String { "text/event-stream; charset=utf-8" }
+}
+
+/// Writes the answers to a request as a stream, event by event.
+protocol AnswerStream: Sendable {
+  /// What stands before all events.
+  mutating func begin(to text: inout String)
+  mutating func write(_ event: AnswerEvent, to text: inout String)
+  /// Everything has come.
+  mutating func end(_ usage: ServingUsage, to text: inout String)
+  /// Nothing more will come.
+  mutating func fail(_ error: APIError, to text: inout String)
+}
+
+/// What comes of the answers to a request, each of which has a number.
+enum AnswerEvent: Sendable {
+  case prompt(answer: Int, [SampledToken])
+  case piece(ServingPiece)
+  case finished(answer: Int, FinishReason, stopText: String?)
 }
 
 /// An answer that is put together.
 struct CollectedAnswer: Sendable {
-  var text = ""
-  var tokens: [SampledToken] = []
+  /// One that holds everything, unless the form keeps them apart.
+  private(set) var pieces: [ServingPiece] = []
   /// The prompt's own, where it is echoed with log-probabilities.
   var promptTokens: [SampledToken] = []
   /// The prompt's text, where it is echoed.
   var echo = ""
   var reason = FinishReason.length
-}
+  /// The stop text that ended it.
+  var stopText: String?
 
-/// What a stream remembers of an answer between its pieces.
-struct AnswerStream: Sendable {
-  var hasBegun = false
-  var echo = ""
-  var promptTokens: [SampledToken] = []
-  /// Goes on counting text offsets.
-  var logprobs: CompletionLogprobs?
-  /// Tells the parts of a chat's answer apart; nil: it is text.
-  var reader: ChatReader?
-  /// Tools called so far.
-  var callCount = 0
-}
+  var text: String { pieces.count == 1 ? pieces[0].text : pieces.map(\.text).joined() }
+  var tokens: [SampledToken] { pieces.flatMap(\.tokens) }
 
-extension FinishReason {
-  /// As the interface has it; an answer that was broken off counts as cut.
-  var json: JSONValue { .string(self == .stop ? "stop" : "length") }
-}
-
-/// `text_completion`.
-struct CompletionForm: AnswerForm {
-  let texts: TokenText
-  let reportsLogprobs: Bool
-
-  var wholeKind: String { "text_completion" }
-  var pieceKind: String { "text_completion" }
-
-  func choice(_ answer: CollectedAnswer, index: Int) -> JSONValue {
-    var logprobs = CompletionLogprobs(texts, offset: answer.promptTokens.isEmpty ? answer.echo.unicodeScalars.count : 0)
-    return [
-      "index": .integer(index), "text": .string(answer.echo + answer.text),
-      "logprobs": reportsLogprobs ? logprobs.next(answer.promptTokens + answer.tokens) : nil,
-      "finish_reason": answer.reason.json,
-    ]
-  }
-
-  func opening(_ stream: inout AnswerStream, index: Int) -> [String] {
-    if reportsLogprobs {
-      stream.logprobs = CompletionLogprobs(
-        texts, offset: stream.promptTokens.isEmpty ? stream.echo.unicodeScalars.count : 0)
+  /// Adds a piece.
+  ///
+  /// - Parameters:
+  ///   - isApart: whether it stays a piece of its own.
+  ///   - keepsTokens: whether its tokens are wanted.
+  mutating func add(_ piece: ServingPiece, isApart: Bool, keepsTokens: Bool) {
+    if isApart || pieces.isEmpty {
+      pieces.append(ServingPiece(answer: piece.answer, text: piece.text, tokens: keepsTokens ? piece.tokens : []))
+    } else {
+      pieces[pieces.count - 1].text += piece.text
+      if keepsTokens { pieces[pieces.count - 1].tokens += piece.tokens }
     }
-    guard !stream.echo.isEmpty else { return [] }
-    return [
-      entry(index, stream.echo, logprobs: stream.logprobs?.next(stream.promptTokens).encoded() ?? "null")
-    ]
   }
+}
 
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> [String] {
-    guard !piece.text.isEmpty || reportsLogprobs else { return [] }
-    return [entry(index, piece.text, logprobs: stream.logprobs?.next(piece.tokens).encoded() ?? "null")]
-  }
+/// What an answer says of itself before anything else.
+struct AnswerHead: Sendable {
+  let requestID: String
+  /// The request's name, without what says that it is one.
+  let id: String
+  /// Seconds since 1970.
+  let created: Int
+  let model: String
+  let fingerprint: String
 
-  func ending(_ reason: FinishReason, _ stream: inout AnswerStream, index: Int) -> [String] {
-    [entry(index, "", reason: reason.json.encoded())]
+  init(_ call: APICall, model: String) {
+    requestID = call.requestID
+    id = call.requestID.hasPrefix("req-") ? String(call.requestID.dropFirst(4)) : call.requestID
+    created = APIServer.unixTime
+    self.model = model
+    fingerprint = "angel-" + call.server.options.version
   }
+}
 
-  private func entry(_ index: Int, _ text: String, logprobs: String = "null", reason: String = "null") -> String {
-    "{\"index\":\(index),\"text\":\(JSONValue.string(text).encoded()),\"logprobs\":\(logprobs),\"finish_reason\":\(reason)}"
-  }
+/// Server-sent events.
+enum EventText {
+  /// An event that has a name, as Anthropic's interface and OpenAI's responses have them.
+  static func named(_ name: String, _ json: JSONValue) -> String { "event: \(name)\ndata: \(json.encoded())\n\n" }
 }

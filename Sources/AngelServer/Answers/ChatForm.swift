@@ -2,62 +2,39 @@ import AngelCore
 import AngelHCF
 
 /// `chat.completion`: the assistant's turn, its thoughts and tool calls apart from its text.
-struct ChatForm: AnswerForm {
+struct ChatForm: ChoiceForm {
   let texts: TokenText
   let reportsLogprobs: Bool
   var reading = ChatReading()
 
+  var idPrefix: String { "chatcmpl-" }
   var wholeKind: String { "chat.completion" }
   var pieceKind: String { "chat.completion.chunk" }
 
   // MARK: Whole answers
 
   func choice(_ answer: CollectedAnswer, index: Int) -> JSONValue {
-    var turn = Turn()
-    if var reader = reading.makeReader() {
-      for part in reader.append(answer.text) + reader.finish() { turn.add(part) }
-    } else {
-      turn.add(.content(answer.text))
-    }
+    let turn = ChatTurn(reading, of: answer)
     return [
-      "index": .integer(index), "message": turn.json,
+      "index": .integer(index), "message": message(turn),
       "logprobs": reportsLogprobs ? ChatLogprobs.json(answer.tokens, texts) : nil,
-      "finish_reason": Self.reason(answer.reason, calls: turn.calls.count),
+      "finish_reason": Self.reason(answer.reason, calls: turn.callCount),
     ]
   }
 
-  /// An assistant's turn, put together of its parts.
-  private struct Turn {
-    private var content: String?
-    private var reasoning: String?
-    private(set) var calls: [(id: String, name: String, arguments: [UInt8])] = []
-
-    mutating func add(_ part: ChatPart) {
-      switch part {
-      case .content(let text): content = (content ?? "") + text
-      case .reasoning(let text): reasoning = (reasoning ?? "") + text
-      case .call(let name): calls.append((ToolCallID.make(), name, []))
-      case .arguments(let bytes): if !calls.isEmpty { calls[calls.count - 1].arguments += bytes }
-      }
+  private func message(_ turn: ChatTurn) -> JSONValue {
+    let calls = turn.blocks.compactMap { block -> JSONValue? in
+      guard case .call(let id, let name) = block.kind else { return nil }
+      return [
+        "id": .string(id), "type": "function",
+        "function": ["name": .string(name), "arguments": .string(block.text)],
+      ]
     }
-
-    var json: JSONValue {
-      let text = content.map { JSONValue.string($0) } ?? (calls.isEmpty ? "" : .null)
-      var object = JSONObject([("role", "assistant"), ("content", text), ("refusal", .null)])
-      if let reasoning { object["reasoning_content"] = .string(reasoning) }
-      if !calls.isEmpty {
-        object["tool_calls"] = .array(
-          calls.map { call in
-            [
-              "id": .string(call.id), "type": "function",
-              "function": [
-                "name": .string(call.name), "arguments": .string(String(decoding: call.arguments, as: UTF8.self)),
-              ],
-            ]
-          })
-      }
-      return .object(object)
-    }
+    let text = turn.text(of: .text).map { JSONValue.string($0) } ?? (calls.isEmpty ? "" : .null)
+    var object = JSONObject([("role", "assistant"), ("content", text), ("refusal", .null)])
+    if let reasoning = turn.text(of: .reasoning) { object["reasoning_content"] = .string(reasoning) }
+    if !calls.isEmpty { object["tool_calls"] = .array(calls) }
+    return .object(object)
   }
 
   private static func reason(_ reason: FinishReason, calls: Int) -> JSONValue {
@@ -66,49 +43,47 @@ struct ChatForm: AnswerForm {
 
   // MARK: Streams
 
-  func opening(_ stream: inout AnswerStream, index: Int) -> [String] {
-    stream.reader = reading.makeReader()
+  func opening(_ stream: inout ChoiceStream, index: Int) -> [String] {
+    stream.turn = ChatTurn(reading)
     return [entry(index, #"{"role":"assistant","content":""}"#)]
   }
 
-  func piece(_ piece: ServingPiece, _ stream: inout AnswerStream, index: Int) -> [String] {
-    var deltas: [JSONValue] = []
-    if var reader = stream.reader {
-      // Moved out for the time of the call, so that it is changed in place.
-      stream.reader = nil
-      deltas = reader.append(piece.text).map { delta(of: $0, &stream) }
-      stream.reader = reader
-    } else if !piece.text.isEmpty {
-      deltas = [["content": .string(piece.text)]]
-    }
+  func piece(_ piece: ServingPiece, _ stream: inout ChoiceStream, index: Int) -> [String] {
+    let events = stream.turn?.take(ServingPiece(answer: piece.answer, text: piece.text, tokens: [])) ?? []
+    var deltas = events.compactMap { delta(of: $0, stream) }
     // Text may be held back; log-probabilities are not.
     if deltas.isEmpty, reportsLogprobs { deltas = [["content": ""]] }
     return entries(index, deltas, piece.tokens)
   }
 
-  func ending(_ reason: FinishReason, _ stream: inout AnswerStream, index: Int) -> [String] {
-    let parts = stream.reader?.finish() ?? []
-    let rest = parts.map { entry(index, delta(of: $0, &stream).encoded()) }
-    return rest + [entry(index, "{}", reason: Self.reason(reason, calls: stream.callCount).encoded())]
+  func ending(_ reason: FinishReason, _ stream: inout ChoiceStream, index: Int) -> [String] {
+    let events = stream.turn?.finish() ?? []
+    let rest = events.compactMap { delta(of: $0, stream) }.map { entry(index, $0.encoded()) }
+    return rest + [entry(index, "{}", reason: Self.reason(reason, calls: stream.turn?.callCount ?? 0).encoded())]
   }
 
-  private func delta(of part: ChatPart, _ stream: inout AnswerStream) -> JSONValue {
-    switch part {
-    case .content(let text): return ["content": .string(text)]
-    case .reasoning(let text): return ["reasoning_content": .string(text)]
-    case .call(let name):
-      stream.callCount += 1
+  private func delta(of event: ChatTurn.Event, _ stream: ChoiceStream) -> JSONValue? {
+    guard let turn = stream.turn else { return nil }
+    switch event {
+    case .begin(let index):
+      guard case .call(let id, let name) = turn.blocks[index].kind else { return nil }
       return [
         "tool_calls": [
           [
-            "index": .integer(stream.callCount - 1), "id": .string(ToolCallID.make()), "type": "function",
+            "index": .integer(turn.blocks[index].callNumber), "id": .string(id), "type": "function",
             "function": ["name": .string(name), "arguments": ""],
           ]
         ]
       ]
-    case .arguments(let bytes):
-      let text = JSONValue.string(String(decoding: bytes, as: UTF8.self))
-      return ["tool_calls": [["index": .integer(stream.callCount - 1), "function": ["arguments": text]]]]
+    case .more(let index, let text):
+      let block = turn.blocks[index]
+      switch block.kind {
+      case .text: return ["content": .string(text)]
+      case .reasoning: return ["reasoning_content": .string(text)]
+      case .call:
+        return ["tool_calls": [["index": .integer(block.callNumber), "function": ["arguments": .string(text)]]]]
+      }
+    case .end: return nil
     }
   }
 

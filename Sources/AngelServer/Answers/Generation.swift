@@ -11,17 +11,15 @@ final class Generation: Sendable {
   private let use: ModelUse
   let plan: GenerationPlan
   let form: any AnswerForm
-  /// The answer's first members, up to `choices`.
-  private let wholeStart: JSONObject
-  let pieceStart: String
   let state: Mutex<State>
 
   struct State {
     var tickets: [ServingTicket] = []
     var answers: [CollectedAnswer]
     /// Events that the stream has not written yet.
-    var waiting: [Event] = []
-    var streams: [AnswerStream]
+    var waiting: [AnswerEvent] = []
+    /// What writes the stream; nil before it is first asked.
+    var stream: (any AnswerStream)?
     var promptsLeft: Int
     var usage = ServingUsage()
     var error: APIError?
@@ -36,51 +34,27 @@ final class Generation: Sendable {
     var tokenCount = 0
   }
 
-  /// An event with the number of its answer.
-  enum Event {
-    case prompt(answer: Int, [SampledToken])
-    case piece(ServingPiece)
-    case finished(answer: Int, FinishReason)
-  }
-
-  private init(_ call: APICall, _ use: ModelUse, _ plan: GenerationPlan, _ form: any AnswerForm, idPrefix: String) {
+  private init(_ call: APICall, _ use: ModelUse, _ plan: GenerationPlan, _ form: any AnswerForm) {
     self.call = call
     self.use = use
     self.plan = plan
     self.form = form
     let count = plan.prompts.count * plan.answerCount
     var answers = Array(repeating: CollectedAnswer(), count: count)
-    var streams = Array(repeating: AnswerStream(), count: count)
     if plan.echoes {
-      for index in 0..<count {
-        answers[index].echo = plan.prompts[index / plan.answerCount].text
-        streams[index].echo = answers[index].echo
-      }
+      for index in 0..<count { answers[index].echo = plan.prompts[index / plan.answerCount].text }
     }
     state = Mutex(
-      State(
-        answers: answers, streams: streams, promptsLeft: plan.prompts.count,
-        lastToken: Array(repeating: 0, count: count)))
-    func start(_ kind: String) -> JSONObject {
-      JSONObject([
-        (
-          "id",
-          .string(idPrefix + (call.requestID.hasPrefix("req-") ? String(call.requestID.dropFirst(4)) : call.requestID))
-        ), ("object", .string(kind)), ("created", .integer(APIServer.unixTime)),
-        ("model", .string(use.name)), ("system_fingerprint", .string("angel-" + call.server.options.version)),
-      ])
-    }
-    wholeStart = start(form.wholeKind)
-    pieceStart = String(JSONValue.object(start(form.pieceKind)).encoded().dropLast())
+      State(answers: answers, promptsLeft: plan.prompts.count, lastToken: Array(repeating: 0, count: count)))
   }
 
   /// Queues the request and answers `call`, now or later.
   ///
   /// - Throws: `APIError` or `ServingRefusal` when it is not taken.
   static func run(
-    _ plan: GenerationPlan, _ form: any AnswerForm, idPrefix: String, _ use: ModelUse, _ call: APICall
+    _ plan: GenerationPlan, _ form: any AnswerForm, _ use: ModelUse, _ call: APICall
   ) throws {
-    let generation = Generation(call, use, plan, form, idPrefix: idPrefix)
+    let generation = Generation(call, use, plan, form)
     let engine = try call.engine(of: use)
     do {
       for index in plan.prompts.indices {
@@ -107,7 +81,7 @@ final class Generation: Sendable {
     }
     call.exchange.whenGone { generation.cancel(nil, answers: false) }
     generation.watchKey()
-    if plan.streams { call.stream(generation) }
+    if plan.streams { call.stream(generation, type: form.streamType) }
   }
 
   /// Ends the request when the key it came with is revoked.
@@ -161,13 +135,16 @@ final class Generation: Sendable {
         if plan.streams {
           state.waiting.append(.piece(piece))
         } else {
-          state.answers[piece.answer].text += piece.text
-          if plan.sampling.logprobs != nil { state.answers[piece.answer].tokens += piece.tokens }
+          let isApart = form.keepsPieces
+          state.answers[piece.answer].add(
+            piece, isApart: isApart, keepsTokens: isApart || plan.sampling.logprobs != nil)
         }
-      case .finished(let answer, let reason):
-        state.answers[first + answer].reason = plan.discardsAnswers ? .length : reason
+      case .finished(let answer, let reason, let stopText):
+        let reason = plan.discardsAnswers ? .length : reason
+        state.answers[first + answer].reason = reason
+        state.answers[first + answer].stopText = stopText
         if plan.streams {
-          state.waiting.append(.finished(answer: first + answer, state.answers[first + answer].reason))
+          state.waiting.append(.finished(answer: first + answer, reason, stopText: stopText))
         }
       case .done(let usage):
         state.usage.add(usage)
@@ -205,7 +182,7 @@ final class Generation: Sendable {
     if error != nil { for ticket in tickets { ticket.cancel() } }
     guard !plan.streams else { return call.exchange.wake() }
     if let error { return call.fail(error) }
-    call.send { [self] in whole() }
+    call.send { [self] in form.whole(state.withLock(\.answers), state.withLock(\.usage)) }
   }
 
   /// Lets go of the key and counts.
@@ -226,25 +203,6 @@ final class Generation: Sendable {
     } else {
       metrics.count(use.name) { $0.finished["abort", default: 0] += 1 }
     }
-  }
-
-  // On the server's threads
-
-  func usage(_ usage: ServingUsage) -> JSONValue {
-    let completion = plan.discardsAnswers ? 0 : usage.completionTokens
-    return [
-      "prompt_tokens": .integer(usage.promptTokens), "completion_tokens": .integer(completion),
-      "total_tokens": .integer(usage.promptTokens + completion),
-      "prompt_tokens_details": ["cached_tokens": .integer(usage.cachedTokens)],
-    ]
-  }
-
-  private func whole() -> JSONValue {
-    let (answers, used) = state.withLock { ($0.answers, $0.usage) }
-    var object = wholeStart
-    object["choices"] = .array(answers.indices.map { form.choice(answers[$0], index: $0) })
-    object["usage"] = usage(used)
-    return .object(object)
   }
 }
 

@@ -26,8 +26,11 @@ struct TokenText: Sendable {
 /// Log-probabilities as chat completions have them: `{"content":[{"token":…,"logprob":…,"bytes":[…],"top_logprobs":[…]}]}`.
 struct ChatLogprobs {
   static func json(_ tokens: [SampledToken], _ texts: TokenText) -> JSONValue {
-    ["content": .array(tokens.map { entry($0, texts) }), "refusal": nil]
+    ["content": .array(entries(tokens, texts)), "refusal": nil]
   }
+
+  /// One for each token.
+  static func entries(_ tokens: [SampledToken], _ texts: TokenText) -> [JSONValue] { tokens.map { entry($0, texts) } }
 
   private static func entry(_ sampled: SampledToken, _ texts: TokenText) -> JSONValue {
     var object = one(sampled.token, sampled.logProbability ?? -.infinity, texts)

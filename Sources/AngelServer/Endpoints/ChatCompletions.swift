@@ -6,6 +6,7 @@ import AngelText
 enum ChatCompletionsEndpoint: Endpoint {
   static let path = "/v1/chat/completions"
   static let summary = "The assistant's next turn in a conversation, whole or as a stream"
+  static let streamType: String? = "text/event-stream"
   static let fields: [RequestField] =
     [
       RequestField("model", .string, "which model; the server's first where left out"),
@@ -40,20 +41,25 @@ enum ChatCompletionsEndpoint: Endpoint {
     try call.withModel { use in
       let engine = try call.engine(of: use)
       let body = call.body
-      let chat = try ChatPlan(body, engine)
+      var request = try ChatMessages.request(body)
+      request.tools = try ToolRequest.read(body)
+      request.format = try FormatFields.asked(body)
+      let chat = try ChatPlan(request, engine)
       var plan = try GenerationPlan(
-        [GenerationPlan.Prompt(tokens: chat.tokens)], from: "messages", limit: try limit(body), body, engine)
-      plan.constraint = chat.constraint
-      plan.shownTokens = chat.shownTokens
+        chat, try SamplingFields.parameters(body, vocabularySize: engine.vocabularySize), limit: try limit(body),
+        answerCount: body.integer("n") ?? 1, streams: body.flag("stream") ?? false, engine)
+      try plan.read(body)
       let reports = body.flag("logprobs") ?? false
       if reports {
         plan.sampling.logprobs = body.integer("top_logprobs") ?? 0
       } else if body.integer("top_logprobs") ?? 0 > 0 {
         throw APIError.invalid("top_logprobs", "goes with \"logprobs\": true")
       }
-      let form = ChatForm(
-        texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: reports, reading: chat.reading)
-      try Generation.run(plan, form, idPrefix: "chatcmpl-", use, call)
+      let form = ChoicesForm(
+        head: AnswerHead(call, model: use.name), plan: plan,
+        entries: ChatForm(
+          texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: reports, reading: chat.reading))
+      try Generation.run(plan, form, use, call)
     }
   }
 

@@ -18,6 +18,8 @@ enum CompletionsEndpoint: Endpoint {
       .refused("add_special_tokens", "give token ids for full control", unless: [true]),
     ] + SamplingFields.all
 
+  static let streamType: String? = "text/event-stream"
+
   /// As OpenAI has it: without `max_tokens` an answer is short.
   static let defaultLength = 16
 
@@ -29,14 +31,19 @@ enum CompletionsEndpoint: Endpoint {
       let prompts = try PromptField.prompts(body, "prompt", use.model, withText: echoes)
       let limit = body.integer("max_tokens") ?? defaultLength
       guard limit > 0 || echoes else { throw APIError.invalid("max_tokens", "may be 0 only with \"echo\": true") }
-      var plan = try GenerationPlan(prompts, from: "prompt", limit: limit, body, engine)
+      var plan = try GenerationPlan(
+        prompts, from: "prompt", try SamplingFields.parameters(body, vocabularySize: engine.vocabularySize),
+        limit: limit, answerCount: body.integer("n") ?? 1, streams: body.flag("stream") ?? false, engine)
+      try plan.read(body)
       plan.constraint = try FormatFields.asked(body)?.constraint(engine)
       plan.echoes = echoes
       plan.sampling.logprobs = body.integer("logprobs")
       if echoes { plan.promptLogprobs = plan.sampling.logprobs }
-      let form = CompletionForm(
-        texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: plan.sampling.logprobs != nil)
-      try Generation.run(plan, form, idPrefix: "cmpl-", use, call)
+      let form = ChoicesForm(
+        head: AnswerHead(call, model: use.name), plan: plan,
+        entries: CompletionForm(
+          texts: TokenText(tokenizer: engine.tokenizer), reportsLogprobs: plan.sampling.logprobs != nil))
+      try Generation.run(plan, form, use, call)
     }
   }
 }

@@ -13,6 +13,8 @@ protocol Endpoint: SendableMetatype {
   static var fields: [RequestField] { get }
   /// The type of its answer.
   static var answerType: String { get }
+  /// The type of its answer as a stream; nil: it has none.
+  static var streamType: String? { get }
 
   /// Answers now or later, through `call`. GET requests are answered on the thread that received them, others on a worker.
   static func respond(_ call: APICall) throws
@@ -23,6 +25,7 @@ extension Endpoint {
   static var isOpen: Bool { false }
   static var fields: [RequestField] { [] }
   static var answerType: String { "application/json" }
+  static var streamType: String? { nil }
 }
 
 /// The methods that endpoints have.

@@ -11,6 +11,19 @@ enum HealthEndpoint: Endpoint {
   static func respond(_ call: APICall) { call.send { ["status": "ok"] } }
 }
 
+/// `GET /`: the same for Ollama's command, which asks here first.
+enum RootEndpoint: Endpoint {
+  static let method = HTTPMethod.get
+  static let path = "/"
+  static let summary = "Answers while the server lives, where Ollama's command asks first"
+  static let isOpen = true
+  static let answerType = "text/plain"
+
+  static func respond(_ call: APICall) {
+    call.send(HTTPResponse(status: 200, type: "text/plain; charset=utf-8", "angel is running"))
+  }
+}
+
 /// `GET /ready`: whether the default model makes tokens.
 enum ReadyEndpoint: Endpoint {
   static let method = HTTPMethod.get

@@ -20,11 +20,14 @@ enum OpenAPIEndpoint: Endpoint {
       "openapi": "3.1.0",
       "info": [
         "title": "Angel", "version": .string(version),
-        "description": "Models served by angel, in OpenAI's interface with vLLM's additions",
+        "description": "Models served by angel, in OpenAI's interface with vLLM's additions, Anthropic's and Ollama's",
       ], "paths": .object(paths),
       "components": [
-        "securitySchemes": ["key": ["type": "http", "scheme": "bearer"]],
-        "schemas": ["Error": errorSchema],
+        "securitySchemes": [
+          "key": ["type": "http", "scheme": "bearer"],
+          "keyHeader": ["type": "apiKey", "in": "header", "name": "x-api-key"],
+        ],
+        "schemas": .object(JSONObject(Dialect.allCases.map { ($0.errorName, $0.errorSchema) })),
       ],
     ]
   }
@@ -32,19 +35,24 @@ enum OpenAPIEndpoint: Endpoint {
   private static func operation(_ endpoint: any Endpoint.Type) -> JSONValue {
     let failure: JSONValue = [
       "description": "what went wrong",
-      "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]],
+      "content": [
+        "application/json": [
+          "schema": ["$ref": .string("#/components/schemas/" + Dialect(path: endpoint.path).errorName)]
+        ]
+      ],
     ]
+    let types = [endpoint.answerType] + (endpoint.streamType.map { [$0] } ?? [])
     var object = JSONObject([
       ("summary", .string(endpoint.summary)), ("operationId", .string(name(endpoint))),
       (
         "responses",
         [
-          "200": ["description": "the answer", "content": .object(JSONObject([(endpoint.answerType, [:])]))],
+          "200": ["description": "the answer", "content": .object(JSONObject(types.map { ($0, [:]) }))],
           "default": failure,
         ]
       ),
     ])
-    if !endpoint.isOpen { object["security"] = [[:], ["key": []]] }
+    if !endpoint.isOpen { object["security"] = [[:], ["key": []], ["keyHeader": []]] }
     if let brace = endpoint.path.firstIndex(of: "{") {
       object["parameters"] = [
         [
@@ -63,21 +71,40 @@ enum OpenAPIEndpoint: Endpoint {
   }
 
   private static func name(_ endpoint: any Endpoint.Type) -> String {
-    endpoint.path.split(whereSeparator: { "/{}".contains($0) }).joined(separator: "_").replacing(".", with: "_")
+    guard endpoint.path != "/" else { return "root" }
+    return endpoint.path.split(whereSeparator: { "/{}".contains($0) }).joined(separator: "_").replacing(".", with: "_")
+  }
+}
+
+extension Dialect {
+  fileprivate var errorName: String {
+    switch self {
+    case .openAI: "Error"
+    case .anthropic: "AnthropicError"
+    case .ollama: "OllamaError"
+    }
   }
 
-  private static let errorSchema: JSONValue = [
-    "type": "object", "required": ["error"],
-    "properties": [
-      "error": [
-        "type": "object", "required": ["message", "type", "param", "code"],
-        "properties": [
-          "message": ["type": "string"], "type": ["type": "string"], "param": ["type": ["string", "null"]],
-          "code": ["type": ["string", "null"]],
-        ],
-      ]
-    ],
-  ]
+  fileprivate var errorSchema: JSONValue {
+    let text: JSONValue = ["type": "string"]
+    let optional: JSONValue = ["type": ["string", "null"]]
+    switch self {
+    case .openAI:
+      return Self.object(["error": Self.object(["message": text, "type": text, "param": optional, "code": optional])])
+    case .anthropic:
+      let error = Self.object(["type": text, "message": text])
+      return Self.object(["type": ["const": "error"], "error": error, "request_id": text])
+    case .ollama: return Self.object(["error": text])
+    }
+  }
+
+  /// An object that has all of these.
+  private static func object(_ properties: KeyValuePairs<String, JSONValue>) -> JSONValue {
+    [
+      "type": "object", "required": .array(properties.map { .string($0.key) }),
+      "properties": .object(JSONObject(properties.map { ($0.key, $0.value) })),
+    ]
+  }
 }
 
 extension FieldKind {
@@ -110,6 +137,11 @@ extension FieldKind {
         "maxItems": .integer(range.upperBound),
       ]
     case .object(let fields): Self.objectSchema(fields)
+    case .variants(let variants, let mayLackType):
+      [
+        "anyOf": .array(
+          variants.filter { $0.refusal == nil }.map { Self.objectSchema($0.fields(mayLackType: mayLackType)) })
+      ]
     case .map(let kind, let limit):
       ["type": "object", "additionalProperties": kind.schema(isNullable: false), "maxProperties": .integer(limit)]
     case .oneOf(let kinds): ["anyOf": .array(kinds.map { $0.schema(isNullable: false) })]

@@ -23,7 +23,7 @@ enum TokenizeEndpoint: Endpoint {
       case (let text?, nil):
         tokens = try use.model.tokenizer.encode(
           text, addingSpecialTokens: body.flag("add_special_tokens") ?? true, parsingSpecialTokens: true)
-      case (nil, _?): tokens = try ChatMessages.prompt(body, call.engine(of: use)).tokens
+      case (nil, _?): tokens = try ChatMessages.prompt(ChatMessages.request(body), call.engine(of: use)).tokens
       default: throw APIError.invalid("prompt", "or 'messages' must be given, and not both")
       }
       let texts = TokenText(tokenizer: use.model.tokenizer)

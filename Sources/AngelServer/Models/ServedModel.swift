@@ -7,13 +7,50 @@ public struct ServedModel: Sendable {
   public let name: String
   /// Seconds since 1970, as `/v1/models` tells.
   public let created: Int
+  /// What its files say; nil where nothing is known.
+  public let facts: ModelFacts?
   /// Looks at its files; called each time it is to be loaded.
   public let open: @Sendable () throws -> OpenedModel
 
-  public init(name: String, created: Int, open: @escaping @Sendable () throws -> OpenedModel) {
+  public init(
+    name: String, created: Int, facts: ModelFacts? = nil, open: @escaping @Sendable () throws -> OpenedModel
+  ) {
     self.name = name
     self.created = created
+    self.facts = facts
     self.open = open
+  }
+}
+
+/// What a model's files say of it, known before it is loaded.
+public struct ModelFacts: Sendable, Equatable {
+  /// `gguf` or `safetensors`.
+  public var format: String
+  /// The architecture, such as `llama`.
+  public var family: String
+  public var parameterCount: Int
+  /// The type that most of its bytes are of, such as `Q4_0` or `BF16`.
+  public var quantization: String
+  /// Bytes of its tensors.
+  public var byteCount: Int
+  public var chatTemplate: String?
+  /// Whether it makes vectors instead of text.
+  public var isEncoder: Bool
+  /// SHA-256 of its largest file as it was pulled, 64 hexadecimal digits; nil: it was not.
+  public var digest: String?
+
+  public init(
+    format: String, family: String, parameterCount: Int, quantization: String, byteCount: Int, chatTemplate: String?,
+    isEncoder: Bool, digest: String? = nil
+  ) {
+    self.format = format
+    self.family = family
+    self.parameterCount = parameterCount
+    self.quantization = quantization
+    self.byteCount = byteCount
+    self.chatTemplate = chatTemplate
+    self.isEncoder = isEncoder
+    self.digest = digest
   }
 }
 
@@ -39,6 +76,13 @@ public enum LoadedModel: Sendable {
     switch self {
     case .language(let engine): engine.contextLength
     case .encoder(let engine): engine.longest
+    }
+  }
+
+  var vocabularySize: Int {
+    switch self {
+    case .language(let engine): engine.vocabularySize
+    case .encoder(let engine): engine.vocabularySize
     }
   }
 

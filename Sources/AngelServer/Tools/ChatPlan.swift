@@ -3,28 +3,50 @@ import AngelGrammar
 import AngelHCF
 import AngelText
 
+/// A conversation that is to go on, whichever dialect asks for it.
+struct ChatRequest: Sendable {
+  var messages: [ChatMessage]
+  var tools: ToolRequest?
+  /// What the answer must be; nil: anything.
+  var format: FormatFields.Asked?
+  /// Further variables of the model's chat template.
+  var templateValues = JSONObject()
+  /// Whether the prompt ends where the assistant begins.
+  var addsGenerationPrompt = true
+  /// The field that has the conversation, for errors.
+  var field = "messages"
+}
+
 /// What a chat request makes of a model's template: the prompt, what answers must be, and what is told apart in them.
-struct ChatPlan {
+struct ChatPlan: Sendable {
   var tokens: [Int32]
   var constraint: TokenConstraint?
   var shownTokens: Set<Int32> = []
   var reading = ChatReading()
+  /// The field that has the conversation, for errors.
+  let field: String
+
+  /// A text that goes on as it is.
+  init(tokens: [Int32], constraint: TokenConstraint?, field: String) {
+    self.tokens = tokens
+    self.constraint = constraint
+    self.field = field
+  }
 
   /// Throws `APIError` naming the field that the model's template or the grammars cannot serve.
-  init(_ body: RequestBody, _ engine: any ServingEngine) throws {
-    let asked = try FormatFields.asked(body)
-    let tools = try ToolRequest.read(body)
+  init(_ request: ChatRequest, _ engine: any ServingEngine) throws {
     let template = engine.chatTemplate?.source ?? ""
-    let prompt = try ChatMessages.prompt(body, engine, tools: tools?.json)
+    let prompt = try ChatMessages.prompt(request, engine)
     tokens = prompt.tokens
+    field = request.field
     reading.reasoning = ReasoningFormat.find(in: template, prompt: prompt.text)
-    if let tools {
-      if let asked {
-        throw APIError.invalid(asked.field, "beside tools is not supported: use \"tool_choice\": \"none\"")
+    if let tools = request.tools {
+      if let format = request.format {
+        throw APIError.invalid(format.field, "beside tools is not supported: let none be chosen")
       }
       try use(tools, template, engine)
     }
-    if let asked { constraint = try asked.constraint(engine, after: reading.reasoning) }
+    if let format = request.format { constraint = try format.constraint(engine, after: reading.reasoning) }
   }
 
   private mutating func use(_ tools: ToolRequest, _ template: String, _ engine: any ServingEngine) throws {

@@ -16,11 +16,20 @@ struct ToolRequest: Sendable {
     let isStrict: Bool
   }
 
+  /// Where a dialect has the parts of a tool, and the name of the one to call; for errors.
+  struct Paths: Sendable {
+    var name = "function.name"
+    var parameters = "function.parameters"
+    var strict = "function.strict"
+    var chosen = "tool_choice.function.name"
+  }
+
   let tools: [Tool]
-  /// The tools as they were given, for the chat template.
+  /// The tools as OpenAI's chat has them, for the chat template.
   let json: [JSONValue]
   let choice: Choice
   let allowsSeveral: Bool
+  private let paths: Paths
 
   var names: Set<String> { Set(tools.map(\.name)) }
 
@@ -53,43 +62,48 @@ struct ToolRequest: Sendable {
     RequestField("parallel_tool_calls", .boolean, "whether several calls may be made at once; default true"),
   ]
 
-  /// The tools that a body lets the model use; nil: none.
-  static func read(_ body: RequestBody) throws(APIError) -> ToolRequest? {
-    let json = body.array("tools") ?? []
+  /// The tools that a model may use.
+  ///
+  /// - Parameters:
+  ///   - json: the tools as OpenAI's chat has them.
+  ///   - choice: nil: none is to be called.
+  /// - Returns: nil where there is none to call.
+  static func make(
+    _ json: [JSONValue], choice: Choice?, allowsSeveral: Bool, paths: Paths = Paths()
+  ) throws(APIError) -> ToolRequest? {
     var tools: [Tool] = []
     for (index, value) in json.enumerated() {
       let function = value["function"]
       let name = function?["name"]?.string ?? ""
-      let path = "tools[\(index)].function.name"
+      let path = "tools[\(index)].\(paths.name)"
       guard !name.isEmpty, name.utf8.count <= 64, name.utf8.allSatisfy(isInName) else {
         throw .invalid(path, "must be 1 to 64 letters, digits, '_', '-' or '.'")
       }
       guard !tools.contains(where: { $0.name == name }) else { throw .invalid(path, "'\(name)' is there twice") }
-      let parameters = function?["parameters"].flatMap { $0.isNull ? nil : $0 }
+      let parameters = function?["parameters"]?.object.map { JSONValue.object($0) }
       tools.append(Tool(name: name, parameters: parameters, isStrict: function?["strict"]?.bool ?? false))
     }
-    let choice = try choice(body, tools)
+    switch choice {
+    case .named(let name)? where !tools.contains { $0.name == name }:
+      throw .invalid(paths.chosen, "names '\(name.prefix(80))', which is not among the tools")
+    case .required? where tools.isEmpty: throw .invalid("tool_choice", "asks for a call, and there are no tools")
+    default: break
+    }
     guard !tools.isEmpty, let choice else { return nil }
-    return ToolRequest(
-      tools: tools, json: json, choice: choice, allowsSeveral: body.flag("parallel_tool_calls") ?? true)
+    return ToolRequest(tools: tools, json: json, choice: choice, allowsSeveral: allowsSeveral, paths: paths)
   }
 
-  /// Nil: none is to be called.
-  private static func choice(_ body: RequestBody, _ tools: [Tool]) throws(APIError) -> Choice? {
-    let name = body.object("tool_choice")?["function"]?["name"]?.string
-    if let name {
-      guard tools.contains(where: { $0.name == name }) else {
-        throw .invalid("tool_choice.function.name", "names '\(name.prefix(80))', which is not among the tools")
-      }
-      return .named(name)
+  /// The tools that a body with OpenAI's fields lets the model use; nil: none.
+  static func read(_ body: RequestBody) throws(APIError) -> ToolRequest? {
+    let choice: Choice?
+    switch (body.object("tool_choice")?["function"]?["name"]?.string, body.string("tool_choice")) {
+    case (let name?, _): choice = .named(name)
+    case (nil, "none"?): choice = nil
+    case (nil, "required"?): choice = .required
+    default: choice = .auto
     }
-    switch body.string("tool_choice") {
-    case "none"?: return nil
-    case "required"?:
-      guard !tools.isEmpty else { throw .invalid("tool_choice", "is 'required', and there are no tools") }
-      return .required
-    default: return .auto
-    }
+    return try make(
+      body.array("tools") ?? [], choice: choice, allowsSeveral: body.flag("parallel_tool_calls") ?? true)
   }
 
   private static func isInName(_ byte: UInt8) -> Bool {
@@ -115,8 +129,8 @@ struct ToolRequest: Sendable {
       guard let strict = tools.firstIndex(where: \.isStrict) else { return nil }
       guard !syntax.opensWithToken else {
         throw .invalid(
-          "tools[\(strict)].function.strict",
-          "is supported for this model where a tool must be called: tool_choice \"required\" or a function")
+          "tools[\(strict)].\(paths.strict)",
+          "is supported for this model only where a tool must be called: say so in tool_choice")
       }
       let all = functions(tools, onlyStrict: true)
       return .calls(syntax.format(all, allowsSeveral: allowsSeveral, allowsText: true))
@@ -132,6 +146,6 @@ struct ToolRequest: Sendable {
     if case .named(let name) = choice { index = tools.firstIndex { $0.name == name } ?? position }
     let inside = parts.count > 1 ? "/" + parts[1] : ""
     return FormatFields.apiError(
-      .schema(pointer: inside, reason: reason), field: "tools[\(index)].function.parameters")
+      .schema(pointer: inside, reason: reason), field: "tools[\(index)].\(paths.parameters)")
   }
 }

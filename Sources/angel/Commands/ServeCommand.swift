@@ -7,16 +7,17 @@ import AngelTensor
 import AngelServer
 import Glibc
 
-/// `angel serve MODEL…`: models behind an OpenAI-compatible HTTP interface.
+/// `angel serve MODEL…`: models behind the HTTP interfaces of OpenAI, Anthropic and Ollama.
 enum ServeCommand: Command {
   static let name = "serve"
-  static let summary = "serve models over HTTP, in OpenAI's interface"
+  static let summary = "serve models over HTTP, in OpenAI's interface, Anthropic's and Ollama's"
   static let details = """
-    Answers at http://HOST:PORT/v1, for the official clients and curl; Documentation/Compatibility.md lists the fields, and
-    /openapi.json describes them. Answers never depend on what else is served at the time.
+    Answers at http://HOST:PORT/v1 as OpenAI does, at /v1/messages as Anthropic, and at /api as Ollama, for their official
+    clients and curl; Documentation/Compatibility.md lists the fields, and /openapi.json describes them. Answers never depend on
+    what else is served at the time.
 
     The first MODEL is loaded at once, the others when they are first asked for; where memory does not allow all of them, the
-    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings.
+    one that nobody has asked for longest is unloaded. Encoders answer /v1/embeddings and /v1/rerank.
 
     --adapter puts a PEFT folder beside the first MODEL, under a name of its own (that of the folder where none is given): a
     request that names it as its model is answered with it, in one batch with all others. --adapter-loading lets clients load

@@ -30,13 +30,25 @@ struct ServedModels {
       options.adapterLimit = try Self.adapterLimit(arguments, given: index == 0 ? adapters.count : 0)
       options.adapterBytes = index == 0 ? Self.bytes(of: adapters) : 0
       return ServedModel(
-        name: model.name, created: context.startTime,
+        name: model.name, created: context.startTime, facts: Self.facts(model),
         open: Loader(
           path: model.path, name: model.name, sharesMemory: found.count > 1, arithmetic: context.arithmetic,
           options: options, backend: context.backendSettings(arguments), budget: budget, progress: context.progress
         ).open)
     }
     self.adapters = adapters
+  }
+
+  /// What a model's files say of it; nil where they cannot be read, which is told when it is loaded.
+  private static func facts(_ model: ModelStore.ResolvedModel) -> ModelFacts? {
+    guard let checkpoint = try? Checkpoint.open(model.path) else { return nil }
+    let card = checkpoint.card
+    return ModelFacts(
+      format: checkpoint.layout == .gguf ? "gguf" : "safetensors", family: checkpoint.architecture,
+      parameterCount: card.parameterCount, quantization: (card.byteCounts.first?.type ?? "").uppercased(),
+      byteCount: card.byteCount, chatTemplate: checkpoint.chatTemplate,
+      isEncoder: (try? ModelCatalog.textEncoder(for: checkpoint)) != nil,
+      digest: model.manifest?.files.max { $0.size < $1.size }?.sha256)
   }
 
   private static func options(_ arguments: Arguments, _ context: CommandContext) throws -> ServingOptions {

@@ -199,7 +199,7 @@ final class EventLog: Sendable {
   /// Why each answer finished.
   var reasons: [Int: FinishReason] {
     var reasons: [Int: FinishReason] = [:]
-    for case .finished(let answer, let reason) in all { reasons[answer] = reason }
+    for case .finished(let answer, let reason, _) in all { reasons[answer] = reason }
     return reasons
   }
 }
