@@ -42,8 +42,8 @@ ANGEL_INLINE void multiply_tile(
   }
 }
 
-// inner[row][0 ..< count] of `rows` rows, in threes, then one or two; the last group's padding is written too. A tile of
-// three rows and two lines fills AVX2's registers.
+// inner[row][0 ..< count] of `rows` rows, in threes, then one or two: three rows and two lines fill AVX2's registers.
+// The last group's padding is written too.
 ANGEL_INLINE void multiply_down(
   const float *input, int64_t inputs, int64_t rows, const char *down, float scale, int64_t count,
   float (*inner)[rank_piece], const char *next, angel_dtype dtype, int64_t element, angel_isa isa) {
