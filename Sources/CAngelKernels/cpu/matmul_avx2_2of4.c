@@ -6,7 +6,10 @@
 #include "matmul_avx2_int8.h"
 
 #if defined(ANGEL_X86)
-enum { PREFETCH_BYTES = 2048 };
+enum {
+  PREFETCH_BYTES = 2048,
+  ROWS = 4,  // at once
+};
 
 TARGET_INLINE __m256 load_halves(const uint8_t *halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)halves));
@@ -28,7 +31,7 @@ TARGET_INLINE __m256i kept_places(__m256i places, const int g) {
 // Eight lanes of one block with a few rows: integer sums of what quants without offsets make.
 TARGET_INLINE void dot_rows(
   angel_dtype dtype, const uint8_t *block, const int lane, const int8_t *x, int64_t stride, const int rows,
-  __m256i dot[ANGEL_2OF4_STREAM_ROWS]) {
+  __m256i dot[ROWS]) {
   const int is_wide = dtype == ANGEL_Q8_0_2OF4;
   const uint8_t *quants = block + 32;
   const __m256i places = load_line(quants + (is_wide ? 256 : 128) + 4 * lane), ones = _mm256_set1_epi16(1);
@@ -59,11 +62,11 @@ TARGET_INLINE void dot_rows(
 
 // One block for lanes `lane` ..< lane + 8 of the rows.
 TARGET_INLINE void extend_rows(
-  angel_dtype dtype, const struct angel_int8_tile *t, int64_t b, const uint8_t *block, const int lane, const int rows,
-  __m256 sum[ANGEL_2OF4_STREAM_ROWS]) {
-  const struct angel_int8_row x = angel_int8_row_at(t->input, t->depth);
+  angel_dtype dtype, const struct angel_int8_tile *t, int64_t b, const uint8_t *block, const int lane, int32_t row,
+  const int rows, __m256 sum[ROWS]) {
+  const struct angel_int8_row x = angel_int8_row_at(t->input + row * t->row_bytes, t->depth);
   const __m256 d = load_halves(block + 2 * lane);
-  __m256i dot[ANGEL_2OF4_STREAM_ROWS];
+  __m256i dot[ROWS];
   dot_rows(dtype, block, lane, x.q + b * ANGEL_BLOCK, t->row_bytes, rows, dot);
 #pragma unroll
   for (int r = 0; r < rows; r++) {
@@ -73,31 +76,31 @@ TARGET_INLINE void extend_rows(
 }
 
 TARGET_INLINE void stream_rows(
-  angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel, const int rows) {
+  angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel, int32_t row, const int rows) {
   const int64_t block_bytes = angel_group_bytes(angel_geometry_of(dtype));
-  __m256 low[ANGEL_2OF4_STREAM_ROWS], high[ANGEL_2OF4_STREAM_ROWS];
+  float *sums = t->sums + row * t->sums_stride;
+  __m256 low[ROWS], high[ROWS];
 #pragma unroll
   for (int r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_ps();
   for (int64_t b = 0; b < t->depth / ANGEL_BLOCK; b++, panel += block_bytes) {
     for (int64_t line = 0; line < block_bytes; line += 64) {
       _mm_prefetch((const char *)panel + PREFETCH_BYTES + line, _MM_HINT_T0);
     }
-    extend_rows(dtype, t, b, panel, 0, rows, low);
-    extend_rows(dtype, t, b, panel, 8, rows, high);
+    extend_rows(dtype, t, b, panel, 0, row, rows, low);
+    extend_rows(dtype, t, b, panel, 8, row, rows, high);
   }
 #pragma unroll
   for (int r = 0; r < rows; r++) {
-    _mm256_storeu_ps(t->sums + r * t->sums_stride, low[r]);
-    _mm256_storeu_ps(t->sums + r * t->sums_stride + 8, high[r]);
+    _mm256_storeu_ps(sums + r * t->sums_stride, low[r]);
+    _mm256_storeu_ps(sums + r * t->sums_stride + 8, high[r]);
   }
 }
 
 TARGET_INLINE void stream_panel(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel) {
-  if (t->rows == 1) {
-    stream_rows(dtype, t, panel, 1);
-  } else {
-    stream_rows(dtype, t, panel, 2);
-  }
+  int32_t row = 0;
+  for (; row + 4 <= t->rows; row += 4) stream_rows(dtype, t, panel, row, 4);
+  for (; row + 2 <= t->rows; row += 2) stream_rows(dtype, t, panel, row, 2);
+  if (row < t->rows) stream_rows(dtype, t, panel, row, 1);
 }
 
 TARGET void angel_avx2_stream_2of4(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel) {

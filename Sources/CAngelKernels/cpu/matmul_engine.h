@@ -162,7 +162,7 @@ extern const struct angel_matmul_engine angel_matmul_avx2_2of4, angel_matmul_avx
 void angel_avx2_dequantize_2of4(angel_dtype dtype, struct angel_stretch stretch, float *values);
 void angel_avx2_unpack_2of4(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
 void angel_avx2_stream_2of4(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel);
-enum { ANGEL_2OF4_STREAM_ROWS = 2 };
+enum { ANGEL_2OF4_STREAM_ROWS = 12 };
 #endif
 
 // Calls `body(dtype)` with the dtype as a constant, so that each format gets code of its own; those of 2:4 weights have
