@@ -69,7 +69,8 @@ import Testing
         let output = memory.room(byteCount, of: UInt8(0xAA))
         run(
           angel_fit_rows_arguments(
-            input: memory.copy(weight), whole: whole.map { UnsafePointer(memory.copy($0)) }, importance: importance.map { UnsafePointer(memory.copy($0)) },
+            input: memory.copy(weight), whole: whole.map { UnsafePointer(memory.copy($0)) },
+            importance: importance.map { UnsafePointer(memory.copy($0)) },
             factor: factor.map { UnsafePointer(memory.copy($0)) }, order: order.map { UnsafePointer(memory.copy($0)) },
             output: output, scratch: memory.room(rows * (depth + depth / 8), of: Float.nan),
             quants: memory.room(rows * depth, of: UInt8(9)), rows: Int64(rows), depth: Int64(depth)))

@@ -74,7 +74,8 @@ private let prunedDTypes: [DType] = [.q8_0, .q4_0, .bfloat16]
           for isa in supportedSets where isa != ANGEL_ISA_SCALAR || rows < 14 {
             for parts in [Int32(1), 3] {
               let how = Launch(isa: isa, rows: rows, parts: parts, isInt8: isInt8)
-              #expect(weight.sparse.product(input, bias: Self.bias, how) == expected, "\(isa) \(columns)x\(depth), \(rows)")
+              #expect(
+                weight.sparse.product(input, bias: Self.bias, how) == expected, "\(isa) \(columns)x\(depth), \(rows)")
             }
           }
         }
@@ -189,7 +190,9 @@ private let prunedDTypes: [DType] = [.q8_0, .q4_0, .bfloat16]
       }
     }
     for quad in stride(from: 0, to: weight.count, by: 4) {
-      let scores = (0..<4).map { abs(weight[quad + $0]) * (byInputs ? importance[(quad + $0) % width].squareRoot() : 1) }
+      let scores = (0..<4).map {
+        abs(weight[quad + $0]) * (byInputs ? importance[(quad + $0) % width].squareRoot() : 1)
+      }
       let kept = Set((0..<4).sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(2))
       #expect(
         (0..<4).map { pruned[quad + $0] } == (0..<4).map { kept.contains($0) ? weight[quad + $0] : 0 }, "\(quad)")

@@ -69,7 +69,8 @@ struct QuantizeCommandTests {
   func prune() throws {
     let (target, text) = (folder.path + "/sparse.gguf", try text("text.txt"))
     let words = [
-      "quantize", model, target, "--prune", "wanda", "--method", "gptq", "--type", "q8_0", "--calibration", text, "--text",
+      "quantize", model, target, "--prune", "wanda", "--method", "gptq", "--type", "q8_0", "--calibration", text,
+      "--text",
       text, "--context", "64", "--threads", "1",
     ]
     let outcome = try program.run(words)
@@ -94,7 +95,9 @@ struct QuantizeCommandTests {
     let start = ["quantize", model, folder.path + "/out.gguf"]
     for (words, expected) in [
       (["--prune", "wanda", "--method", "nearest"], "--prune wanda needs --calibration FILE"),
-      (["--prune", "magnitude", "--method", "nearest", "--type", "q5_0"], "--prune goes with --type q4_0, q8_0 or bf16"),
+      (
+        ["--prune", "magnitude", "--method", "nearest", "--type", "q5_0"], "--prune goes with --type q4_0, q8_0 or bf16"
+      ),
       (["--prune", "magnitude", "--bits", "5"], "--prune is for one --type"),
       (["--type", "bf16", "--method", "nearest"], "give --prune too"),
       (["--prune", "half"], "magnitude or wanda"),

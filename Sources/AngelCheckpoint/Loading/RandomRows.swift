@@ -19,7 +19,8 @@ struct RandomRows {
       let dense = DType.allCases.first { $0.twoOfFour == dtype } ?? .float32
       bytes = Self.pruned(
         RandomRows(
-          count: count, depth: depth, dtype: dense, deviation: deviation * Float(2).squareRoot(), stream: stream), dense)
+          count: count, depth: depth, dtype: dense, deviation: deviation * Float(2).squareRoot(), stream: stream), dense
+      )
       return
     }
     bytes =

@@ -38,6 +38,7 @@ struct BlockRounding {
     guard format.isQuantized else { return values.cast(to: format) }
     guard let guide, method != .nearest else { return values.encodedRows(as: format) }
     return values.fittedRows(
-      as: format, importance: guide.importance, spreading: guide.spreading, whole: guide.spreading.flatMap { _ in whole })
+      as: format, importance: guide.importance, spreading: guide.spreading,
+      whole: guide.spreading.flatMap { _ in whole })
   }
 }

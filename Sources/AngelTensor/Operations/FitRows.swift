@@ -35,8 +35,9 @@ extension Tensor {
     }
     let (left, quants) = (scratch(depth + depth / 8, .float32), scratch(depth, .uint8))
     let arguments = angel_fit_rows_arguments(
-      input: floats, whole: whole?.floats, importance: importance?.floats, factor: spreading?.factor.floats, order: spreading?.order.int32s,
-      output: output.address, scratch: left.mutableFloats, quants: quants.address.assumingMemoryBound(to: UInt8.self),
+      input: floats, whole: whole?.floats, importance: importance?.floats, factor: spreading?.factor.floats,
+      order: spreading?.order.int32s, output: output.address, scratch: left.mutableFloats,
+      quants: quants.address.assumingMemoryBound(to: UInt8.self),
       rows: Int64(rows), depth: Int64(depth))
     // Some twenty scales are tried for each block; with a factor each value takes from all that follow.
     let spread = spreading == nil ? 0 : shape.elementCount * depth / 2

@@ -18,7 +18,8 @@ extension Tensor {
       width: Int64(shape[1]))
     backend.launch(
       ANGEL_FAMILY_prune, KernelDTypes(.float32), arguments,
-      Work(bytes: 2 * specification.byteCount, multiplyAdds: 16 * shape.elementCount), keeping: self, importance, output)
+      Work(bytes: 2 * specification.byteCount, multiplyAdds: 16 * shape.elementCount), keeping: self, importance, output
+    )
     return output
   }
 }

@@ -2,8 +2,8 @@
 // once for the panels of a tile, odd elements before even ones: what is left is the float32 tile.
 //
 // One core of a Zen 3 VM (multiply-add peak 103 GFLOP/s), CPU time, shared machine, 512 rows, all widened in registers
-// and now: 576x576 74, 91 GFLOP/s; 1536x576 73, 88. One row of weights from memory, 2048x2048, 8192x2048, 2048x8192, without
-// and with lines fetched ahead: 13.0 and 16.5, 14.0 and 16.4, 15.1 and 15.0 GB/s; three rows 12.2 and 16.9, 13.0 and 16.9, 13.9
+// and now: 576x576 74, 91 GFLOP/s; 1536x576 73, 88. Weights from memory, 2048x2048, 8192x2048, 2048x8192, without and with
+// lines fetched ahead: one row 13.0 and 16.5, 14.0 and 16.4, 15.1 and 15.0 GB/s; three 12.2 and 16.9, 13.0 and 16.9, 13.9
 // and 15.9.
 #include "matmul_engine.h"
 

@@ -67,7 +67,9 @@ struct ModelReport {
     }
     let held = checkpoint.heldTwoOfFour
     if !held.isEmpty {
-      add("held as 2:4", "\(held.count) matri\(held.count == 1 ? "x" : "ces") of which two of every four weights are zero")
+      add(
+        "held as 2:4", "\(held.count) matri\(held.count == 1 ? "x" : "ces") of which two of every four weights are zero"
+      )
     }
     add("context", sizes.contextLength.map { TextFormat.count($0) + " tokens" })
     add("layers", sizes.layerCount.map(TextFormat.count))

@@ -40,7 +40,7 @@ struct QuantizeReport {
   var lines: [String] {
     var lines = [
       "\(model) is at \(written.path): \(rounded.layers.count) layers in \(typeNames) by \(method.rawValue), "
-        + "\(TextFormat.bytes(byteCount)) → \(TextFormat.bytes(writtenBytes))",
+        + "\(TextFormat.bytes(byteCount)) → \(TextFormat.bytes(writtenBytes))"
     ]
     if let pruning {
       lines.append(
@@ -67,8 +67,8 @@ struct QuantizeReport {
     if loss > Self.noticeableLoss {
       lines.append(
         "That is more than \(TextFormat.fixed(Self.noticeableLoss * 100, digits: 0)) %, as is common with small models"
-          + (pruning == nil ? "" : " that are pruned") + ": \(remedy), and so does calibrating on more text of the kind "
-          + "the model will see.")
+          + (pruning == nil ? "" : " that are pruned")
+          + ": \(remedy), and so does calibrating on more text of the kind the model will see.")
     }
     return lines
   }
