@@ -8,6 +8,7 @@ enum {
   strip_queries = 6,                                       // queries of a strip, at most
   strip_vectors_limit = 4,                                 // vectors of keys or values of a strip, at most
   group_blocks = ANGEL_GROUP_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a group
+  split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a split
 };
 
 // Rows of 16 keys, or of values, of the blocks of a group; of a cache of few bits: its bundles.
@@ -27,7 +28,7 @@ ANGEL_INLINE int64_t cache_element(angel_dtype cache) { return cache == ANGEL_F3
 ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
   if (isa == ANGEL_ISA_SCALAR) return 1;
   if (isa == ANGEL_ISA_AVX512) return 4;
-  return count == 1 ? 4 : count <= 3 ? 2 : 1;
+  return count == 1 ? 4 : count == 2 ? 2 : 1;  // three queries by two vectors would leave no register for a key
 }
 
 // Weights of `count` queries and their outputs, in the columns of one call.
