@@ -38,7 +38,8 @@ extension ServingLoop {
           rows: options.rowLimit, sequences: options.sequenceLimit, windows: geometry.windows),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
         endTokens: endTokens, rotaryScaling: configuration.rotaryScaling,
-        sharesPrefixes: options.sharesPrefixes, sharesAnswers: options.engine.sparsePrefill == nil, guessing: options.speculates ? .asPays : .off),
+        sharesPrefixes: options.sharesPrefixes, sharesAnswers: options.engine.sparsePrefill == nil,
+        guessing: options.speculates ? .asPays : .off),
       pool: cache.blocks,
       runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend),
       adapters: bank.map { AdapterPlaces($0, beside: runner.model, on: backend) })

@@ -1,8 +1,10 @@
 import AngelCore
 import CAngelKernels
 
-/// Which rows of a step attend only to the blocks of their sequence in which they may find most (choose_blocks.h): training-free,
-/// each row by its own queries (arXiv:2406.10774), as many blocks as a share asks for (arXiv:2502.02770).
+/// Which rows of a step attend only to the blocks of their sequence in which they may find most (choose_blocks.h).
+///
+/// It needs no training: each row goes by its own queries (arXiv:2406.10774), and keeps as many blocks as a share asks for
+/// (arXiv:2502.02770).
 public struct BlockChoice: Sendable {
   /// Positions of a sequence that choosing rows may have.
   public static let positionLimit = Int(ANGEL_CHOICE_LIMIT)
@@ -25,7 +27,8 @@ public struct BlockChoice: Sendable {
     let (heads, size) = (geometry.keyValueHeadCount, geometry.headSize)
     let spans = Int(angel_bound_spans(Int64(blocks)))
     let bounds = Tensor(
-      uninitialized: TensorSpecification([sequences, heads, spans, 2, size * 16], .float32), on: backend, kind: .workspace)
+      uninitialized: TensorSpecification([sequences, heads, spans, 2, size * 16], .float32), on: backend,
+      kind: .workspace)
     let dtypes = KernelDTypes(.float32, cache.dtype)
     let view = cache.view(layer: layer)
     backend.launch(

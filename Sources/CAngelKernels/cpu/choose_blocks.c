@@ -3,6 +3,10 @@
 
 #include "attention_tile.h"
 #include "variants.h"
+#include <stdio.h>
+#include <stdlib.h>
+static _Atomic int64_t dbg_kept, dbg_seen;
+__attribute__((destructor)) static void dbg_out(void) { if (dbg_seen && getenv("DBG_KEPT")) fprintf(stderr, "KEPT %.4f\n", (double)dbg_kept / (double)dbg_seen); }
 
 enum {
   choice_blocks = ANGEL_CHOICE_LIMIT / ANGEL_BLOCK_TOKENS,
@@ -105,7 +109,8 @@ ANGEL_INLINE float least_share(const float *shares, int64_t blocks, float wanted
 }
 
 // Sets the bits of what is kept of `seen` blocks, `whole` of which have shares; how many there are.
-ANGEL_INLINE int64_t keep_blocks(struct choice *c, int64_t seen, int64_t whole, float share, float heads, uint64_t *bits) {
+ANGEL_INLINE int64_t keep_blocks(
+  struct choice *c, int64_t seen, int64_t whole, float share, float heads, uint64_t *bits) {
   const int64_t local = seen - ANGEL_LOCAL_BLOCKS;  // the first of the last ones
   float all = share_sum(c->shares, whole, 0), wanted = share * all;
   if (!(all > 0 && all < INFINITY)) return seen;
@@ -139,7 +144,8 @@ static int64_t whole_blocks(const struct angel_choose_blocks_arguments *a, int64
   return (a->cache.row_positions[row] + 1) / ANGEL_BLOCK_TOKENS;
 }
 
-// Rows from `row` on, before `last`, that read bounds together: choosing ones of one sequence whose query heads fill a strip.
+// Rows from `row` on, before `last`, that read bounds together: choosing ones of one sequence whose query heads fill a
+// strip.
 static int64_t strip_rows(const struct angel_choose_blocks_arguments *a, int64_t row, int64_t last, int64_t strip) {
   const int64_t limit = strip / (a->heads / a->cache.kv_heads);
   int64_t rows = 1;
@@ -173,6 +179,7 @@ ANGEL_INLINE void choose_rows(
       if (head + count < group) continue;
       uint64_t *kept = a->kept + (kv_head * a->rows + row + r) * words;
       const int64_t kept_count = keep_blocks(c, seen, whole, a->share, (float)group, kept + 1);
+      dbg_kept += kept_count; dbg_seen += seen;
       kept[0] = kept_count < seen ? (uint64_t)kept_count : 0;
     }
   }

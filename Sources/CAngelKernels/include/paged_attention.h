@@ -82,8 +82,8 @@ struct angel_paged_attention_arguments {
   float *partials;    // [rows, heads, splits, head_size + 2], splits = angel_attention_splits(blocks_per_sequence)
   uint32_t *tickets;  // [rows, heads]: splits finished; zero before the launch and after it
   // [kv_heads][rows][1 + angel_choice_words(blocks_per_sequence)]: the blocks of its sequence that a row attends to, as
-  // choose_blocks.h leaves them, the row's own among them; 0 blocks: all it sees. NULL: that is so of every row. Where there
-  // are some, window is 0.
+  // choose_blocks.h leaves them, the row's own among them; 0 blocks: all it sees. NULL: that is so of every row. Not
+  // with a window.
   const uint64_t *kept;
 };
 

@@ -2,8 +2,8 @@ import AngelCore
 import AngelTensor
 import CAngelKernels
 
-/// Rows that choose the blocks they attend to: choosing takes the time it takes on these keys, and what is attended to are
-/// blocks that a share of them makes up, since made-up keys say nothing about real ones.
+/// Rows that choose the blocks they attend to. Choosing takes the time it takes; what is attended to is a share of the
+/// blocks drawn by chance, since made-up keys say nothing about how many real ones are chosen.
 final class BenchAttentionChoice {
   private let rows: Int
   private let choices: UnsafeMutablePointer<Int32>

@@ -91,7 +91,8 @@ extension BenchAttentionPair {
       [0.5, 0.25, 0.125].map { share in
         let launch = BenchAttentionLaunch(.last(512, of: length), of: length, dtype)
         return Self(
-          strategy: "sparse, 1 of \(Int(1 / share)) blocks", shape: "prefill 512 at \(length)", otherwise: "all positions",
+          strategy: "sparse, 1 of \(Int(1 / share)) blocks", shape: "prefill 512 at \(length)",
+          otherwise: "all positions",
           without: launch, with: launch.with { $0.keptShare = share })
       }
     }
