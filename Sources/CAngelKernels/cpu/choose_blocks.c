@@ -3,10 +3,6 @@
 
 #include "attention_tile.h"
 #include "variants.h"
-#include <stdio.h>
-#include <stdlib.h>
-static _Atomic int64_t dbg_kept, dbg_seen;
-__attribute__((destructor)) static void dbg_out(void) { if (dbg_seen && getenv("DBG_KEPT")) fprintf(stderr, "KEPT %.4f\n", (double)dbg_kept / (double)dbg_seen); }
 
 enum {
   choice_blocks = ANGEL_CHOICE_LIMIT / ANGEL_BLOCK_TOKENS,
@@ -179,7 +175,6 @@ ANGEL_INLINE void choose_rows(
       if (head + count < group) continue;
       uint64_t *kept = a->kept + (kv_head * a->rows + row + r) * words;
       const int64_t kept_count = keep_blocks(c, seen, whole, a->share, (float)group, kept + 1);
-      dbg_kept += kept_count; dbg_seen += seen;
       kept[0] = kept_count < seen ? (uint64_t)kept_count : 0;
     }
   }
