@@ -82,7 +82,7 @@ struct AttentionCase {
     return (arena, bytes)
   }
 
-  private func paged(
+  func paged(
     _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>, _ rows: [AttentionRow]
   ) -> angel_paged_cache {
     angel_paged_cache(
@@ -92,10 +92,11 @@ struct AttentionCase {
       kv_heads: Int64(keyValueHeads), head_size: Int64(headSize))
   }
 
-  /// The kernel's output for `rows` as one batch; `shared`: parts may share a row's positions.
+  /// The kernel's output for `rows` as one batch; `shared`: parts may share a row's positions; `kept`: the blocks each
+  /// attends to (`BlockSets`).
   func attended(
     _ rows: [AttentionRow], _ memory: TestMemory, _ arena: UnsafeMutablePointer<UInt8>, shared: Bool = false,
-    run: (angel_paged_attention_arguments) -> Void
+    kept: [UInt64]? = nil, run: (angel_paged_attention_arguments) -> Void
   ) -> [Float] {
     let output = memory.room(rows.count * heads * headSize, of: Float.nan)
     let splits = Int(angel_attention_splits(Int64(blocksPerSequence)))
@@ -105,7 +106,7 @@ struct AttentionCase {
         queries: memory.copy(rows.flatMap(query)), output: output, cache: paged(memory, arena, rows),
         rows: Int64(rows.count), heads: Int64(heads), scale: scale, softcap: softcap, window: window,
         partials: shared ? memory.room(rows.count * heads * splits * (headSize + 2), of: Float.nan) : nil,
-        tickets: shared ? tickets : nil))
+        tickets: shared ? tickets : nil, kept: kept.map { UnsafePointer(memory.copy($0)) }))
     precondition(array(tickets, rows.count * heads).allSatisfy { $0 == 0 }, "tickets are left for the next launch")
     return array(output, rows.count * heads * headSize)
   }
@@ -122,8 +123,8 @@ struct AttentionCase {
     }
   }
 
-  /// softmax(scale q k) v of one row, by its definition.
-  func expected(_ row: AttentionRow) -> [Double] {
+  /// softmax(scale q k) v of one row, by its definition, over all it sees or the positions in `kept` of each kv head.
+  func expected(_ row: AttentionRow, kept: [[Int]]? = nil) -> [Double] {
     let keys = remembered(1)[Int(row.sequence)]
     let values = remembered(2)[Int(row.sequence)]
     let query = query(row)
@@ -133,7 +134,8 @@ struct AttentionCase {
     for head in 0..<heads {
       let kvHead = head / (heads / keyValueHeads)
       let start = { (position: Int) in (position * keyValueHeads + kvHead) * headSize }
-      var weights = (first...last).map { position -> Double in
+      let positions = kept?[kvHead] ?? Array(first...last)
+      var weights = positions.map { position -> Double in
         var dot = 0.0
         for d in 0..<headSize { dot += Double(query[head * headSize + d]) * Double(keys[start(position) + d]) }
         let score = dot * Double(scale)
@@ -144,7 +146,7 @@ struct AttentionCase {
       let sum = weights.reduce(0, +)
       for d in 0..<headSize {
         var total = 0.0
-        for (index, weight) in weights.enumerated() { total += weight * Double(values[start(first + index) + d]) }
+        for (index, weight) in weights.enumerated() { total += weight * Double(values[start(positions[index]) + d]) }
         output.append(total / sum)
       }
     }

@@ -7,6 +7,8 @@ public enum EngineError: DescribedError, Equatable {
   case contextExceeded(tokens: Int, held: Int, limit: Int)
   case noRoomForAnswer(tokens: Int, limit: Int)
   case contextTooLong(requested: Int, supported: Int)
+  /// A context beyond what prompts can choose from.
+  case contextTooSparse(requested: Int, limit: Int)
   /// A memory plan beyond its budget, in bytes; the longest context that would fit, nil when not even a short one does.
   case memoryExceeded(
     needed: Int, weights: Int, cache: Int, contextLength: Int, budget: Int, fittingContext: Int?)
@@ -34,6 +36,9 @@ public enum EngineError: DescribedError, Equatable {
         + "shorten the text or raise --context"
     case .contextTooLong(let requested, let supported):
       "a context of \(requested) tokens was asked for, the model was made for \(supported): lower --context"
+    case .contextTooSparse(let requested, let limit):
+      "a context of \(requested) tokens was asked for, sparse prefill reaches \(limit): lower --context, or leave out "
+        + "--prefill sparse"
     case .memoryExceeded(let needed, let weights, let cache, let contextLength, let budget, let fitting):
       "the model needs \(TextFormat.bytes(needed)) (weights \(TextFormat.bytes(weights)), cache of \(contextLength) tokens "
         + "\(TextFormat.bytes(cache))), the memory budget is \(TextFormat.bytes(budget)): try "

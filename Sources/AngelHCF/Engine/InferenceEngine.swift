@@ -12,6 +12,8 @@ public struct EngineOptions: Sendable {
   public var cacheDType: DType = .float16
   /// The most tokens of a prompt that run in one step, at least 1.
   public var chunkLength = 512
+  /// How long prompts choose what they see; nil: they see everything.
+  public var sparsePrefill: SparsePrefill?
   /// Those who run the same with the other parts of each layer, token by token; nil: the model is whole.
   public var peers: (any LayerPeers)?
 
@@ -22,6 +24,9 @@ public struct EngineOptions: Sendable {
     guard let contextLength else { return min(configuration.contextLength, 8192) }
     guard contextLength <= configuration.contextLength else {
       throw .contextTooLong(requested: contextLength, supported: configuration.contextLength)
+    }
+    guard sparsePrefill == nil || contextLength <= BlockChoice.positionLimit else {
+      throw .contextTooSparse(requested: contextLength, limit: BlockChoice.positionLimit)
     }
     return max(1, contextLength)
   }
@@ -58,7 +63,7 @@ public final class InferenceEngine {
       tokenLimit: contextLength, pool: pool)
     runner = StepRunner(
       model, cache: cache, contextLength: contextLength, recordedRows: SpeculationDepth.recordedRows,
-      on: backend)
+      sparsePrefill: options.sparsePrefill, on: backend)
   }
 
   /// The size of the vocabulary.
@@ -76,6 +81,12 @@ public final class InferenceEngine {
   public func append(
     _ tokens: [Int32], to sequence: CachedSequence, visit: (Tensor, Range<Int>) throws -> Void = { _, _ in }
   ) throws {
+    try append(tokens, to: sequence, isPrompt: true, visit: visit)
+  }
+
+  private func append(
+    _ tokens: [Int32], to sequence: CachedSequence, isPrompt: Bool, visit: (Tensor, Range<Int>) throws -> Void
+  ) throws {
     try check(tokens, sequence)
     let total = sequence.count + tokens.count
     try cache.reserve(total, in: sequence)
@@ -83,7 +94,8 @@ public final class InferenceEngine {
       if isInterrupted() { throw Interrupted() }
       let range = start..<min(start + chunkLength, tokens.count)
       let chunk = Array(tokens[range])
-      let slice = SequenceSlice(tokens: chunk, start: sequence.count, blocks: cache.tables(of: sequence))
+      let slice = SequenceSlice(
+        tokens: chunk, start: sequence.count, blocks: cache.tables(of: sequence), promptEnd: isPrompt ? total : 0)
       let own = runner.hidden(of: [slice], sequenceLength: total)
       let hidden = peers?.gather(own) ?? own
       try peers?.check()
@@ -105,7 +117,8 @@ public final class InferenceEngine {
     if tokens.count == count, canDecode(count, in: sequence) { return try decode(tokens, in: sequence) }
     precondition(count == 1, "logits after \(count) of \(tokens.count) tokens")
     var last: Tensor?
-    try append(tokens, to: sequence) { hidden, range in
+    // A token that could be decoded is an answer's, whichever way it runs.
+    try append(tokens, to: sequence, isPrompt: tokens.count > count) { hidden, range in
       if range.upperBound == tokens.count { last = hidden.prefix((range.count - 1)..<range.count) }
     }
     guard let last else { throw EngineError.emptyPrompt }

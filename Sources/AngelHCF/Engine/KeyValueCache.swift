@@ -30,11 +30,11 @@ final class KeyValueCache {
     while sequence.blocks.count > kept { blocks.release(sequence.blocks.removeLast()) }
   }
 
-  /// The cache seen through the given tables.
-  func view(blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor) -> PagedCache {
+  /// The cache seen through the given tables; where there is a `choice`, by rows that choose their blocks.
+  func view(blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor, choice: BlockChoice? = nil) -> PagedCache {
     PagedCache(
       arena: CacheArena(base: blocks.baseAddress), blockTable: blockTable, rowSequences: rowSequences,
-      rowPositions: rowPositions, geometry: geometry, dtype: dtype)
+      rowPositions: rowPositions, geometry: geometry, dtype: dtype, choice: choice)
   }
 
   /// The byte offsets of a sequence's blocks from the arena, for each table.

@@ -30,7 +30,8 @@ public struct ModelPlan: Sendable {
     let outline = try Outline(checkpoint, arithmetic, adapter, options)
     let rows = max(1, min(options.chunkLength, outline.contextLength))
     Self.step(
-      outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.peers, outline.backend)
+      outline.model, rows: rows, outline.contextLength, options.cacheDType, outline.peers, outline.backend,
+      options.sparsePrefill)
     // One more where guesses come from the model without some layers.
     let recordedRows = SpeculationDepth.recordedRows + 1
     self.init(
@@ -53,7 +54,7 @@ public struct ModelPlan: Sendable {
     Self.step(
       outline.model, rows: options.rowLimit, sequences: options.sequenceLimit, logitRows: options.logitRows,
       contextLength,
-      options.engine.cacheDType, outline.peers, outline.backend)
+      options.engine.cacheDType, outline.peers, outline.backend, options.engine.sparsePrefill)
     self.init(
       outline, checkpoint, options.engine, cacheTokens: max(contextLength, options.cacheTokens ?? contextLength),
       step: "a step of \(options.rowLimit) tokens, recorded ones of \(options.recordedRows)")
@@ -189,7 +190,7 @@ public struct ModelPlan: Sendable {
   /// One step of `rows` tokens of `sequences` at the end of their context, with the logits of `logitRows` of them.
   package static func step(
     _ model: any LanguageModel, rows: Int, sequences: Int = 1, logitRows: Int = 1, _ contextLength: Int, _ dtype: DType,
-    _ peers: (any LayerPeers)?, _ backend: any Backend
+    _ peers: (any LayerPeers)?, _ backend: any Backend, _ sparsePrefill: SparsePrefill? = nil
   ) {
     let blocks = CacheGeometry.spanCount(contextLength)
     func integers(_ count: Int) -> Tensor { Tensor([Int32](repeating: 0, count: count), on: backend, kind: .workspace) }
@@ -199,7 +200,8 @@ public struct ModelPlan: Sendable {
       blockTable: Tensor(
         [Int64](repeating: 0, count: geometry.tableCount * sequences * blocks),
         shape: [geometry.tableCount, sequences, blocks], on: backend, kind: .workspace),
-      rowSequences: integers(rows), rowPositions: integers(rows), geometry: geometry, dtype: dtype)
+      rowSequences: integers(rows), rowPositions: integers(rows), geometry: geometry, dtype: dtype,
+      choice: sparsePrefill.map { BlockChoice(rows: integers(rows), share: $0.share) })
     let tokens = Tensor([Int32](repeating: 0, count: rows), on: backend)
     let own = model(tokens, ForwardContext(cache: cache, sequenceLength: contextLength))
     let hidden = peers?.gather(own) ?? own

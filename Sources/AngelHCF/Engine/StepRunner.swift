@@ -10,6 +10,8 @@ struct SequenceSlice {
   var start: Int
   /// For each table of the cache, byte offsets of the sequence's blocks from the arena, up to that of the last token at least.
   var blocks: [[Int64]]
+  /// The position after the prompt's last: rows from there on are of an answer, and see everything (`SparsePrefill`).
+  var promptEnd = 0
   /// The number of its adapter (`AdapterBank`); negative: none.
   var adapter: Int32 = -1
 
@@ -28,6 +30,7 @@ final class StepRunner {
   private let blockLimit: Int
   private let skippedLayers: Range<Int>
   private let adapters: AdapterBank?
+  private let sparsePrefill: SparsePrefill?
   private var decodeSteps: DecodeSteps
 
   /// - Parameters:
@@ -35,12 +38,15 @@ final class StepRunner {
   ///   - recordedRows: the most rows that the recorded steps may have together; at least one step is kept.
   ///   - skippedLayers: left out of recorded steps, whose logits then are guesses.
   ///   - adapters: what slices name adapters of; nil: they name none.
+  ///   - sparsePrefill: how prompts choose what they see; nil: they see everything.
   init(
     _ model: any LanguageModel, cache: KeyValueCache, contextLength: Int, recordedRows: Int,
-    skippedLayers: Range<Int> = 0..<0, adapters: AdapterBank? = nil, on backend: any Backend
+    skippedLayers: Range<Int> = 0..<0, adapters: AdapterBank? = nil, sparsePrefill: SparsePrefill? = nil,
+    on backend: any Backend
   ) {
     self.model = model
     self.adapters = adapters
+    self.sparsePrefill = sparsePrefill
     self.cache = cache
     self.backend = backend
     self.skippedLayers = skippedLayers
@@ -63,10 +69,24 @@ final class StepRunner {
     let view = cache.view(
       blockTable: Tensor(entries, shape: [tables, slices.count, width], on: backend, kind: .workspace),
       rowSequences: rows { index, slice in slice.tokens.map { _ in Int32(index) } },
-      rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } })
+      rowPositions: rows { _, slice in (slice.start..<slice.end).map { Int32($0) } },
+      choice: hasChoices(slices)
+        ? sparsePrefill.map { sparse in
+          BlockChoice(
+            rows: rows { _, slice in
+              let choosing = sparse.positions(of: slice)
+              return (slice.start..<slice.end).map { choosing.contains($0) ? 1 : 0 }
+            }, share: sparse.share)
+        } : nil)
     let tokens = Tensor(slices.flatMap(\.tokens), on: backend)
     assignAdapters(slices)
     return model(tokens, ForwardContext(cache: view, sequenceLength: sequenceLength))
+  }
+
+  /// Whether some rows of a step choose what they see: then it is not to be a recorded one.
+  func hasChoices(_ slices: [SequenceSlice]) -> Bool {
+    guard let sparsePrefill else { return false }
+    return slices.contains { !sparsePrefill.positions(of: $0).isEmpty }
   }
 
   /// The logits [R, vocabulary] after each token of slices of a few each, through a recorded step. Not for models whose

@@ -48,7 +48,7 @@ final class ModelBatchRunner: BatchRunner {
   }
 
   func run(_ slices: [SequenceSlice], sequenceLength: Int, uses: BatchUse) throws -> any BatchRows {
-    if uses == .allLogits, sequenceLength <= uniformLength {
+    if uses == .allLogits, sequenceLength <= uniformLength, !runner.hasChoices(slices) {
       return Rows(logits: try runner.decode(slices))
     }
     let hidden = runner.hidden(of: slices, sequenceLength: sequenceLength)

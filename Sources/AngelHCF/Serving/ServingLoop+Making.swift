@@ -31,14 +31,15 @@ extension ServingLoop {
       tokenLimit: max(contextLength, options.cacheTokens ?? 4 * contextLength), pool: pool)
     let runner = StepRunner(
       model, cache: cache, contextLength: contextLength, recordedRows: options.recordedRows, adapters: bank,
-      on: backend)
+      sparsePrefill: options.engine.sparsePrefill, on: backend)
     self.init(
       Settings(
         limits: SchedulerLimits(
           rows: options.rowLimit, sequences: options.sequenceLimit, windows: geometry.windows),
         contextLength: contextLength, vocabularySize: configuration.vocabularySize, tokenizer: tokenizer,
         endTokens: endTokens, rotaryScaling: configuration.rotaryScaling,
-        sharesPrefixes: options.sharesPrefixes, guessing: options.speculates ? .asPays : .off),
+        sharesPrefixes: options.sharesPrefixes, sharesAnswers: options.engine.sparsePrefill == nil,
+        guessing: options.speculates ? .asPays : .off),
       pool: cache.blocks,
       runner: ModelBatchRunner(runner, logitRows: options.logitRows, on: backend),
       adapters: bank.map { AdapterPlaces($0, beside: runner.model, on: backend) })

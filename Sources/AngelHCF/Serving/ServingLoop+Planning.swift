@@ -99,7 +99,8 @@ extension ServingLoop {
   /// How many of a sequence's first tokens have keys and values that others may use.
   private func shareableCount(of sequence: ServedSequence) -> Int {
     let uniform = settings.rotaryScaling.uniformLength
-    return sequence.promptCount > uniform ? 0 : min(sequence.tokens.count, uniform)
+    let own = settings.sharesAnswers ? sequence.tokens.count : sequence.promptCount
+    return sequence.promptCount > uniform ? 0 : min(own, uniform)
   }
 
   /// Enters the blocks that are full now for others to find.

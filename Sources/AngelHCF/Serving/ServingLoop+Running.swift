@@ -16,7 +16,8 @@ extension ServingLoop {
       let known = part.sequence.tokens[start...].prefix(part.count)
       return SequenceSlice(
         tokens: Array(known) + Array(part.sequence.guesses.prefix(part.count - known.count)), start: start,
-        blocks: blocks.tables(of: part.sequence.blocks), adapter: part.sequence.request.adapter?.number ?? -1)
+        blocks: blocks.tables(of: part.sequence.blocks), promptEnd: part.sequence.promptCount,
+        adapter: part.sequence.request.adapter?.number ?? -1)
     }
     let first = parts[0].sequence
     let rows = try runner.run(

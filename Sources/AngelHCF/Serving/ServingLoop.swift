@@ -40,6 +40,9 @@ final class ServingLoop {
     var endTokens: Set<Int32> = []
     var rotaryScaling = RotaryScaling.none
     var sharesPrefixes = true
+    /// Whether others find what an answer added to its prompt. Not where prompts are computed otherwise than answers:
+    /// what they find must be what they would compute.
+    var sharesAnswers = true
     var guessing = Guessing.off
   }
 

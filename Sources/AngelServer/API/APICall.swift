@@ -154,7 +154,7 @@ final class APICall: Sendable {
 
   private static func engineError(_ error: EngineError) -> APIError {
     switch error {
-    case .emptyPrompt, .tokenOutOfRange, .contextExceeded, .noRoomForAnswer, .contextTooLong:
+    case .emptyPrompt, .tokenOutOfRange, .contextExceeded, .noRoomForAnswer, .contextTooLong, .contextTooSparse:
       APIError(status: 400, error.description, code: "invalid_value")
     case .adapterMissing:
       APIError(status: 404, error.description, parameter: "model", code: "model_not_found")

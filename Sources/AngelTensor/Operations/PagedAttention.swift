@@ -16,22 +16,28 @@ public struct PagedCache: Sendable {
   /// [rows] int32: the absolute position of a row in its sequence.
   public let rowPositions: Tensor
   public let geometry: CacheGeometry
+  /// Which rows attend to some blocks only, in layers without a window; nil: none.
+  public let choice: BlockChoice?
   package let arena: CacheArena
 
   package init(
     arena: CacheArena, blockTable: Tensor, rowSequences: Tensor, rowPositions: Tensor, geometry: CacheGeometry,
-    dtype: DType
+    dtype: DType, choice: BlockChoice? = nil
   ) {
     precondition(
       blockTable.dtype == .int64 && blockTable.shape.rank == 3 && blockTable.shape[0] == geometry.tableCount,
       "cache: table \(blockTable.specification)")
-    precondition(rowSequences.specification == rowPositions.specification, "cache: rows differ in number")
+    precondition(
+      rowSequences.specification == rowPositions.specification
+        && (choice?.rows.specification ?? rowPositions.specification) == rowPositions.specification,
+      "cache: rows differ in number")
     self.arena = arena
     self.blockTable = blockTable
     self.rowSequences = rowSequences
     self.rowPositions = rowPositions
     self.geometry = geometry
     self.dtype = dtype
+    self.choice = choice
   }
 
   func view(layer: Int) -> angel_paged_cache {
@@ -90,6 +96,9 @@ extension PagedCache {
   public func attend(_ queries: Tensor, layer: Int, shape: AttentionShape) -> Tensor {
     let attention = PagedAttention(cache: self, layer: layer, shape: shape)
     let rows = queries.shape[0]
+    if let choice, shape.window == 0 {
+      return attention(queries, choice.keptBlocks(queries, in: self, layer: layer, shape: shape))
+    }
     // Parts share each row's positions and leave partial results.
     guard splits > 1, Self.sharesPositions(rows: rows, geometry, on: queries.backend) else { return attention(queries) }
     let partials = Tensor(
@@ -119,8 +128,8 @@ extension PagedCache {
 /// Flash attention over cached blocks (arXiv:2205.14135, paged_attention.h). Its definition over dense keys and values
 /// is `denseAttention`; a cache is read through block tables, so every arithmetic backend supplies the kernel.
 ///
-/// Inputs: queries and, where parts share a row's positions, partial results and zeroed tickets. The kernel leaves the
-/// tickets at zero, so a recorded launch can be replayed.
+/// Inputs: queries and, where rows have chosen, the blocks they keep; or, where parts share a row's positions, partial results
+/// and zeroed tickets. The kernel leaves the tickets at zero, so a recorded launch can be replayed.
 private struct PagedAttention: TensorOperation {
   static var family: angel_family { ANGEL_FAMILY_paged_attention }
   let cache: PagedCache
@@ -144,7 +153,8 @@ private struct PagedAttention: TensorOperation {
       queries: inputs[0].floats, output: output.mutableFloats, cache: cache.view(layer: layer),
       rows: Int64(output.shape[0]), heads: Int64(output.shape[1]), scale: shape.scale, softcap: shape.softCap,
       window: Int32(clamping: shape.window), partials: isShared ? inputs[1].mutableFloats : nil,
-      tickets: isShared ? inputs[2].address.assumingMemoryBound(to: UInt32.self) : nil)
+      tickets: isShared ? inputs[2].address.assumingMemoryBound(to: UInt32.self) : nil,
+      kept: inputs.count == 2 ? UnsafePointer(inputs[1].address.assumingMemoryBound(to: UInt64.self)) : nil)
   }
 
   func work(_ inputs: [TensorSpecification], _ output: TensorSpecification) -> Work {

@@ -8,6 +8,7 @@ enum {
   strip_queries = 6,                                       // queries of a strip, at most
   strip_vectors_limit = 4,                                 // vectors of keys or values of a strip, at most
   group_blocks = ANGEL_GROUP_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a group
+  split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS,  // blocks of a split
 };
 
 // Rows of 16 keys, or of values, of the blocks of a group; of a cache of few bits: its bundles.
@@ -29,6 +30,14 @@ ANGEL_INLINE int strip_vectors(const int count, const angel_isa isa) {
   if (isa == ANGEL_ISA_AVX512) return 4;
   return count == 1 ? 4 : count <= 3 ? 2 : 1;
 }
+
+// Whether products go vector by vector, each with all queries: three queries by two vectors leave AVX2 few registers for
+// keys, and a sum that is spilled waits for its own store in every step (1.4 times the time).
+ANGEL_INLINE int is_tight(const int count, const int vectors, const angel_isa isa) {
+  return isa == ANGEL_ISA_AVX2 && count == 3 && vectors == 2;
+}
+// Nothing is read ahead of this.
+ANGEL_INLINE void keep_order(void) { __asm__ volatile("" ::: "memory"); }
 
 // Weights of `count` queries and their outputs, in the columns of one call.
 struct value_strip {

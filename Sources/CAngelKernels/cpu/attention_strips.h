@@ -16,6 +16,7 @@ ANGEL_INLINE void score_blocks(
   f32x16 sums[strip_queries * strip_vectors_limit];
   const char *rows[strip_vectors_limit];
   const int64_t element = cache_element(cache);
+  const int tight = is_tight(count, blocks, isa);
   scores += first * ANGEL_BLOCK_TOKENS;
 #pragma clang loop unroll(full)
   for (int b = 0; b < blocks; b++) rows[b] = keys->blocks[first + b];
@@ -27,7 +28,7 @@ ANGEL_INLINE void score_blocks(
   for (int64_t d = 0; d < depth; d++) {
     f32x16 key[strip_vectors_limit];
 #pragma clang loop unroll(full)
-    for (int b = 0; b < blocks; b++) {
+    for (int b = 0; !tight && b < blocks; b++) {
       key[b] = f32x16_from(rows[b] + d * ANGEL_BLOCK_TOKENS * element, cache, isa);
     }
     if (ahead && cache == ANGEL_F32) {
@@ -41,7 +42,16 @@ ANGEL_INLINE void score_blocks(
       }
     }
 #pragma clang loop unroll(full)
-    for (int q = 0; q < count; q++) {
+    for (int b = 0; tight && b < blocks; b++) {
+      keep_order();
+      key[b] = f32x16_from(rows[b] + d * ANGEL_BLOCK_TOKENS * element, cache, isa);
+#pragma clang loop unroll(full)
+      for (int q = 0; q < count; q++) {
+        sums[q * blocks + b] = f32x16_fma(f32x16_splat(queries[q * stride + d]), key[b], sums[q * blocks + b]);
+      }
+    }
+#pragma clang loop unroll(full)
+    for (int q = 0; !tight && q < count; q++) {
       const f32x16 query = f32x16_splat(queries[q * stride + d]);
 #pragma clang loop unroll(full)
       for (int b = 0; b < blocks; b++) sums[q * blocks + b] = f32x16_fma(query, key[b], sums[q * blocks + b]);
@@ -59,6 +69,7 @@ ANGEL_INLINE void value_vectors(
   const int count, const int vectors, const angel_dtype cache, const int ahead, const angel_isa isa) {
   f32x16 sums[strip_queries * strip_vectors_limit];
   const int64_t element = cache_element(cache);
+  const int tight = is_tight(count, vectors, isa);
   float *outputs = s->outputs + vector * 16;
 #pragma clang loop unroll(full)
   for (int i = 0; i < count * vectors; i++) {
@@ -73,15 +84,25 @@ ANGEL_INLINE void value_vectors(
       const float *weights = s->weights + token;
       f32x16 value[strip_vectors_limit];
 #pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) value[v] = f32x16_from(row + v * 16 * element, cache, isa);
+      for (int v = 0; !tight && v < vectors; v++) value[v] = f32x16_from(row + v * 16 * element, cache, isa);
       if (ahead) {
 #pragma clang loop unroll(full)
         for (int64_t line = 0; line < vectors * 16 * element; line += 64) fetch_ahead(next + line);
         next += values->stride * element;
       }
+#pragma clang loop unroll(full)
+      for (int v = 0; tight && v < vectors; v++) {
+        keep_order();
+        value[v] = f32x16_from(row + v * 16 * element, cache, isa);
+#pragma clang loop unroll(full)
+        for (int q = 0; q < count; q++) {
+          const f32x16 weight = f32x16_splat(weights[q * ANGEL_GROUP_TOKENS]);
+          sums[q * vectors + v] = f32x16_fma(weight, value[v], sums[q * vectors + v]);
+        }
+      }
       row += values->stride * element;
 #pragma clang loop unroll(full)
-      for (int q = 0; q < count; q++) {
+      for (int q = 0; !tight && q < count; q++) {
         const f32x16 weight = f32x16_splat(weights[q * ANGEL_GROUP_TOKENS]);
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) sums[q * vectors + v] = f32x16_fma(weight, value[v], sums[q * vectors + v]);

@@ -5,6 +5,7 @@
 // same keys and values are computed together as a tile (attention_tile.h): rows of one sequence, and rows of sequences
 // whose beginnings lie in the same blocks, as far as they do.
 #include "attention_engine.h"
+#include "choose_blocks.h"
 
 #if defined(__aarch64__)
 DIRECT_ENGINE(scalar, , ANGEL_ISA_PLAIN)
@@ -21,6 +22,7 @@ struct attention_units {
   const struct angel_paged_attention_arguments *a;
   const struct attention_engine *engine;
   int64_t spans, span_tokens;
+  int64_t head_cost;  // of one kv head, where all cost the same
 };
 // A unit, in the order in which parts own them.
 struct attention_unit {
@@ -32,22 +34,47 @@ static int64_t first_position(const struct angel_paged_attention_arguments *a, i
   return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
 }
 
-// Blocks a unit visits, and two for what is done once; 0 when the row sees nothing of the span.
-static int64_t unit_cost(const struct attention_units *u, int64_t span, int64_t row) {
+// The blocks a row attends to (choose_blocks.h); NULL: all it sees.
+static const uint64_t *kept_blocks(const struct attention_units *u, int64_t kv_head, int64_t row) {
+  if (u->a->kept == NULL) return NULL;
+  const int64_t words = 1 + angel_choice_words(u->a->cache.blocks_per_sequence);
+  const uint64_t *kept = u->a->kept + (kv_head * u->a->rows + row) * words;
+  return kept[0] > 0 ? kept : NULL;
+}
+
+// Blocks a unit visits, and two for what is done once; 0 when the row sees nothing of the span. Rows that attend to some
+// blocks are taken as a whole, with the first span.
+static int64_t unit_cost(const struct attention_units *u, int64_t kv_head, int64_t span, int64_t row) {
+  const uint64_t *kept = kept_blocks(u, kv_head, row);
+  if (kept != NULL) return span == 0 ? (int64_t)kept[0] + 2 : 0;
   const int64_t begin = span * u->span_tokens, end = begin + u->span_tokens;
   const int64_t first = first_position(u->a, row), last = u->a->cache.row_positions[row];
   if (first >= end || last < begin) return 0;
   return (last < end ? last : end - 1) / ANGEL_BLOCK_TOKENS - (first > begin ? first : begin) / ANGEL_BLOCK_TOKENS + 3;
 }
 
-// The first unit of a part, so that every part costs the same. `total` is the cost of one kv head.
+// The cost of a kv head's units.
+static int64_t head_cost(const struct attention_units *u, int64_t kv_head) {
+  if (u->head_cost > 0) return u->head_cost;
+  int64_t cost = 0;
+  for (int64_t span = 0; span < u->spans; span++) {
+    for (int64_t row = 0; row < u->a->rows; row++) cost += unit_cost(u, kv_head, span, row);
+  }
+  return cost;
+}
+
+// The first unit of a part, so that every part costs the same. `total` is the cost of all kv heads.
 static struct attention_unit first_unit(const struct attention_units *u, int64_t total, int32_t part, int32_t parts) {
-  const int64_t wanted = u->a->cache.kv_heads * total * part / parts, kv_head = wanted / total;
-  int64_t left = wanted % total;
+  int64_t left = total * part / parts, kv_head = 0;
+  for (; kv_head < u->a->cache.kv_heads; kv_head++) {
+    const int64_t cost = head_cost(u, kv_head);
+    if (left < cost) break;
+    left -= cost;
+  }
   if (left == 0) return (struct attention_unit){kv_head, 0, 0};
   for (int64_t span = 0; span < u->spans; span++) {
     for (int64_t row = 0; row < u->a->rows; row++) {
-      const int64_t cost = unit_cost(u, span, row);
+      const int64_t cost = unit_cost(u, kv_head, span, row);
       if (cost > left) return (struct attention_unit){kv_head, span, row};
       left -= cost;
     }
@@ -108,10 +135,11 @@ static int is_single(const struct attention_units *u, int64_t row) {
 
 // The end of the whole splits, up to `limit`, that two rows see and that lie in the same blocks for both; 0 for none. A
 // window would begin elsewhere for each.
-static int64_t common_end(const struct attention_units *u, int64_t row, int64_t other, int64_t limit) {
-  const int64_t split_blocks = ANGEL_SPLIT_TOKENS / ANGEL_BLOCK_TOKENS;
+static int64_t common_end(
+  const struct attention_units *u, int64_t kv_head, int64_t row, int64_t other, int64_t limit) {
   const int32_t *positions = u->a->cache.row_positions;
   if (u->a->window > 0 || !is_single(u, row) || !is_single(u, other)) return 0;
+  if (kept_blocks(u, kv_head, row) != NULL || kept_blocks(u, kv_head, other) != NULL) return 0;
   if (limit > positions[row] + 1) limit = positions[row] + 1;
   if (limit > positions[other] + 1) limit = positions[other] + 1;
   const int64_t *blocks = row_blocks(u, row), *others = row_blocks(u, other);
@@ -125,11 +153,11 @@ static int64_t common_end(const struct attention_units *u, int64_t row, int64_t 
 // Rows from `row` on, before `last_row`, that have a beginning up to `limit` in common; *end is that of the first two,
 // and of the others no more is compared.
 static int64_t common_rows(
-  const struct attention_units *u, int64_t row, int64_t last_row, int64_t limit, int64_t *end) {
+  const struct attention_units *u, int64_t kv_head, int64_t row, int64_t last_row, int64_t limit, int64_t *end) {
   int64_t run = 1;
-  *end = row + 1 < last_row ? common_end(u, row, row + 1, limit) : 0;
+  *end = row + 1 < last_row ? common_end(u, kv_head, row, row + 1, limit) : 0;
   if (*end == 0) return run;
-  for (run = 2; row + run < last_row && common_end(u, row, row + run, *end) == *end;) run++;
+  for (run = 2; row + run < last_row && common_end(u, kv_head, row, row + run, *end) == *end;) run++;
   return run;
 }
 
@@ -193,6 +221,40 @@ static void attend_tile(struct attention_tile *t, const struct attention_units *
   finish_partials(t, u, span);
 }
 
+// The next kept block at or after `block`; there is one.
+static int64_t next_kept(const uint64_t *bits, int64_t block) {
+  uint64_t left = bits[block / 64] >> block % 64;
+  if (left != 0) return block + __builtin_ctzll(left);
+  for (block = block / 64 + 1; bits[block] == 0;) block++;
+  return block * 64 + __builtin_ctzll(bits[block]);
+}
+
+// One row over the blocks it attends to, split by split; those of the next group are known ahead.
+static void attend_kept(struct attention_tile *t, const struct attention_units *u, const uint64_t *kept) {
+  enum { list_blocks = split_blocks + group_blocks };
+  const struct angel_paged_attention_arguments *a = u->a;
+  const int64_t *blocks = row_blocks(u, t->row), count = (int64_t)kept[0];
+  const int64_t tokens = (count - 1) * ANGEL_BLOCK_TOKENS + a->cache.row_positions[t->row] % ANGEL_BLOCK_TOKENS + 1;
+  int64_t list[list_blocks], listed = 0, next = 0;
+  struct merged_splits merged[tile_queries];
+  load_tile(t, u);
+  t->source.blocks = list;
+  for (int64_t q = 0; q < t->count; q++) merged[q] = (struct merged_splits){.output = query_output(t, a, q)};
+  for (int64_t first = 0; first < count; first += split_blocks) {
+    int64_t length = first == 0 ? 0 : group_blocks;
+    memmove(list, list + split_blocks, sizeof *list * length);
+    for (; length < list_blocks && listed < count; length++, listed++) {
+      next = next_kept(kept + 1, next);
+      list[length] = blocks[next++];
+    }
+    const int64_t end = clamp(tokens - first * ANGEL_BLOCK_TOKENS, 0, ANGEL_SPLIT_TOKENS);
+    for (int64_t q = 0; q < t->count; q++) t->begin[q] = 0, t->end[q] = end;
+    t->ahead_end = tokens - first * ANGEL_BLOCK_TOKENS;
+    attend_splits(t, 0, end, merged, u->engine);
+  }
+  for (int64_t q = 0; q < t->count; q++) u->engine->normalize(&merged[q], t->size, t->source.dtype);
+}
+
 // Rows [row, last_row) of one kv head over one span, in tiles of equal size: of rows of one sequence, or of rows that
 // have the span, or the beginning of all positions, in common.
 static void attend_rows(
@@ -203,11 +265,16 @@ static void attend_rows(
   while (row < last_row) {
     // Of several spans, one is common as a whole or not at all.
     const int64_t whole = u->spans > 1 ? (span + 1) * u->span_tokens : 0;
-    int64_t common, run = common_rows(u, row, last_row, whole > 0 ? whole : INT64_MAX, &common);
+    int64_t common, run = common_rows(u, kv_head, row, last_row, whole > 0 ? whole : INT64_MAX, &common);
     if (common < whole) common = 0;
-    if (common == 0) {
+    const uint64_t *kept = kept_blocks(u, kv_head, row);
+    if (kept != NULL) {
+      run = span == 0;
+    } else if (common == 0) {
       const int32_t sequence = sequences[row];
-      for (run = 0; row + run < last_row && sequences[row + run] == sequence && unit_cost(u, span, row + run) > 0;) run++;
+      for (run = 0; row + run < last_row && sequences[row + run] == sequence; run++) {
+        if (kept_blocks(u, kv_head, row + run) != NULL || unit_cost(u, kv_head, span, row + run) == 0) break;
+      }
     }
     for (int64_t head = 0; head < group && run > 0; head += t->heads) {
       t->heads = group - head < limit ? group - head : limit;
@@ -216,7 +283,9 @@ static void attend_rows(
       for (int64_t tile = 0; tile < tiles; tile++) {
         t->row = row + run * tile / tiles;
         t->rows = row + run * (tile + 1) / tiles - t->row;
-        if (u->spans == 1 && common > 0) {
+        if (kept != NULL) {
+          attend_kept(t, u, kept);
+        } else if (u->spans == 1 && common > 0) {
           attend_common(t, u, common);
         } else {
           attend_tile(t, u, span);
@@ -243,9 +312,8 @@ static void attend(
     u.spans = greatest / ANGEL_SPLIT_TOKENS + 1;
   }
   int64_t total = 0;
-  for (int64_t span = 0; span < u.spans; span++) {
-    for (int64_t row = 0; row < a->rows; row++) total += unit_cost(&u, span, row);
-  }
+  if (a->kept == NULL) u.head_cost = head_cost(&u, 0);
+  for (int64_t kv_head = 0; kv_head < a->cache.kv_heads; kv_head++) total += head_cost(&u, kv_head);
   if (total == 0) return;
   struct attention_unit unit = first_unit(&u, total, part, parts);
   const struct attention_unit end = first_unit(&u, total, part + 1, parts);

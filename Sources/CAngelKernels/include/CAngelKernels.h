@@ -22,6 +22,8 @@
 #include "master.h"
 #include "rotary.h"
 #include "paged_attention.h"
+#include "key_bounds.h"
+#include "choose_blocks.h"
 #include "segment_attention.h"
 #include "swiglu.h"
 #include "gelu.h"

@@ -40,6 +40,8 @@
 // a = 2^(m - m''), b = 2^(m_s - m''), l = fma(l_s, b, l*a), o = fma(o_s, b, o*a). At last output = o * (1 / l). So
 // splits of one row may be computed by different parts, and prefill and decode agree bit for bit. Neighbouring rows of
 // different sequences whose first splits lie in the same blocks read those together (window 0): what a row gives is the same.
+// A row that attends to some blocks only gives what it would if its sequence had those and no others: the blocks that are
+// kept, in ascending order, stand at the positions 0 ..., the row's own last.
 // Parts of paged_attention own runs of (kv head, row), or of (kv head, split, row) where there is a workspace, equal in
 // the number of blocks to visit; those of kv_store own rows, and no two rows of a store may have the same sequence and
 // position. Positions are >= 0; heads is a multiple of kv_heads; head_size is 1...ANGEL_HEAD_SIZE_LIMIT.
@@ -79,6 +81,10 @@ struct angel_paged_attention_arguments {
   // Only where the splits of a row shall be computed by different parts (few rows), else both NULL.
   float *partials;    // [rows, heads, splits, head_size + 2], splits = angel_attention_splits(blocks_per_sequence)
   uint32_t *tickets;  // [rows, heads]: splits finished; zero before the launch and after it
+  // [kv_heads][rows][1 + angel_choice_words(blocks_per_sequence)]: the blocks of its sequence that a row attends to, as
+  // choose_blocks.h leaves them, the row's own among them; 0 blocks: all it sees. NULL: that is so of every row. Not
+  // with a window.
+  const uint64_t *kept;
 };
 
 // How many splits the positions of so many blocks have.

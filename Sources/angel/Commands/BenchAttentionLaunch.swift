@@ -13,6 +13,8 @@ struct BenchAttentionLaunch {
   var window = 0
   /// Parts share the positions of each row; nil: where the engine would have them.
   var hasSplits: Bool?
+  /// Each row chooses blocks and attends to such a share of those it sees; nil: to all.
+  var keptShare: Double?
   /// Each row is a launch of its own.
   var isRowByRow = false
   var placement = BenchCacheTables.Placement()
@@ -49,12 +51,16 @@ struct BenchAttentionLaunch {
     let workspace =
       hasSplits ?? PagedCache.sharesPositions(rows: launched, geometry, on: maker.backend)
       ? BenchAttentionWorkspace(rows: launched, heads: sizes.headCount, geometry, length: length) : nil
+    let choice = keptShare.map { BenchAttentionChoice(rows, geometry, length: length, share: $0) }
+    let choose = choice?.makeRun(shape, dtype, maker)
     func run(_ row: Int?) {
+      let cache = tables.next(row: row)
+      choose?(queries, cache)
       launch(
         angel_paged_attention_arguments(
-          queries: queries, output: output, cache: tables.next(row: row), rows: Int64(launched),
+          queries: queries, output: output, cache: cache, rows: Int64(launched),
           heads: Int64(sizes.headCount), scale: 0.125, softcap: 0, window: Int32(window),
-          partials: workspace?.partials, tickets: workspace?.tickets))
+          partials: workspace?.partials, tickets: workspace?.tickets, kept: choice.map { UnsafePointer($0.kept) }))
     }
     guard isRowByRow else { return { run(nil) } }
     return { [count = rows.count] in for row in 0..<count { run(row) } }

@@ -47,7 +47,8 @@ extension BenchAttentionPair {
   static func all(_ dtype: DType, quick: Bool) -> [Self] {
     let lengths = quick ? [512, 2048] : [512, 2048, 8192]
     return tiles(lengths, dtype) + splits(lengths, dtype, rows: quick ? [1, 16] : [1, 4, 8, 16, 32])
-      + windows(lengths, dtype) + common(dtype, quick: quick) + paged(lengths, dtype) + types(lengths)
+      + windows(lengths, dtype) + sparse(quick ? [4096] : [2048, 4096, 8192, 16_384, 32_768], dtype)
+      + common(dtype, quick: quick) + paged(lengths, dtype) + types(lengths)
   }
 
   /// Rows of one sequence read each group of keys and values together; scores are never stored either way.
@@ -80,6 +81,19 @@ extension BenchAttentionPair {
         return Self(
           strategy: "window of 512", shape: "\(name) at \(length)", otherwise: "all positions", without: launch,
           with: launch.with { $0.window = 512 })
+      }
+    }
+  }
+
+  /// Rows of a prompt choose the blocks they attend to; how many those are is the text's and the model's affair.
+  private static func sparse(_ lengths: [Int], _ dtype: DType) -> [Self] {
+    lengths.flatMap { length in
+      [0.5, 0.25, 0.125].map { share in
+        let launch = BenchAttentionLaunch(.last(512, of: length), of: length, dtype)
+        return Self(
+          strategy: "sparse, 1 of \(Int(1 / share)) blocks", shape: "prefill 512 at \(length)",
+          otherwise: "all positions",
+          without: launch, with: launch.with { $0.keptShare = share })
       }
     }
   }

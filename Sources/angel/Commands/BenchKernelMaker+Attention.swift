@@ -29,7 +29,7 @@ extension BenchKernelMaker {
         launch(
           angel_paged_attention_arguments(
             queries: queries, output: output, cache: tables.next(), rows: Int64(rows), heads: Int64(sizes.headCount),
-            scale: 0.125, softcap: 0, window: 0, partials: workspace?.partials, tickets: workspace?.tickets))
+            scale: 0.125, softcap: 0, window: 0, partials: workspace?.partials, tickets: workspace?.tickets, kept: nil))
       })
   }
 

@@ -42,7 +42,7 @@ enum SessionOptions {
   static let adapter = Option<String?>.text(
     "adapter", placeholder: "FOLDER", help: "an adapter to put beside the weights: a folder of `angel train` or PEFT")
   /// The options of commands that set the context length themselves.
-  static let withoutContext = [cache.declaration, memory.declaration]
+  static let withoutContext = [cache.declaration, PrefillOption.prefill.declaration, memory.declaration]
   /// The options of commands that run a model as it is.
   static let withoutAdapter = [context.declaration] + withoutContext
   static let all = [adapter.declaration] + withoutAdapter
@@ -54,6 +54,7 @@ enum SessionOptions {
     var options = EngineOptions()
     options.contextLength = contextLength ?? arguments[Self.context]
     options.cacheDType = cacheDType(arguments, context)
+    options.sparsePrefill = arguments[PrefillOption.prefill].sparse
     return options
   }
 

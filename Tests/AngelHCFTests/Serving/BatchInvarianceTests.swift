@@ -86,6 +86,55 @@ struct BatchInvarianceTests {
     #expect(loop.statistics.prefixHitTokens >= 5 * 288)
   }
 
+  @Test(
+    "prompts that choose what they see: alone, in chunks beside others, cached and preempted",
+    arguments: [DType.float16, .q4_0])
+  func sparsePrompts(_ cache: DType) throws {
+    let backend = try CPUBackend(pool: PagePool(budget: 128 << 20), threadCount: 2)
+    var configuration = Self.tinyLlama
+    configuration.contextLength = 512
+    var model = LlamaModel(configuration)
+    try ParameterFiller(dtype: .q4_0, on: backend, arithmetic: .fast).fill(&model)
+    let requests = Self.requests(12, vocabularySize: 259, 400, openingLength: 300)
+    var options = ServingOptions()
+    options.engine.contextLength = 400
+    options.engine.cacheDType = cache
+    let dense = try InferenceEngine(model, on: backend, pool: backend.pool, options: options.engine)
+    options.engine.sparsePrefill = SparsePrefill(share: 0.5, firstPosition: 200)
+    let engine = try InferenceEngine(model, on: backend, pool: backend.pool, options: options.engine)
+    let alone = try requests.map { try Self.answer($0, engine) }
+    #expect(try Self.answer(requests[2], dense) != alone[2])
+    var preemptions = 0
+    for (rows, contexts) in [(64, 12), (33, 2), (1, 3)] {
+      options.engine.chunkLength = rows
+      options.sequenceLimit = min(12, rows)
+      options.cacheTokens = contexts * 400
+      let loop = try ServingLoop(
+        model, tokenizer: nil, endTokens: [], on: backend, pool: backend.pool, options: options)
+      let logs = try requests.enumerated().map { index, request in
+        let log = EventLog()
+        try loop.submit(request, id: UInt64(index + 1)) { log.add($0) }
+        if index % 3 == 0 { for _ in 0..<6 { loop.runStep() } }
+        return log
+      }
+      while !loop.isIdle { loop.runStep() }
+      for (index, log) in logs.enumerated() {
+        #expect(log.failure == nil && log.sampled() == alone[index], "request \(index), \(rows) rows")
+      }
+      // The next turn of a conversation finds the prompt, and computes the answer before it as its own.
+      var turn = requests[2]
+      turn.prompt += alone[2].map { Int32($0.token) } + requests[3].prompt.prefix(20)
+      turn.sampling.maxTokens = 3
+      let log = EventLog()
+      try loop.submit(turn, id: 99) { log.add($0) }
+      while !loop.isIdle { loop.runStep() }
+      #expect(log.sampled() == (try Self.answer(turn, engine)))
+      #expect(loop.statistics.prefixHitTokens > 0)
+      preemptions += loop.statistics.preemptions
+    }
+    #expect(preemptions > 0)
+  }
+
   private static var tinyLlama: LlamaConfiguration {
     var result = LlamaConfiguration()
     result.vocabularySize = 300
