@@ -13,6 +13,8 @@ public enum DType: UInt8, CaseIterable, Sendable, Hashable {
   case int8Rows = 7
   /// Activations in bfloat16: rows padded with zeros to whole lines of 64 bytes.
   case bfloat16Rows = 8
+  /// Weights in bfloat16 of which two of every four are kept in memory, the others being zero.
+  case bfloat16_2of4 = 9
   // GGUF block formats, in the layout llama.cpp documents in `ggml-common.h`.
   case q4_0 = 16
   case q4_1 = 17
@@ -28,6 +30,9 @@ public enum DType: UInt8, CaseIterable, Sendable, Hashable {
   case iq4_XS = 27
   case tq1_0 = 28
   case tq2_0 = 29
+  /// The same as `bfloat16_2of4` of q4_0 and q8_0.
+  case q4_0_2of4 = 30
+  case q8_0_2of4 = 31
 }
 
 extension DType {
@@ -43,6 +48,7 @@ extension DType {
     case .uint8: "u8"
     case .int8Rows: "int8_rows"
     case .bfloat16Rows: "bf16_rows"
+    case .bfloat16_2of4: "bf16_2of4"
     case .q4_0: "q4_0"
     case .q4_1: "q4_1"
     case .q5_0: "q5_0"
@@ -57,6 +63,8 @@ extension DType {
     case .iq4_XS: "iq4_xs"
     case .tq1_0: "tq1_0"
     case .tq2_0: "tq2_0"
+    case .q4_0_2of4: "q4_0_2of4"
+    case .q8_0_2of4: "q8_0_2of4"
     }
   }
 
@@ -64,12 +72,12 @@ extension DType {
   public var blockElements: Int {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .bfloat16Rows: 1
-    case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_NL: 32
+    case .int8Rows, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_NL, .bfloat16_2of4, .q4_0_2of4, .q8_0_2of4: 32
     case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_XS, .tq1_0, .tq2_0: 256
     }
   }
 
-  /// Bytes in one block, as stored in a file.
+  /// Bytes in one block, as stored in a file; of 2:4 weights with their zeros, since files have no other form of them.
   public var blockBytes: Int {
     switch self {
     case .float64, .int64: 8
@@ -77,11 +85,12 @@ extension DType {
     case .float16, .bfloat16, .bfloat16Rows: 2
     case .uint8: 1
     case .int8Rows: 32 + 4 + 8
-    case .q4_0: 18
+    case .q4_0, .q4_0_2of4: 18
     case .q4_1: 20
     case .q5_0: 22
     case .q5_1: 24
-    case .q8_0: 34
+    case .q8_0, .q8_0_2of4: 34
+    case .bfloat16_2of4: 64
     case .q4_K: 144
     case .q5_K: 176
     case .q6_K: 210

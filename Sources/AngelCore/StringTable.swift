@@ -9,6 +9,10 @@ public struct StringTable: Sendable, Hashable {
 
   public init() {}
 
+  public init(_ entries: some Sequence<String>) {
+    for entry in entries { append(entry.utf8) }
+  }
+
   /// Takes over entries that are laid out already; `offsets` ascend from 0 to the number of bytes.
   public init(bytes: [UInt8], offsets: [UInt32]) {
     precondition(

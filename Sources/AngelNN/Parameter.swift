@@ -176,7 +176,9 @@ extension Arithmetic {
   public func inputDType(for weight: DType) -> DType {
     switch self {
     case .f32: .float32
-    case .fast, .bf16: weight.isQuantized ? .int8Rows : weight == .bfloat16 ? .bfloat16Rows : .float32
+    case .fast, .bf16:
+      weight.isQuantized
+        ? .int8Rows : weight == .bfloat16 || weight == .bfloat16_2of4 ? .bfloat16Rows : .float32
     }
   }
 }

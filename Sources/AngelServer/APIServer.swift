@@ -117,7 +117,8 @@ public final class APIServer: Sendable {
     _ exchange: HTTPExchange, _ error: APIError, _ matches: [EndpointCatalog.Match], _ id: String
   ) {
     let methods = matches.map { $0.endpoint.method.rawValue } + ["OPTIONS"]
-    var response = Dialect(path: exchange.head.path).response(error, requestID: id)
+    let dialect = Dialect(path: exchange.head.path)
+    var response = dialect.response(error, requestID: id)
     if exchange.head.method == "OPTIONS", error.status == 405 {
       response = access.preflight(exchange.head, methods: methods)
     } else {
@@ -125,7 +126,7 @@ public final class APIServer: Sendable {
     }
     if error.status == 405 { response.headers.append(("allow", methods.joined(separator: ", "))) }
     if error.status == 401 { response.headers.append(("www-authenticate", "Bearer")) }
-    response.headers.append(("x-request-id", id))
+    response.headers += dialect.nameHeaders(id)
     exchange.send(response)
   }
 

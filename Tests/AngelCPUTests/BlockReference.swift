@@ -90,8 +90,9 @@ enum BlockReference {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
   }
 
-  /// The values of one row, by the definitions of the formats.
+  /// The values of one row, by the definitions of the formats; of 2:4 rows as files have them, with their zeros.
   static func values(_ dtype: DType, _ bytes: ArraySlice<UInt8>) -> [Float] {
+    let dtype = DType.allCases.first { $0.twoOfFour == dtype } ?? dtype
     let size = dtype.blockBytes
     return stride(from: bytes.startIndex, to: bytes.endIndex, by: size).flatMap {
       block(dtype, Array(bytes[$0..<$0 + size]))

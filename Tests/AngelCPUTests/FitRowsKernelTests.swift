@@ -59,7 +59,8 @@ import Testing
 
   /// The blocks of a format, and the values they stand for.
   private func fitted(
-    _ weight: [Float], _ dtype: DType, importance: [Float]?, factor: [Float]? = nil, order: [Int32]? = nil
+    _ weight: [Float], _ dtype: DType, importance: [Float]?, factor: [Float]? = nil, order: [Int32]? = nil,
+    whole: [Float]? = nil
   ) throws -> (blocks: [UInt8], values: [Float]) {
     let (depth, rows) = (Self.depth, weight.count / Self.depth)
     let byteCount = dtype.byteCount(of: weight.count)
@@ -68,7 +69,8 @@ import Testing
         let output = memory.room(byteCount, of: UInt8(0xAA))
         run(
           angel_fit_rows_arguments(
-            input: memory.copy(weight), importance: importance.map { UnsafePointer(memory.copy($0)) },
+            input: memory.copy(weight), whole: whole.map { UnsafePointer(memory.copy($0)) },
+            importance: importance.map { UnsafePointer(memory.copy($0)) },
             factor: factor.map { UnsafePointer(memory.copy($0)) }, order: order.map { UnsafePointer(memory.copy($0)) },
             output: output, scratch: memory.room(rows * (depth + depth / 8), of: Float.nan),
             quants: memory.room(rows * depth, of: UInt8(9)), rows: Int64(rows), depth: Int64(depth)))
@@ -178,5 +180,28 @@ import Testing
       let values = try fitted(weight, dtype, importance: nil).values
       #expect(zip(values, weight).allSatisfy { abs($0 - $1) < 0.01 }, "\(dtype.name)")
     }
+  }
+
+  @Test("Zeros chosen before stay zeros, and columns after make up for them", arguments: [DType.q8_0, .q4_0])
+  func pruned(_ dtype: DType) throws {
+    var random = TestRandom(state: 45)
+    let inputs = Inputs(&random)
+    let whole = random.floats(11 * Self.depth)
+    var kept = whole
+    for quad in stride(from: 0, to: whole.count, by: 4) {
+      let scores = (quad..<quad + 4).sorted {
+        abs(whole[$0]) * inputs.importance[$0 % Self.depth].squareRoot()
+          < abs(whole[$1]) * inputs.importance[$1 % Self.depth].squareRoot()
+      }
+      for place in scores.prefix(2) { kept[place] = 0 }
+    }
+    let factor = factor(inputs, damping: 0.01)
+    let plain = try fitted(kept, dtype, importance: inputs.importance)
+    let spread = try fitted(
+      kept, dtype, importance: inputs.importance, factor: factor, order: inputs.order, whole: whole)
+    for values in [plain.values, spread.values] {
+      #expect(zip(values, kept).allSatisfy { $0 == 0 || $1 != 0 })
+    }
+    #expect(inputs.loss(whole, spread.values) < 0.7 * inputs.loss(whole, plain.values))
   }
 }

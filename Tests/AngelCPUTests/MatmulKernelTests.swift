@@ -252,6 +252,7 @@ private func depths(_ dtype: DType) -> [Int] {
     let pairs: [(DType, angel_dtype)] = [
       (.float64, ANGEL_F64), (.float32, ANGEL_F32), (.float16, ANGEL_F16), (.bfloat16, ANGEL_BF16), (.int64, ANGEL_I64),
       (.int32, ANGEL_I32), (.uint8, ANGEL_U8), (.int8Rows, ANGEL_INT8_ROWS), (.bfloat16Rows, ANGEL_BF16_ROWS),
+      (.bfloat16_2of4, ANGEL_BF16_2OF4), (.q4_0_2of4, ANGEL_Q4_0_2OF4), (.q8_0_2of4, ANGEL_Q8_0_2OF4),
       (.q4_0, ANGEL_Q4_0), (.q4_1, ANGEL_Q4_1),
       (.q5_0, ANGEL_Q5_0), (.q5_1, ANGEL_Q5_1), (.q8_0, ANGEL_Q8_0), (.q4_K, ANGEL_Q4_K), (.q5_K, ANGEL_Q5_K),
       (.q6_K, ANGEL_Q6_K), (.q2_K, ANGEL_Q2_K), (.q3_K, ANGEL_Q3_K), (.iq4_NL, ANGEL_IQ4_NL),

@@ -12,7 +12,7 @@ import Testing
 struct ParameterFillerTests {
   static let dtypes: [DType] = [
     .float32, .float16, .bfloat16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K, .q2_K, .q3_K, .iq4_NL,
-    .iq4_XS, .tq1_0, .tq2_0,
+    .iq4_XS, .tq1_0, .tq2_0, .bfloat16_2of4, .q4_0_2of4, .q8_0_2of4,
   ]
 
   private func tinyConfiguration() -> LlamaConfiguration {

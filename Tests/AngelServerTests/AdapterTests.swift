@@ -15,7 +15,10 @@ struct AdapterTests {
 
   /// A server over llama-tiny with room for two adapters, of which it begins with one.
   private func serve(_ given: [ServedAdapter], allowsLoading: Bool = true) throws -> RunningServer {
-    let model = ServedModel(name: "tiny", created: 7) {
+    let facts = ModelFacts(
+      format: "safetensors", family: "llama", parameterCount: 1, quantization: "F32", byteCount: 1,
+      chatTemplate: "the model's", isEncoder: false)
+    let model = ServedModel(name: "tiny", created: 7, facts: facts) {
       OpenedModel(byteCount: 0) {
         let backend = try CPUBackend(pool: PagePool(budget: 64 << 20), threadCount: 1)
         var options = ServingOptions()
@@ -49,6 +52,20 @@ struct AdapterTests {
     #expect(try running.get("/v1/models/keeper").json["parent"] == "tiny")
     let missing = try running.post("/v1/completions", #"{"model":"other","prompt":"x"}"#)
     #expect(missing.error == (404, "model", "model_not_found") && missing.text.contains("has tiny, keeper"))
+  }
+
+  @Test("what Ollama's clients are shown of an adapter is the template it brings")
+  func template() throws {
+    let folder = try TemporaryFolder()
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+      try folder.write(try TemporaryFolder.read(adapter + "/" + name), to: name)
+    }
+    try folder.write("{# <think> </think> #}{{ messages }}".utf8, to: "chat_template.jinja")
+    let running = try serve([ServedAdapter(name: "keeper", base: "tiny", path: folder.path, created: 8)])
+    let shown = try running.post("/api/show", #"{"model":"keeper"}"#).json
+    #expect(shown["template"] == "{# <think> </think> #}{{ messages }}")
+    #expect(shown["capabilities"] == ["completion", "thinking"])
+    #expect(try running.post("/api/show", #"{"model":"tiny"}"#).json["template"] == "the model's")
   }
 
   @Test("adapters come and go at run time, under vLLM's paths")

@@ -110,6 +110,28 @@ struct MessagesTests {
     let half = try post(Dialogue.server(String(Dialogue.script.prefix(80))), "\(Self.hi),\(Self.tools)").json
     #expect(half["content"]?.array?.map { $0["type"] } == ["thinking", "text"])
     #expect(half["stop_reason"] == "end_turn")
+    let events = try post(
+      Dialogue.server(String(Dialogue.script.prefix(80))), "\(Self.hi),\(Self.tools),\"stream\":true"
+    ).events
+    #expect(events.contains { $0.json["content_block"]?["name"] == "weather" })
+    #expect(events.first { $0.name == "message_delta" }?.json["delta"]?["stop_reason"] == "end_turn")
+  }
+
+  @Test("a call without arguments has none, one whose arguments are no object is text, in streams and whole alike")
+  func oddArguments() throws {
+    for (arguments, type, reason) in [("null", "tool_use", "tool_use"), ("[1]", "text", "end_turn")] {
+      let script = "<tool_call>\n{\"name\": \"now\", \"arguments\": \(arguments)}\n</tool_call>"
+      let whole = try post(Dialogue.server(script), "\(Self.hi),\(Self.tools)").json
+      let block = try #require(whole["content"]?.array?.first)
+      #expect(block["type"] == .string(type) && whole["stop_reason"] == .string(reason))
+      #expect(type == "text" ? block["text"] == .string(script) : block["input"] == [:])
+      let events = try post(Dialogue.server(script), "\(Self.hi),\(Self.tools),\"stream\":true").events
+      let deltas = events.filter { $0.name == "content_block_delta" }.compactMap { $0.json["delta"] }
+      #expect(
+        deltas.compactMap { ($0["text"] ?? $0["partial_json"])?.string }.joined() == (type == "text" ? script : "{}"))
+      #expect(events.first { $0.name == "content_block_start" }?.json["content_block"]?["type"] == .string(type))
+      #expect(events.first { $0.name == "message_delta" }?.json["delta"]?["stop_reason"] == .string(reason))
+    }
   }
 
   @Test("what the official client sends is served, and reaches template and sampler")
@@ -122,7 +144,7 @@ struct MessagesTests {
     #expect(try second.events.last?.name == "message_stop")
     #expect(try running.ask(recorded: "messages.stream").status == 200)
     let conversation =
-      "tool weather;system: Be brief.;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;"
+      "tool weather;system: Be brief.;user: Hi;assistant: (hm) I ask. weather Bonn;tool weather: rain;"
       + "user: So?;assistant:"
     #expect(
       try running.prompts == ["system: Be brief.;user: Hi;assistant:", conversation, "user: Hi;assistant:"])
@@ -161,6 +183,8 @@ struct MessagesTests {
     #expect(try accepts(",\(Self.tools),\"tool_choice\":{\"type\":\"any\"}", "\(now)\n\(weather)"))
     let one = ",\(Self.tools),\"tool_choice\":{\"type\":\"any\",\"disable_parallel_tool_use\":true}"
     #expect(try accepts(one, now) && !accepts(one, "\(now)\n\(weather)"))
+    let free = ",\(Self.tools),\"tool_choice\":{\"type\":\"auto\",\"disable_parallel_tool_use\":true}"
+    #expect(try accepts(free, "text") && accepts(free, "I ask.\n\(now)") && !accepts(free, "\(now)\n\(weather)"))
     let named = ",\(Self.tools),\"tool_choice\":{\"type\":\"tool\",\"name\":\"now\"}"
     #expect(try accepts(named, now) && !accepts(named, weather))
     let format = #","output_config":{"format":{"type":"json_schema","schema":{"const":5}}}"#
@@ -194,6 +218,10 @@ struct MessagesTests {
         "'messages[0].content[0].type' is missing: it must be 'text' or 'thinking' or 'tool_use' or 'tool_result'"
       ),
       (
+        #""max_tokens":1,"messages":[{"role":"user","content":[]}]"#, 400, "invalid_request_error",
+        "'messages[0].content' has 0 values: it must have from 1 to 1000"
+      ),
+      (
         #""max_tokens":1,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]"#, 400,
         "invalid_request_error",
         "'messages[1].role' is 'assistant': an answer whose beginning is given is not supported"
@@ -215,7 +243,10 @@ struct MessagesTests {
     }
     #expect(running.engine.requests.isEmpty)
     #expect(try running.get("/v1/messages").text.contains(#""type":"invalid_request_error""#))
-    #expect(try running.get("/v1/messages/none").json["error"]?["type"] == "not_found_error")
+    let missing = try running.get("/v1/messages/none")
+    #expect(try missing.json["error"]?["type"] == "not_found_error")
+    #expect(missing["request-id"] == "one" && missing["x-request-id"] == "one")
+    #expect(try running.get("/v1/none")["request-id"] == nil)
     running.engine.refuse(with: .queueFull(queuedTokens: 9, limit: 8, retryAfterSeconds: 3))
     #expect(try post(running, Self.hi).json["error"]?["type"] == "rate_limit_error")
   }

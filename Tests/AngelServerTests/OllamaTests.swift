@@ -90,6 +90,64 @@ struct OllamaTests {
     #expect(running.engine.requests.isEmpty)
   }
 
+  @Test("keep_alive 0 without words is answered as Ollama does, and loads nothing")
+  func unloading() throws {
+    let other = ServedModel(name: "other", created: 1) {
+      OpenedModel(byteCount: 1) { .language(try ScriptedEngine()) }
+    }
+    let running = try RunningServer(others: [other])
+    for value in ["0", "\"0\"", "\"0s\"", "0.0"] {
+      for (path, member) in [("/api/generate", "response"), ("/api/chat", "message")] {
+        let answer = try running.post(path, #"{"model":"other:latest","keep_alive":\#(value)}"#)
+        let json = try answer.json
+        #expect(json["done"] == true && json["done_reason"] == "unload" && json[member] != nil)
+        #expect(json["model"] == "other:latest" && answer["warning"] == #"299 angel "without effect: keep_alive""#)
+      }
+    }
+    #expect(!running.server.shelf.isLoaded("other"))
+    #expect(try running.post("/api/generate", #"{"model":"none","keep_alive":0}"#).status == 404)
+    for value in ["-1", "\"5m\"", "\"\"", "\"0x\""] {
+      let json = try running.post("/api/generate", #"{"model":"other","keep_alive":\#(value)}"#).json
+      #expect(json["done_reason"] == "load", "\(value)")
+    }
+    #expect(running.server.shelf.isLoaded("other"))
+  }
+
+  @Test("think may say how much, which means true")
+  func levels() throws {
+    let running = try Dialogue.server()
+    for level in ["low", "medium", "high"] {
+      let answer = try running.post("/api/chat", "{\(Self.hi),\"think\":\"\(level)\"}")
+      #expect(answer.status == 200 && answer["warning"] == "299 angel \"without effect: think: \(level)\"")
+      #expect(try running.prompts.last == "thinking True;user: Hi;assistant:")
+    }
+    let raw = try running.post("/api/generate", #"{"model":"scripted","prompt":"x","raw":true,"think":"low"}"#)
+    #expect(raw.status == 400)
+  }
+
+  @Test("a model without a chat template, and one without texts, are told what to ask instead")
+  func remedies() throws {
+    let bare = try RunningServer(ScriptedEngine(template: nil), others: [RunningServer.encoder()])
+    let missing = "this model's files have no chat template: "
+    for (path, body, message) in [
+      ("/api/chat", Self.hi, missing + #"use /api/generate with "raw": true"#),
+      (
+        "/api/generate", #""model":"scripted","prompt":"x""#,
+        missing + #"say "raw": true, and the text goes on as it is"#
+      ),
+      (
+        "/api/generate", #""model":"encoder","prompt":"x""#,
+        "'model' names 'encoder', which makes vectors, not text: use /api/embed"
+      ),
+    ] {
+      let answer = try bare.post(path, "{\(body)}")
+      #expect(try answer.status == 400 && answer.json == ["error": .string(message)], "\(answer.text)")
+    }
+    #expect(try bare.post("/api/generate", #"{"model":"scripted","prompt":"x","raw":true}"#).status == 200)
+    let other = try bare.post("/v1/chat/completions", "{\(Self.hi)}").json["error"]?["message"]
+    #expect(other == .string(missing + "use /v1/completions"))
+  }
+
   @Test("thoughts and calls stand apart; a call comes whole, its arguments an object")
   func parts() throws {
     let tools =
@@ -150,14 +208,16 @@ struct OllamaTests {
   func models() throws {
     var facts = ModelFacts(
       format: "gguf", family: "qwen3", parameterCount: 596_000_000, quantization: "Q4_0", byteCount: 5000,
-      chatTemplate: Dialogue.template, isEncoder: false, digest: "d1")
+      chatTemplate: Dialogue.template, isEncoder: false, contextLength: 2048, embeddingLength: 64,
+      digest: "0123456789abcdef")
     let engine = try ScriptedEngine()
     let model = ServedModel(name: "m", created: 86_400, facts: facts) {
       OpenedModel(byteCount: 100) { .language(engine) }
     }
     facts.isEncoder = true
     facts.digest = nil
-    let other = ServedModel(name: "e", created: 1, facts: facts) {
+    facts.embeddingLength = nil
+    let other = ServedModel(name: "e", created: 1, path: "/e", facts: facts) {
       OpenedModel(byteCount: 100) { .language(try ScriptedEngine()) }
     }
     let adapter = ServedAdapter(name: "a", base: "e", path: "/a", created: 2)
@@ -165,23 +225,39 @@ struct OllamaTests {
     let details =
       #""details":{"parent_model":"","format":"gguf","family":"qwen3","families":["qwen3"],"parameter_size":"596.0M","#
       + #""quantization_level":"Q4_0"}"#
-    let entry = #"{"name":"m","model":"m","modified_at":"1970-01-02T00:00:00Z","size":5000,"digest":"d1",\#(details)}"#
+    let entry =
+      #"{"name":"m","model":"m","modified_at":"1970-01-02T00:00:00Z","size":5000,"#
+      + #""digest":"0123456789abcdef",\#(details)}"#
     let tags = try running.get("/api/tags")
     #expect(tags.text.hasPrefix(#"{"models":[\#(entry),"#))
     #expect(try tags.json["models"]?.array?.map { $0["name"] } == ["m", "e", "a"])
     #expect(try tags.json["models"]?.array?[2]["details"]?["parent_model"] == "e")
     #expect(
       try running.get("/api/ps").text
-        == #"{"models":[{"name":"m","model":"m","size":5000,"digest":"d1",\#(details),"size_vram":0,"context_length":256}]}"#
-    )
+        == #"{"models":[{"name":"m","model":"m","size":5000,"digest":"0123456789abcdef",\#(details),"#
+        + #""expires_at":"2300-01-01T00:00:00Z","size_vram":0,"context_length":256}]}"#)
+    // What was not pulled has one of what is known of it: Ollama's command shows twelve digits of every one.
+    let digests = try tags.json["models"]?.array?.map { $0["digest"]?.string ?? "" } ?? []
+    #expect(digests[1...].allSatisfy { $0.wholeMatch(of: /[0-9a-f]{64}/) != nil } && Set(digests).count == 3)
+    #expect(try running.get("/api/tags").text == tags.text)
     let shown = try running.post("/api/show", #"{"model":"m:latest"}"#).json
     #expect(shown["capabilities"] == ["completion", "tools", "thinking"])
-    #expect(shown["model_info"] == ["general.architecture": "qwen3", "general.parameter_count": 596_000_000])
+    #expect(
+      shown["model_info"] == [
+        "general.architecture": "qwen3", "general.parameter_count": 596_000_000, "qwen3.context_length": 2048,
+        "qwen3.embedding_length": 64,
+      ])
     #expect(shown["template"] == .string(Dialogue.template))
-    #expect(try running.post("/api/show", #"{"model":"e"}"#).json["capabilities"] == ["embedding"])
+    let encoder = try running.post("/api/show", #"{"model":"e"}"#).json
+    #expect(encoder["capabilities"] == ["embedding"] && encoder["details"]?["family"] == "qwen3")
+    // Ollama's command wants both sizes or no model_info.
+    #expect(encoder["model_info"] == nil)
     // As Ollama's own command writes it.
-    let long = #"{"model":"m","system":"","template":"","verbose":false,"options":null,"name":""}"#
+    let long = #"{"model":"","system":"","template":"","verbose":false,"options":null,"name":"m"}"#
     #expect(try running.post("/api/show", long).json == shown)
+    #expect(try running.post("/api/show", #"{"model":"m","name":"m"}"#).json == shown)
+    // What an adapter's turns are written by is its folder's to say, or its model's.
+    #expect(try running.post("/api/show", #"{"model":"a"}"#).json["template"] == nil)
     #expect(try running.ask("HEAD", "/").status == 200)
     #expect(try running.get("/api/version").text == #"{"version":"test"}"#)
   }
@@ -193,6 +269,8 @@ struct OllamaTests {
     let texts = try ["a", "bb"].map { try running.engine.tokenizer.encode($0, addingSpecialTokens: true).count }
     #expect(answer["embeddings"] == .array(texts.map { [.integer($0), 0.5, -1] }))
     #expect(answer["prompt_eval_count"]?.integer == texts.reduce(0, +) && answer["model"] == "scripted")
+    let drawn = try running.post("/api/embed", #"{"model":"scripted","input":"a","options":{"temperature":0}}"#)
+    #expect(drawn.status == 200 && drawn["warning"] == #"299 angel "without effect: options""#)
     let long = String(repeating: "x", count: 300)
     #expect(
       try running.post("/api/embed", #"{"model":"scripted","input":"\#(long)"}"#).json["prompt_eval_count"] == 256)
@@ -221,7 +299,15 @@ struct OllamaTests {
     ("/api/generate", #""model":"scripted","prompt":"x","raw":true,"system":"y""#, 400, "'system' does not go with"),
     ("/api/embed", #""model":"scripted","input":"x","dimensions":2"#, 400, "'dimensions' is 2"),
     ("/api/embed", #""model":"scripted","input":"""#, 400, "'input[0]' has no tokens"),
+    ("/api/embed", #""model":"scripted","input":"x","options":5"#, 400, "'options' must be"),
     ("/api/show", #""model":"none""#, 404, "there is no model 'none'"),
+    ("/api/show", #""name":"none""#, 404, "there is no model 'none'"),
+    ("/api/show", #""model":"","name":"""#, 400, "'model' is missing: it must be a string"),
+    ("/api/show", #""model":"scripted","name":"other""#, 400, "'name' is 'other', 'model' is 'scripted': give one"),
+    (
+      "/api/chat", #""model":"scripted","messages":[{"role":"user"},{"role":"assistant","content":"So"}]"#, 400,
+      "'messages[1].role' is 'assistant': an answer whose beginning is given is not supported"
+    ),
     ("/api/pull", #""model":"none""#, 404, "there is nothing at '/api/pull'"),
   ]
 

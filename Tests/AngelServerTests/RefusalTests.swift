@@ -136,6 +136,7 @@ struct RefusalTests {
     let form = try running.post(
       "/v1/completions", "prompt=x", headers: [("content-type", "application/x-www-form-urlencoded")])
     #expect(form.error == (415, nil, "unsupported_media_type"))
+    #expect(form.text.contains("with curl: -H 'content-type: application/json'"))
     #expect(try running.ask("DELETE", "/v1/models/scripted").error == (405, nil, "method_not_allowed"))
   }
 
@@ -182,5 +183,23 @@ struct RefusalTests {
     #expect(
       question["access-control-allow-headers"]
         == "authorization, content-type, x-request-id, x-api-key, anthropic-version")
+    #expect(
+      mine["access-control-expose-headers"]
+        == "x-request-id, request-id, retry-after, warning, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+        + "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+    )
+    // Clients have headers of their own, and are told that they may send them.
+    for (asked, allowed) in [
+      ("content-type,x-stainless-os, x-api-key", "content-type,x-stainless-os, x-api-key"),
+      ("a;b", "authorization, content-type, x-request-id, x-api-key, anthropic-version"),
+    ] {
+      func answer(_ origin: String) throws -> String? {
+        try open.ask(
+          "OPTIONS", "/v1/messages", headers: [("origin", origin), ("access-control-request-headers", asked)])[
+            "access-control-allow-headers"]
+      }
+      #expect(try answer("https://app.example") == allowed)
+      #expect(try answer("https://other.example") == nil)
+    }
   }
 }

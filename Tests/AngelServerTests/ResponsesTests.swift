@@ -138,6 +138,27 @@ struct ResponsesTests {
     #expect(events.last?.json["response"]?["output"] == answer["output"])
   }
 
+  @Test("a call that was not written to its end is not complete, in streams and whole alike")
+  func brokenCall() throws {
+    let script = String(Dialogue.script.prefix(80))
+    let answer = try post(Dialogue.server(script), "\(Self.hi),\(Self.tools)").json
+    #expect(answer["status"] == "completed")
+    let output = try #require(answer["output"]?.array)
+    #expect(output.map { $0["status"] } == ["completed", "completed", "incomplete"])
+    #expect(output.last?["name"] == "weather")
+    let events = try post(Dialogue.server(script), "\(Self.hi),\(Self.tools),\"stream\":true").events
+    let done = events.filter { $0.name == "response.output_item.done" }.map { $0.json["item"]?["status"] }
+    #expect(done == ["completed", "completed", "incomplete"] && events.last?.name == "response.completed")
+    let final = events.last?.json["response"]?["output"]?.array ?? []
+    #expect(final.map { $0["status"] } == ["completed", "completed", "incomplete"])
+  }
+
+  @Test("metadata is said again")
+  func metadata() throws {
+    let answer = try post(RunningServer(), Self.hi + #","metadata":{"a":"b"}"#)
+    #expect(try answer.json["metadata"] == ["a": "b"] && answer["warning"] == nil)
+  }
+
   @Test("log-probabilities go with the text they belong to, and come with its pieces")
   func logprobs() throws {
     let running = try Dialogue.server("<think>a</think>bc")
@@ -171,7 +192,7 @@ struct ResponsesTests {
     #expect(
       try running.prompts == [
         "system: Be brief.;user: Hi;assistant:",
-        "tool weather;user: Hi;assistant: (hm) I ask. weather Bonn;tool: rain;assistant:",
+        "tool weather;user: Hi;assistant: (hm) I ask. weather Bonn;tool weather: rain;assistant:",
       ])
     let requests = running.engine.requests
     #expect(requests[1].sampling.temperature == 0 && requests[1].sampling.maxTokens == 100)

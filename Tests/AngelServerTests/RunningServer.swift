@@ -40,16 +40,18 @@ final class RunningServer: Sendable {
   }
 
   /// Over other models.
-  convenience init(models: [ServedModel], adapters: [ServedAdapter] = []) throws {
-    try self.init(ScriptedEngine(), models, adapters: adapters) { _ in }
+  convenience init(
+    models: [ServedModel], adapters: [ServedAdapter] = [], keys: KeyRing? = nil, budget: Int = 1 << 40
+  ) throws {
+    try self.init(ScriptedEngine(), models, adapters: adapters, keys: keys, budget: budget) { _ in }
   }
 
   private init(
     _ engine: ScriptedEngine, _ models: [ServedModel], adapters: [ServedAdapter] = [], keys: KeyRing? = nil,
-    _ change: (inout ServerOptions) -> Void
+    budget: Int = 1 << 40, _ change: (inout ServerOptions) -> Void
   ) throws {
     self.engine = engine
-    let shelf = try ModelShelf(models, adapters: adapters, budget: 1 << 40, log: .silent)
+    let shelf = try ModelShelf(models, adapters: adapters, budget: budget, log: .silent)
     var options = ServerOptions()
     options.http.port = 0
     options.version = "test"

@@ -27,6 +27,7 @@ final class ScriptedEngine: ServingEngine {
     var failsWith: (any DescribedError)?
     var requests: [ServingRequest] = []
     var ended = 0
+    var embedded = 0
     var onDrained: [@Sendable () -> Void] = []
   }
 
@@ -40,10 +41,10 @@ final class ScriptedEngine: ServingEngine {
     {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}
     """
 
-  init(_ text: String = "Hello there.", template: String = ScriptedEngine.template) throws {
+  init(_ text: String = "Hello there.", template: String? = ScriptedEngine.template) throws {
     let checkpoint = try Checkpoint.open(Goldens.path("models/llama-tiny"))
     tokenizer = try Tokenizer(checkpoint.tokenizer())
-    chatTemplate = try ChatTemplate(template)
+    chatTemplate = try template.map { try ChatTemplate($0) }
     constraints = ConstraintCompiler(tokenizer, endTokens: checkpoint.endTokens(for: tokenizer))
     script = try tokenizer.encode(text, addingSpecialTokens: false)
     let jobs = jobs
@@ -67,6 +68,8 @@ final class ScriptedEngine: ServingEngine {
   var requests: [ServingRequest] { state.withLock(\.requests) }
   var cancelledCount: Int { state.withLock { $0.cancelled.count } }
   var endedCount: Int { state.withLock(\.ended) }
+  /// Texts whose vectors were asked for.
+  var embeddedCount: Int { state.withLock(\.embedded) }
 
   // The engine
 
@@ -79,13 +82,14 @@ final class ScriptedEngine: ServingEngine {
   func embed(_ tokens: [Int32], onResult: @escaping @Sendable (Result<[Float], any Error>) -> Void) throws
     -> ServingTicket
   {
-    let id = try enter { _ in }
+    let id = try enter { $0.embedded += 1 }
     jobs.send(
       Job(id: id) { [self] in
-        onResult(.success([Float(tokens.count), 0.5, -1]))
+        while state.withLock(\.holds), !isCancelled(id) { waitALittle() }
+        onResult(isCancelled(id) ? .failure(Interrupted()) : .success([Float(tokens.count), 0.5, -1]))
         end()
       })
-    return ServingTicket(id: id) {}
+    return ServingTicket(id: id) { [self] in state.withLock { _ = $0.cancelled.insert(id) } }
   }
 
   private func enter(_ note: (inout State) -> Void) throws(ServingRefusal) -> UInt64 {

@@ -112,6 +112,9 @@ struct ToolTests {
     #expect(try accepts(single, weather) && !accepts(single, "\(now)\n\(weather)"))
     let named = try constraint(#","tool_choice":{"type":"function","function":{"name":"weather"}}"#)
     #expect(try accepts(named, weather) && !accepts(named, now))
+    let alone = try constraint(#","parallel_tool_calls":false"#)
+    #expect(try accepts(alone, "text") && accepts(alone, "I ask.\n\(wrong)") && !accepts(alone, "\(now)\n\(weather)"))
+    #expect(try constraint(#","parallel_tool_calls":true"#) == nil)
     let strict = try constraint(
       "", tools: Self.tools.replacing(#""description":"d""#, with: #""strict":true"#))
     #expect(try accepts(strict, "any text <tool_cal") && accepts(strict, "I ask.\n\(weather)") && accepts(strict, now))
@@ -136,6 +139,10 @@ struct ToolTests {
     #expect(unknown == (400, "tool_choice.function.name", "invalid_value"))
     let both = try error("{\(Self.message),\(Self.tools),\"response_format\":{\"type\":\"json_object\"}}")
     #expect(both == (400, "response_format", "invalid_value"))
+    let mistral = try RunningServer(ScriptedEngine(template: "{{ tools }}{# [TOOL_CALLS] #}"))
+    let one = try mistral.post(
+      "/v1/chat/completions", "{\(Self.message),\(Self.tools),\"parallel_tool_calls\":false}")
+    #expect(one.error == (400, "parallel_tool_calls", "invalid_value"))
     let name = try error("{\(Self.message),\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}")
     #expect(name == (400, "tools[0].function.name", "invalid_value"))
   }

@@ -64,4 +64,47 @@ struct QuantizeCommandTests {
     #expect(empty.code == .failure && empty.errors.contains("at least one window"))
     #expect(FilePath.kind(folder.path + "/out.gguf") == nil)
   }
+
+  @Test("--prune makes zeros that the file names, memory leaves out, and the report warns of")
+  func prune() throws {
+    let (target, text) = (folder.path + "/sparse.gguf", try text("text.txt"))
+    let words = [
+      "quantize", model, target, "--prune", "wanda", "--method", "gptq", "--type", "q8_0", "--calibration", text,
+      "--text",
+      text, "--context", "64", "--threads", "1",
+    ]
+    let outcome = try program.run(words)
+    #expect(outcome.code == .success, "\(outcome.errors)")
+    #expect(outcome.output.contains("14 layers in q8_0 by gptq"))
+    #expect(outcome.output.contains("Two of every four weights of these are zero by wanda: in memory they take"))
+    #expect(outcome.output.contains("BY MAGNITUDE"))
+    let shown = try program.run(["models", "show", target])
+    #expect(shown.output.contains("14 matrices of which two of every four weights are zero"))
+    let card = try program.run(["models", "show", target, "--json"]).json
+    #expect(card["held_two_of_four"]?.integer == 14)
+    let value = try program.run([
+      "quantize", model, target, "--prune", "magnitude", "--method", "nearest", "--type", "bf16", "--threads", "1",
+      "--force", "--json",
+    ]).json
+    #expect(value["prune"]?.string == "magnitude" && value["type"]?.string == "bf16")
+    #expect(value["layers"]?.array?.allSatisfy { $0["calibrated"]?.bool == false } == true)
+  }
+
+  @Test("What cannot be pruned is said before anything is read")
+  func pruneRefusals() throws {
+    let start = ["quantize", model, folder.path + "/out.gguf"]
+    for (words, expected) in [
+      (["--prune", "wanda", "--method", "nearest"], "--prune wanda needs --calibration FILE"),
+      (
+        ["--prune", "magnitude", "--method", "nearest", "--type", "q5_0"], "--prune goes with --type q4_0, q8_0 or bf16"
+      ),
+      (["--prune", "magnitude", "--bits", "5"], "--prune is for one --type"),
+      (["--type", "bf16", "--method", "nearest"], "give --prune too"),
+      (["--prune", "half"], "magnitude or wanda"),
+    ] {
+      let outcome = try program.run(start + words)
+      #expect(outcome.code == .usage && outcome.errors.contains(expected), "\(outcome.errors)")
+    }
+    #expect(FilePath.kind(folder.path + "/out.gguf") == nil)
+  }
 }

@@ -7,12 +7,15 @@ public struct EncodedParameter: Sendable {
   /// [outputs, inputs], or [outputs] of a vector
   public let shape: Shape
   public let bytes: [UInt8]
+  /// Whether two of every four consecutive elements of a row are zero at least.
+  public let isTwoOfFour: Bool
 
-  public init(dtype: DType, shape: Shape, bytes: [UInt8]) {
+  public init(dtype: DType, shape: Shape, bytes: [UInt8], isTwoOfFour: Bool = false) {
     precondition(
       bytes.count == dtype.byteCount(of: shape.elementCount), "\(bytes.count) bytes for \(shape) of \(dtype.name)")
     self.dtype = dtype
     self.shape = shape
     self.bytes = bytes
+    self.isTwoOfFour = isTwoOfFour
   }
 }

@@ -9,7 +9,7 @@ public enum GGUFMetadata {
     var result: [Entry] = [("general.architecture", .string(architecture)), ("general.type", .string("model"))]
     if let name = checkpoint.card.name { result.append(("general.name", .string(name))) }
     if let license = checkpoint.card.license { result.append(("general.license", .string(license))) }
-    return result + types(of: tensors)
+    return result + types(of: tensors) + pattern(of: tensors, before: [])
   }
 
   /// The tokenizer's tables and the chat template; the vocabulary is filled up to `vocabularySize`, the embedding's rows.
@@ -28,9 +28,23 @@ public enum GGUFMetadata {
     guard case .gguf(let header, _) = checkpoint.tokenizerSource else { return nil }
     let replaced: Set<String> = [
       "general.alignment", "general.file_type", "general.quantization_version", "split.no", "split.count",
-      "split.tensors.count",
+      "split.tensors.count", Checkpoint.patternKey, Checkpoint.patternTensorsKey,
     ]
     return header.metadata.filter { !replaced.contains($0.key) } + types(of: tensors)
+      + pattern(of: tensors, before: checkpoint.twoOfFourTensors)
+  }
+
+  /// Which tensors are 2:4: those made so, and those that were and are not made anew. Zeros stay zeros in every type that has them.
+  private static func pattern(of tensors: [TensorSource], before names: Set<String>) -> [Entry] {
+    let own = tensors.filter { tensor in
+      if case .encoded = tensor.pieces.first { return tensor.isTwoOfFour }
+      return names.contains(tensor.name) && tensor.dtype.twoOfFour != nil
+    }
+    guard !own.isEmpty else { return [] }
+    return [
+      (Checkpoint.patternKey, .string("2:4")),
+      (Checkpoint.patternTensorsKey, .strings(StringTable(own.map(\.name)))),
+    ]
   }
 
   private static func types(of tensors: [TensorSource]) -> [Entry] {

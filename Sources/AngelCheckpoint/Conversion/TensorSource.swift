@@ -36,6 +36,14 @@ public struct TensorSource: Sendable {
     self.pieces = pieces
   }
 
+  /// Whether all that it is made of was made as 2:4.
+  var isTwoOfFour: Bool {
+    pieces.allSatisfy { piece in
+      guard case .encoded(let parameter, _) = piece else { return false }
+      return parameter.isTwoOfFour
+    }
+  }
+
   /// The bytes this tensor takes in a file.
   public var byteCount: Int { dtype.byteCount(of: shape.elementCount) }
 }

@@ -10,6 +10,8 @@ public struct ParameterLoader {
   let arithmetic: Arithmetic
   /// What this process holds a part of, by path; the model has been shared out.
   private let parts: [String: ParameterPart]
+  /// The tensors that the file calls 2:4.
+  private let twoOfFourTensors: Set<String>
   /// Called after each parameter with the bytes read so far and in all.
   let report: (_ bytesRead: Int, _ bytesInAll: Int) -> Void
 
@@ -29,6 +31,7 @@ public struct ParameterLoader {
         axes.mapValues { ParameterPart(axis: $0, place: peers.place, count: peers.count) }
       } ?? [:]
     self.report = report
+    twoOfFourTensors = checkpoint.twoOfFourTensors
   }
 
   /// Loads every parameter of `model`; throws at the first that is missing, misshapen or of an unusable dtype, and for
@@ -42,7 +45,9 @@ public struct ParameterLoader {
     var read = 0
     try model.visitParameters { path, parameter in
       let record = sources[index].record
-      try load(record, sources[index].place, into: parameter, parts[path])
+      let isTwoOfFour =
+        twoOfFourTensors.contains(record.name) && NameTable.siblings(ofParameter: path) == nil
+      try load(record, sources[index].place, into: parameter, parts[path], isTwoOfFour: isTwoOfFour)
       record.release()
       index += 1
       read += record.byteRange.count
@@ -100,7 +105,7 @@ public struct ParameterLoader {
   }
 
   private func load(
-    _ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter, _ part: ParameterPart?
+    _ record: TensorRecord, _ place: TensorPlace, into parameter: Parameter, _ part: ParameterPart?, isTwoOfFour: Bool
   ) throws {
     switch parameter.role {
     case .vector:
@@ -108,7 +113,7 @@ public struct ParameterLoader {
       parameter.value = .vector(part.map { whole.prefix($0.range(of: whole.shape[0])).copied(to: .weights) } ?? whole)
     case .exactMatrix: parameter.value = .matrix(try matrix(record, place, parameter.shape, part), .f32)
     case .matrix:
-      let packed = try matrix(record, place, parameter.shape, part)
+      let packed = try matrix(record, place, parameter.shape, part, isTwoOfFour: isTwoOfFour)
       parameter.value = .matrix(arithmetic == .bf16 ? packed.converted(to: .bfloat16) : packed, arithmetic)
     }
   }
@@ -127,15 +132,16 @@ public struct ParameterLoader {
   }
 
   private func matrix(
-    _ record: TensorRecord, _ place: TensorPlace, _ shape: Shape, _ part: ParameterPart?
+    _ record: TensorRecord, _ place: TensorPlace, _ shape: Shape, _ part: ParameterPart?, isTwoOfFour: Bool = false
   ) throws -> PackedMatrix {
     let (columns, depth) = (shape[0], shape[1])
     let whole = part?.whole(shape) ?? shape
     guard PackedMatrix.byteCount(dtype: record.dtype, columns: whole[0], depth: whole[1]) != nil else {
       throw unusable(
         record,
-        DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
-          .map(\.name))
+        DType.allCases.filter {
+          !$0.isTwoOfFour && PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil
+        }.map(\.name))
     }
     if place.form.isTransposed { return try transposedMatrix(record, place.form, whole, part) }
     var sourceRows = place.rows.sourceRows(count: whole[0])
@@ -144,8 +150,13 @@ public struct ParameterLoader {
       let own = part.range(of: whole[0])
       sourceRows = sourceRows.map { Array($0[own]) } ?? own.map { Int32($0) }
     }
-    return try record.withBytes(on: backend) {
-      PackedMatrix(rows: $0, dtype: record.dtype, columns: columns, depth: depth, rowOrder: sourceRows, on: backend)
+    return try record.withBytes(on: backend) { bytes in
+      // What a file says may have been true of another one, so it is checked; rows that are not 2:4 are held as they are.
+      let isHeld =
+        try isTwoOfFour && PackedMatrix.areTwoOfFour(bytes, dtype: record.dtype, depth: depth, on: backend)
+      return PackedMatrix(
+        rows: bytes, dtype: isHeld ? record.dtype.twoOfFour ?? record.dtype : record.dtype, columns: columns,
+        depth: depth, rowOrder: sourceRows, on: backend)
     }
   }
 

@@ -14,10 +14,38 @@ struct RandomRows {
     self.dtype = dtype
     self.depth = depth
     let generator = PhiloxGenerator(seed: 0, stream: stream)
+    if dtype.isTwoOfFour {
+      // A deviation of √2 of the kept half is one of all.
+      let dense = DType.allCases.first { $0.twoOfFour == dtype } ?? .float32
+      bytes = Self.pruned(
+        RandomRows(
+          count: count, depth: depth, dtype: dense, deviation: deviation * Float(2).squareRoot(), stream: stream), dense
+      )
+      return
+    }
     bytes =
       dtype.isFloatingPoint
       ? Self.dense(count * depth, dtype, deviation, generator)
       : Self.blocks(count * depth / dtype.blockElements, dtype, deviation, generator)
+  }
+
+  /// These rows with one element of every two made zero, so two of every four: a bit of the first says which.
+  private static func pruned(_ rows: RandomRows, _ dense: DType) -> [UInt8] {
+    var bytes = rows.bytes
+    // Bytes of a zero, and where elements begin in a block; a byte of q4_0 has an element of either half.
+    let (element, zero, start): (Int, UInt8, Int) =
+      switch dense {
+      case .bfloat16: (2, 0, 0)
+      case .q4_0: (1, 0x88, 2)
+      default: (1, 0, 2)
+      }
+    for block in stride(from: 0, to: bytes.count, by: dense.blockBytes) {
+      for place in stride(from: block + start, to: block + dense.blockBytes, by: 2 * element) {
+        let cleared = place + (rows.bytes[place] & 1 == 0 ? 0 : element)
+        for byte in cleared..<(cleared + element) { bytes[byte] = zero }
+      }
+    }
+    return bytes
   }
 
   /// Uniform values: their deviation is the half width over √3.
@@ -76,7 +104,9 @@ struct RandomRows {
     case .iq4_XS: [(0, 1 / 1246)]
     case .tq1_0: [(52, 1 / 0.816)]
     case .tq2_0: [(64, 1 / 0.707)]
-    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .int8Rows, .bfloat16Rows: []
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint8, .int8Rows, .bfloat16Rows, .bfloat16_2of4,
+      .q4_0_2of4, .q8_0_2of4:
+      []
     }
   }
 }

@@ -32,9 +32,13 @@ struct BlockRounding {
   }
 
   /// Rows [N, K] as blocks; without a guide each value goes to the nearest.
-  func callAsFunction(_ values: Tensor, as format: DType, _ guide: Guide?) -> Tensor {
+  ///
+  /// - Parameter whole: what `values` were before some of them became zero, which stay so: GPTQ makes up for these too.
+  func callAsFunction(_ values: Tensor, as format: DType, _ guide: Guide?, whole: Tensor? = nil) -> Tensor {
     guard format.isQuantized else { return values.cast(to: format) }
     guard let guide, method != .nearest else { return values.encodedRows(as: format) }
-    return values.fittedRows(as: format, importance: guide.importance, spreading: guide.spreading)
+    return values.fittedRows(
+      as: format, importance: guide.importance, spreading: guide.spreading,
+      whole: guide.spreading.flatMap { _ in whole })
   }
 }

@@ -16,7 +16,10 @@ public struct Quantizer {
   public var scaling: ChannelScaling?
   /// The power that all inputs are scaled with; nil: each the one that is best.
   public var exponent: Double?
-  /// What values are rounded to, a `BlockFormat`'s: where rows are no whole blocks of it, what stands in its place.
+  /// Which weights become zero before the rest is rounded; nil: none. Only for formats that have a 2:4 form in memory, and for
+  /// models without experts, whose inputs nothing watches.
+  public var pruning: PruningMethod?
+  /// What values are rounded to, a `BlockFormat`'s or bfloat16: where rows are no whole blocks of it, what stands in its place.
   public var format = DType.q4_0
   /// What formats are chosen by, layer by layer; nil: all are of `format`, as layers are that no text shows at work.
   public var budget: PrecisionPlan.Budget?
@@ -39,7 +42,7 @@ public struct Quantizer {
     public let isCalibrated: Bool
     /// ‖(W - Ŵ) X‖² / ‖W X‖² over the inputs X of the text; over unit inputs where there was none.
     public let error: Double
-    /// The same when each value goes to the nearest, and inputs are not scaled.
+    /// The same when each value goes to the nearest, inputs are not scaled, and magnitudes decide what becomes zero.
     public let nearestError: Double
     /// The power that its inputs were scaled with; nil: they were not.
     public var exponent: Double?
@@ -64,6 +67,7 @@ public struct Quantizer {
     _ model: Model, windows: [[Int32]], on backend: any Backend, pool: PagePool
   ) throws -> Result {
     let layers = layers(of: model)
+    if pruning != nil { try checkPruning(layers) }
     var folds: [FoldingPlan.Fold] = []
     if scaling != nil {
       guard let plan = Model.foldingPlan else { throw QuantizerError.cannotScale(family: "\(Model.self)") }
@@ -74,7 +78,7 @@ public struct Quantizer {
     }
     var run = QuantizerRun(
       self, model, layers, plan, FoldedScales(folds, headSize: model.configuration.cacheGeometry.headSize))
-    if method != .nearest || scaling != nil {
+    if method != .nearest || scaling != nil || pruning == .wanda {
       let moments = InputMoments(keepsMagnitudes: scaling != nil)
       let watched = model.watched(layers.map(\.path), by: moments.observer)
       let text = try CalibrationText(windows, through: watched, on: backend, pool: pool, report: report)
@@ -99,6 +103,19 @@ public struct Quantizer {
     return layers
   }
 
+  /// Throws where zeros would be of no use, or could not be chosen.
+  private func checkPruning(_ layers: [(path: String, weight: Parameter)]) throws(QuantizerError) {
+    guard format.twoOfFour != nil, budget == nil else { throw .cannotHoldPruned(format) }
+    guard method != .gptq || format.isQuantized else { throw .nothingToPassOn(format) }
+    for (path, weight) in layers {
+      guard !path.contains(".experts.") else { throw .cannotPrune(path, "experts, whose inputs nothing watches") }
+      let width = weight.shape[1]
+      guard width % (format.twoOfFour?.blockElements ?? 32) == 0 else {
+        throw .cannotPrune(path, "its \(width) inputs are no multiple of 32")
+      }
+    }
+  }
+
   /// The bytes of all that is not rounded, in a file whose other matrices are of type `matrices`.
   public func byteCount(ofOthersIn model: some LanguageModel, matrices: DType) -> Int {
     let rounded = Set(layers(of: model).map { $0.path + ".weight" })
@@ -120,6 +137,9 @@ public enum QuantizerError: DescribedError, Equatable {
   case noText
   case cannotScale(family: String)
   case tooSmall(bits: Double, least: Double)
+  case cannotHoldPruned(DType)
+  case cannotPrune(String, String)
+  case nothingToPassOn(DType)
 
   public var description: String {
     switch self {
@@ -129,6 +149,12 @@ public enum QuantizerError: DescribedError, Equatable {
     case .tooSmall(let bits, let least):
       "\(TextFormat.fixed(bits, digits: 2)) bits a weight are too few: the smallest formats that rows fit into take "
         + TextFormat.fixed(least, digits: 2)
+    case .cannotHoldPruned(let format):
+      "pruning makes zeros of which memory holds nothing in bf16, q4_0 and q8_0 alone, one type for all layers, not in "
+        + format.name
+    case .cannotPrune(let path, let reason): "'\(path)' cannot be pruned: \(reason)"
+    case .nothingToPassOn(let format):
+      "gptq makes up for what blocks of few bits lose, and \(format.name) has none: choose q4_0 or q8_0, or nearest"
     }
   }
 }

@@ -50,7 +50,7 @@ struct QuantizerRun {
     for (path, weight) in layers where !done.contains(path) {
       let values = weight.matrix.0.dequantized()
       let format = format(of: path, values.shape)
-      let nearest = rounding(values, as: format, nil)
+      let nearest = rounding(quantizer.pruning?(values, nil) ?? values, as: format, nil)
       let whole = try LayerInputs.sum(values.squared())
       let lost = try LayerInputs.sum((values - PackedMatrix(packing: nearest).dequantized()).squared())
       let error = whole > 0 ? lost / whole : 0
@@ -101,13 +101,17 @@ struct QuantizerRun {
     let format = format(of: path, values.shape)
     let columns = scales.map { Tensor($0.ofInputs, on: backend) }
     let rows = self.scales.outputs(of: path).map { Tensor($0, on: backend).reshaped($0.count, 1) }
-    let scaled = columns.map { values * $0 } ?? values
-    let chosen = rounding(rows.map { scaled / $0 } ?? scaled, as: format, guide)
+    func scaled(_ values: Tensor) -> Tensor {
+      let scaled = columns.map { values * $0 } ?? values
+      return rows.map { scaled / $0 } ?? scaled
+    }
+    let kept = quantizer.pruning?(values, inputs)
+    let chosen = rounding(scaled(kept ?? values), as: format, guide, whole: kept.map { _ in scaled(values) })
     let packed = PackedMatrix(packing: chosen)
     var back = packed.dequantized()
     if let columns { back = back / columns }
     if let rows { back = back * rows }
-    let nearest = PackedMatrix(packing: rounding(values, as: format, nil))
+    let nearest = PackedMatrix(packing: rounding(kept.map { _ in values.pruned() } ?? values, as: format, nil))
     let whole = try inputs.energy(of: values)
     func share(_ rounded: Tensor) throws -> Double { whole > 0 ? try inputs.energy(of: values - rounded) / whole : 0 }
     var layer = Quantizer.Layer(
@@ -131,7 +135,8 @@ struct QuantizerRun {
   /// Puts a rounded matrix into the model and the result.
   private mutating func keep(_ encoded: Tensor, _ path: String, _ weight: Parameter) throws {
     result.encoded[path + ".weight"] = EncodedParameter(
-      dtype: encoded.dtype, shape: encoded.shape, bytes: try encoded.withHostBytes(Array.init))
+      dtype: encoded.dtype, shape: encoded.shape, bytes: try encoded.withHostBytes(Array.init),
+      isTwoOfFour: quantizer.pruning != nil)
     weight.value = .matrix(PackedMatrix(packing: encoded), weight.matrix.1)
   }
 

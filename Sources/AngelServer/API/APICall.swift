@@ -33,6 +33,9 @@ final class APICall: Sendable {
     self.key = key
   }
 
+  /// Whose interface is asked.
+  private var dialect: Dialect { Dialect(path: exchange.head.path) }
+
   /// The checked body.
   var body: RequestBody { state.withLock(\.body) }
 
@@ -58,7 +61,10 @@ final class APICall: Sendable {
     let type = (exchange.head.headers["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
     guard type == "application/json" else {
       throw APIError(
-        status: 415, "the content type is '\(type.prefix(80))': send application/json", code: "unsupported_media_type")
+        status: 415,
+        "the content type is '\(type.prefix(80))': send application/json, "
+          + "with curl: -H 'content-type: application/json'",
+        code: "unsupported_media_type")
     }
     let body = try RequestBody(bytes, endpoint.fields)
     state.withLock { $0.body = body }
@@ -83,9 +89,7 @@ final class APICall: Sendable {
 
   /// The headers of every answer.
   private var headers: [(name: String, value: String)] {
-    var headers: [(name: String, value: String)] = [("x-request-id", requestID)]
-    // As Anthropic's clients look for it.
-    if Dialect(path: exchange.head.path) == .anthropic { headers.append(("request-id", requestID)) }
+    var headers = dialect.nameHeaders(requestID)
     if let key, let keys = server.keys { headers += keys.headers(key, now: MonotonicClock.seconds()) }
     let ignored = state.withLock { $0.body.ignored + $0.ignored }
     if !ignored.isEmpty {
@@ -119,7 +123,7 @@ final class APICall: Sendable {
   func fail(_ error: any Error) {
     let error = Self.apiError(error)
     note { $0.error = error.code }
-    send(Dialect(path: exchange.head.path).response(error, requestID: requestID))
+    send(dialect.response(error, requestID: requestID))
   }
 
   private func finish(_ response: HTTPResponse) -> HTTPResponse {
@@ -170,6 +174,18 @@ final class APICall: Sendable {
     named asked: String? = nil, _ work: @escaping @Sendable (ModelUse) throws -> Void
   ) throws(APIError) {
     let name = asked ?? body.string("model") ?? server.shelf.models[0].name
+    try admitModel(name)
+    server.shelf.use(name) { [self] result in
+      do {
+        try work(result.get())
+      } catch {
+        fail(error)
+      }
+    }
+  }
+
+  /// Checks that there is a model of that name and that the client may use it.
+  func admitModel(_ name: String) throws(APIError) {
     guard server.shelf.names.contains(name) else {
       let names = server.shelf.names.filter { key?.allows(model: $0) ?? true }
       throw APIError(
@@ -181,19 +197,13 @@ final class APICall: Sendable {
         status: 403, "key '\(key.name)' may not use model '\(name)'", parameter: "model", code: "model_not_allowed")
     }
     note { $0.model = name }
-    server.shelf.use(name) { [self] result in
-      do {
-        try work(result.get())
-      } catch {
-        fail(error)
-      }
-    }
   }
 
   /// The engine of a model that answers with text.
   func engine(of use: ModelUse) throws(APIError) -> any ServingEngine {
     guard case .language(let engine) = use.model else {
-      throw .invalid("model", "names '\(use.name)', which makes vectors, not text: use /v1/embeddings")
+      let path = dialect == .ollama ? OllamaEmbedEndpoint.path : EmbeddingsEndpoint.path
+      throw .invalid("model", "names '\(use.name)', which makes vectors, not text: use \(path)")
     }
     return engine
   }

@@ -33,9 +33,22 @@ public struct APIError: DescribedError, Equatable {
     APIError(status: 400, "'\(parameter)' \(reason)", parameter: parameter, code: code)
   }
 
+  /// The field has to be there.
+  static func missing(_ parameter: String, kind: FieldKind) -> APIError {
+    APIError(
+      status: 400, "'\(parameter)' is missing: it must be \(kind.words)", parameter: parameter,
+      code: "missing_required_parameter")
+  }
+
   /// The body cannot be read at all.
   static func badBody(_ reason: String) -> APIError {
     APIError(status: 400, "the request's body cannot be read: \(reason)", code: "invalid_body")
+  }
+
+  /// The last turn is the assistant's: a template would close it, and what closes it cannot be cut off again.
+  static func beginningGiven(_ parameter: String) -> APIError {
+    .invalid(
+      parameter, "is 'assistant': an answer whose beginning is given is not supported", code: "unsupported_parameter")
   }
 
   static func contextExceeded(_ parameter: String, tokens: Int, answer: Int, limit: Int) -> APIError {

@@ -33,9 +33,16 @@ struct AccessPolicy: Sendable {
     guard let origin = head.headers["origin"], let allowed = allowed(origin) else { return [] }
     return [
       ("access-control-allow-origin", allowed), ("vary", "origin"),
-      ("access-control-expose-headers", "x-request-id, retry-after, warning"),
+      ("access-control-expose-headers", Self.exposed),
     ]
   }
+
+  /// What pages may read of answers, beside what they always may.
+  private static let exposed =
+    (["x-request-id", "request-id", "retry-after", "warning"]
+    + ["requests", "tokens"].flatMap { what in
+      ["limit", "remaining", "reset"].map { "x-ratelimit-\($0)-\(what)" }
+    }).joined(separator: ", ")
 
   private func allowed(_ origin: String) -> String? {
     origins.contains("*") ? "*" : origins.contains(origin) ? origin : nil
@@ -48,9 +55,27 @@ struct AccessPolicy: Sendable {
     guard !response.headers.isEmpty else { return response }
     response.headers += [
       ("access-control-allow-methods", methods.joined(separator: ", ")),
-      ("access-control-allow-headers", "authorization, content-type, x-request-id, x-api-key, anthropic-version"),
+      ("access-control-allow-headers", Self.askedHeaders(head) ?? Self.usualHeaders),
       ("access-control-max-age", "600"),
     ]
     return response
+  }
+
+  private static let usualHeaders = "authorization, content-type, x-request-id, x-api-key, anthropic-version"
+
+  /// The headers that a page wants to send: clients have their own, which no list keeps up with, and the server reads no
+  /// more of them than it knows. Nil: it names none, or what is no name.
+  private static func askedHeaders(_ head: HTTPRequestHead) -> String? {
+    guard let asked = head.headers["access-control-request-headers"], !asked.isEmpty, asked.utf8.count <= 4096,
+      asked.utf8.allSatisfy({ $0 == 0x20 || isInList($0) })
+    else { return nil }
+    return asked
+  }
+
+  private static func isInList(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ","): true
+    default: false
+    }
   }
 }

@@ -35,7 +35,7 @@ enum ChatMessages {
   static func prompt(_ request: ChatRequest, _ engine: any ServingEngine) throws(APIError) -> Prompt {
     guard let template = engine.chatTemplate else {
       throw APIError(
-        status: 400, "this model's files have no chat template: use /v1/completions", parameter: request.field,
+        status: 400, "this model's files have no chat template: \(request.remedy)", parameter: request.field,
         code: "no_chat_template")
     }
     var extra = request.templateValues
@@ -85,14 +85,12 @@ enum ChatMessages {
     return messages
   }
 
-  /// A call with its arguments as an object: OpenAI's interface has them as a text, which templates would quote again. What is
-  /// no JSON object stays a text.
+  /// A call with its arguments as an object: OpenAI's interface has them as a text.
   private static func withArgumentsAsObject(_ call: JSONValue) -> JSONValue {
     guard var object = call.object, var function = object["function"]?.object,
-      let text = function["arguments"]?.string,
-      let arguments = try? JSONValue(parsing: text.utf8, maximumDepth: 64), arguments.object != nil
+      let text = function["arguments"]?.string
     else { return call }
-    function["arguments"] = arguments
+    function["arguments"] = CallArguments.forTemplate(text)
     object["function"] = .object(function)
     return .object(object)
   }

@@ -9,6 +9,11 @@ enum Dialect: CaseIterable, Sendable {
     self = isBelow("/v1/messages") ? .anthropic : isBelow("/api") ? .ollama : .openAI
   }
 
+  /// The headers that name a request; Anthropic's clients look for one of their own.
+  func nameHeaders(_ requestID: String) -> [(name: String, value: String)] {
+    [("x-request-id", requestID)] + (self == .anthropic ? [("request-id", requestID)] : [])
+  }
+
   /// An error as a whole answer.
   func response(_ error: APIError, requestID: String) -> HTTPResponse {
     var response = HTTPResponse(

@@ -163,9 +163,7 @@ extension FieldKind {
     guard let variant = found?.element else {
       let kind = FieldKind.choice(variants.filter { $0.refusal == nil }.map(\.type))
       if type.isNull {
-        throw APIError(
-          status: 400, "'\(path).type' is missing: it must be \(kind.words)", parameter: path + ".type",
-          code: "missing_required_parameter")
+        throw .missing(path + ".type", kind: kind)
       }
       return try kind.check(type, path + ".type", &ignored)
     }
@@ -221,9 +219,7 @@ extension FieldKind {
       }
     }
     for field in fields where field.isRequired && object[field.name] == nil {
-      throw APIError(
-        status: 400, "'\(prefix)\(field.name)' is missing: it must be \(field.kind.words)",
-        parameter: prefix + field.name, code: "missing_required_parameter")
+      throw .missing(prefix + field.name, kind: field.kind)
     }
   }
 }

@@ -19,7 +19,13 @@ struct ChatBlock: Sendable {
   /// A call's arguments, where they have come in whole and are an object.
   var arguments: JSONObject? {
     guard case .call = kind else { return nil }
-    return (try? JSONValue(parsing: text.utf8, maximumDepth: 64))?.object
+    return CallArguments.object(in: text.utf8)
+  }
+
+  /// Whether it is a call without whole arguments.
+  var isBrokenCall: Bool {
+    guard case .call = kind else { return false }
+    return arguments == nil
   }
 }
 
@@ -34,6 +40,8 @@ struct ChatTurn: Sendable {
 
   private(set) var blocks: [ChatBlock] = []
   private(set) var callCount = 0
+  /// Whether a call can be made.
+  var hasWholeCalls: Bool { blocks.contains { $0.arguments != nil } }
   /// Nil where an answer is text and nothing else.
   private var reader: ChatReader?
   private var isOpen = false

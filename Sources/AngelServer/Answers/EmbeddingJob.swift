@@ -14,8 +14,9 @@ final class EmbeddingJob: Sendable {
     var vectors: [[Float]]
     var left: Int
     var tickets: [ServingTicket] = []
+    /// Whether nothing more is taken from the engine.
     var isOver = false
-    /// Whether it has been answered.
+    /// Whether it has been answered, or nobody waits for an answer any more.
     var hasEnded = false
     /// Stops watching the key.
     var unwatch: (@Sendable () -> Void)?
@@ -40,38 +41,39 @@ final class EmbeddingJob: Sendable {
     _ texts: EmbeddingTexts, _ use: ModelUse, _ call: APICall, makeAnswer: @escaping @Sendable ([[Float]]) -> JSONValue
   ) throws {
     let job = EmbeddingJob(texts, use, call, makeAnswer)
-    defer { job.watchKey() }
     switch use.model {
-    case .encoder(let engine): try engine.embed(texts.tokens) { job.finish($0) }
+    case .encoder(let engine): job.add(try engine.embed(texts.tokens) { job.finish($0) })
     case .language(let engine): try job.run(on: engine)
     }
+    call.exchange.whenGone { job.cancel(nil) }
+    // Only now: of one that was not taken nobody would end the watch.
+    job.watchKey()
   }
 
   /// Texts one by one: the engine batches them with what else it has.
   private func run(on engine: any ServingEngine) throws {
     for (index, text) in texts.tokens.enumerated() {
       do {
-        let ticket = try engine.embed(text) { [self] result in take(result, index) }
-        let isOver = state.withLock { state in
-          state.tickets.append(ticket)
-          return state.isOver
-        }
-        if isOver { ticket.cancel() }
+        add(try engine.embed(text) { [self] result in take(result, index) })
       } catch {
-        cancel()
+        cancel(nil)
         throw error
       }
     }
-    call.exchange.whenGone { [self] in cancel() }
+  }
+
+  private func add(_ ticket: ServingTicket) {
+    let isOver = state.withLock { state in
+      state.tickets.append(ticket)
+      return state.isOver
+    }
+    if isOver { ticket.cancel() }
   }
 
   /// Ends the request when the key it came with is revoked.
   private func watchKey() {
     guard let key = call.key, let keys = call.server.keys else { return }
-    let end = keys.watch(key) { [self] in
-      cancel()
-      finish(.failure(APIError.keyLost))
-    }
+    let end = keys.watch(key) { [self] in cancel(.keyLost) }
     let isEnded = state.withLock { state in
       if !state.hasEnded { state.unwatch = end }
       return state.hasEnded
@@ -79,12 +81,27 @@ final class EmbeddingJob: Sendable {
     if isEnded { end() }
   }
 
-  private func cancel() {
-    let tickets = state.withLock { state in
-      state.isOver = true
-      return state.tickets
+  /// Ends the request where it stands. With an error, the client is told why.
+  private func cancel(_ error: APIError?) {
+    let held = state.withLock { state -> (tickets: [ServingTicket], unwatch: (@Sendable () -> Void)?)? in
+      guard !state.hasEnded else { return nil }
+      (state.isOver, state.hasEnded) = (true, true)
+      return (state.tickets, state.unwatch.take())
     }
-    for ticket in tickets { ticket.cancel() }
+    guard let held else { return }
+    held.unwatch?()
+    for ticket in held.tickets { ticket.cancel() }
+    // What the engine was given is used up. An encoder is given all texts at once.
+    let isEncoder = if case .encoder = use.model { true } else { false }
+    let count = isEncoder ? texts.tokens.count : held.tickets.count
+    charge(texts.tokens.prefix(count).reduce(0) { $0 + $1.count })
+    if let error { call.fail(error) } else { call.note { $0.error = APICall.apiError(Interrupted()).code } }
+  }
+
+  private func charge(_ tokenCount: Int) {
+    var usage = ServingUsage()
+    usage.promptTokens = tokenCount
+    call.charge(usage)
   }
 
   private func take(_ result: Result<[Float], any Error>, _ index: Int) {
@@ -117,9 +134,7 @@ final class EmbeddingJob: Sendable {
     do {
       let vectors = try result.get()
       if let first = vectors.first { try texts.check(width: first.count) }
-      var usage = ServingUsage()
-      usage.promptTokens = texts.tokenCount
-      call.charge(usage)
+      charge(texts.tokenCount)
       call.send { [makeAnswer] in makeAnswer(vectors) }
     } catch {
       call.fail(error)

@@ -50,10 +50,12 @@ final class Generation: Sendable {
 
   /// Queues the request and answers `call`, now or later.
   ///
+  /// - Returns: where a stream of it comes from.
   /// - Throws: `APIError` or `ServingRefusal` when it is not taken.
+  @discardableResult
   static func run(
     _ plan: GenerationPlan, _ form: any AnswerForm, _ use: ModelUse, _ call: APICall
-  ) throws {
+  ) throws -> Generation {
     let generation = Generation(call, use, plan, form)
     let engine = try call.engine(of: use)
     do {
@@ -82,6 +84,7 @@ final class Generation: Sendable {
     call.exchange.whenGone { generation.cancel(nil, answers: false) }
     generation.watchKey()
     if plan.streams { call.stream(generation, type: form.streamType) }
+    return generation
   }
 
   /// Ends the request when the key it came with is revoked.

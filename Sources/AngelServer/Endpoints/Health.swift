@@ -49,7 +49,7 @@ enum ReadyEndpoint: Endpoint {
       case .language(let engine): call.server.readiness.ask(engine, now: MonotonicClock.seconds(), answer)
       case .encoder(let engine):
         do {
-          try engine.embed([[0]]) { result in
+          _ = try engine.embed([[0]]) { result in
             switch result {
             case .success: answer(nil)
             case .failure(let error): answer(APICall.apiError(error))

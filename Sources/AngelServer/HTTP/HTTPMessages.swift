@@ -15,7 +15,7 @@ public struct HTTPRequestHead: Sendable {
 
   /// The headers that are kept of a request.
   static let keptHeaders = [
-    "authorization", "content-type", "host", "origin", "x-api-key", "x-request-id",
+    "access-control-request-headers", "authorization", "content-type", "host", "origin", "x-api-key", "x-request-id",
   ]
 }
 

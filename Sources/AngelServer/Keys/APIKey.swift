@@ -30,23 +30,12 @@ public struct APIKey: Sendable, Equatable {
     _ = sodium_init()
     var bytes = [UInt8](repeating: 0, count: 32)
     randombytes_buf(&bytes, bytes.count)
-    let text = "ak-" + hexadecimal(bytes)
+    let text = "ak-" + Digest.hexadecimal(bytes)
     return (text, APIKey(name: name, digest: digest(of: text), created: now))
   }
 
   /// The digest by which a key is known.
-  public static func digest(of text: String) -> String {
-    _ = sodium_init()
-    var digest = [UInt8](repeating: 0, count: 32)
-    let bytes = Array(text.utf8)
-    crypto_generichash(&digest, digest.count, bytes, UInt64(bytes.count), nil, 0)
-    return hexadecimal(digest)
-  }
-
-  private static func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
+  public static func digest(of text: String) -> String { Digest.blake2b(of: text) }
 
   func allows(endpoint: String) -> Bool { endpoints.isEmpty || endpoints.contains(endpoint) }
   func allows(model: String) -> Bool { models.isEmpty || models.contains(model) }

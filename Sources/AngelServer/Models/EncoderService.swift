@@ -14,6 +14,7 @@ public final class EncoderService: EmbeddingEngine {
   /// Tokens that may wait.
   private let queueLimit: Int
   private let waitingTokens = Mutex(0)
+  private let ticketCount = Atomic<UInt64>(0)
   private let owned: Owned
 
   /// The embedder, which only the queue's thread touches.
@@ -21,6 +22,13 @@ public final class EncoderService: EmbeddingEngine {
   private final class Owned: @unchecked Sendable {
     let embedder: TextEmbedder
     init(_ embedder: TextEmbedder) { self.embedder = embedder }
+  }
+
+  /// Whether the vectors of some texts are wanted no more.
+  private final class Cancelling: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isAsked: Bool { flag.load(ordering: .relaxed) }
+    func ask() { flag.store(true, ordering: .relaxed) }
   }
 
   /// Takes over an embedder, which nobody else may use from now on.
@@ -36,7 +44,7 @@ public final class EncoderService: EmbeddingEngine {
 
   public func embed(
     _ texts: [[Int32]], onResult: @escaping @Sendable (Result<[[Float]], any Error>) -> Void
-  ) throws {
+  ) throws -> ServingTicket {
     let tokens = texts.reduce(0) { $0 + $1.count }
     try waitingTokens.withLock { waiting throws(ServingRefusal) in
       guard waiting == 0 || waiting + tokens <= queueLimit else {
@@ -44,12 +52,19 @@ public final class EncoderService: EmbeddingEngine {
       }
       waiting += tokens
     }
+    let cancelling = Cancelling()
     let isTaken = queue.add { [self] in
-      let result = Result { try owned.embedder.engine.vectors(of: texts) }
+      // Between the steps of a request the engine asks too.
+      owned.embedder.engine.isInterrupted = { cancelling.isAsked }
+      let result = Result {
+        if cancelling.isAsked { throw Interrupted() }
+        return try owned.embedder.engine.vectors(of: texts)
+      }
       waitingTokens.withLock { $0 -= tokens }
       onResult(result)
     }
     if !isTaken { throw ServingRefusal.draining }
+    return ServingTicket(id: ticketCount.add(1, ordering: .relaxed).newValue) { cancelling.ask() }
   }
 
   public func drain(onEnd: @escaping @Sendable () -> Void) { queue.close(onEnd: onEnd) }

@@ -60,6 +60,13 @@ public final class ModelShelf: Sendable {
 
   func loaded(_ name: String) -> LoadedModel? { state.withLock { $0[name]?.loaded } }
 
+  /// What writes the turns for an adapter: its own template or its model's; nil where its model is not loaded, which alone
+  /// knows.
+  func template(ofAdapter name: String, beside base: String) -> String? {
+    guard case .language(let engine as any AdapterEngine)? = loaded(base) else { return nil }
+    return engine.chatTemplate(for: name)?.source
+  }
+
   /// The names that requests may give: models, then adapters.
   public var names: [String] { models.map(\.name) + adapters.all.map(\.name) }
 

@@ -7,16 +7,20 @@ public struct ServedModel: Sendable {
   public let name: String
   /// Seconds since 1970, as `/v1/models` tells.
   public let created: Int
+  /// Where its files lie; nil where that is not known.
+  public let path: String?
   /// What its files say; nil where nothing is known.
   public let facts: ModelFacts?
   /// Looks at its files; called each time it is to be loaded.
   public let open: @Sendable () throws -> OpenedModel
 
   public init(
-    name: String, created: Int, facts: ModelFacts? = nil, open: @escaping @Sendable () throws -> OpenedModel
+    name: String, created: Int, path: String? = nil, facts: ModelFacts? = nil,
+    open: @escaping @Sendable () throws -> OpenedModel
   ) {
     self.name = name
     self.created = created
+    self.path = path
     self.facts = facts
     self.open = open
   }
@@ -36,12 +40,15 @@ public struct ModelFacts: Sendable, Equatable {
   public var chatTemplate: String?
   /// Whether it makes vectors instead of text.
   public var isEncoder: Bool
+  /// The longest sequence it was made for, and the width of its residual stream; nil: its files do not say.
+  public var contextLength: Int?
+  public var embeddingLength: Int?
   /// SHA-256 of its largest file as it was pulled, 64 hexadecimal digits; nil: it was not.
   public var digest: String?
 
   public init(
     format: String, family: String, parameterCount: Int, quantization: String, byteCount: Int, chatTemplate: String?,
-    isEncoder: Bool, digest: String? = nil
+    isEncoder: Bool, contextLength: Int? = nil, embeddingLength: Int? = nil, digest: String? = nil
   ) {
     self.format = format
     self.family = family
@@ -50,6 +57,8 @@ public struct ModelFacts: Sendable, Equatable {
     self.byteCount = byteCount
     self.chatTemplate = chatTemplate
     self.isEncoder = isEncoder
+    self.contextLength = contextLength
+    self.embeddingLength = embeddingLength
     self.digest = digest
   }
 }
@@ -114,8 +123,10 @@ public protocol EmbeddingEngine: AnyObject, Sendable {
   var width: Int { get }
   var vocabularySize: Int { get }
 
-  /// One vector for each text, in order. Throws `ServingRefusal`; then `onResult` is never called.
+  /// One vector for each text, in order. Throws `ServingRefusal`; then `onResult` is never called. Cancelling the ticket
+  /// ends the work with `Interrupted` before its next step.
   func embed(_ texts: [[Int32]], onResult: @escaping @Sendable (Result<[[Float]], any Error>) -> Void) throws
+    -> ServingTicket
 
   /// Refuses new texts from now on and calls back when those in hand have ended.
   func drain(onEnd: @escaping @Sendable () -> Void)

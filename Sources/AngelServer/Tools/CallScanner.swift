@@ -1,6 +1,9 @@
 import AngelCore
 
 /// Reads one tool call, `{"name": …, "arguments": …}`, byte by byte, and gives its arguments out as they come.
+///
+/// A call is given out once its name and the beginning of an object are there, so that nothing has to be taken back:
+/// arguments that are a list or a number are none that a tool could be called with.
 struct CallScanner: Sendable {
   private enum Place {
     case beforeObject, beforeKey, key, beforeColon, beforeValue, value, afterValue
@@ -14,12 +17,13 @@ struct CallScanner: Sendable {
   private(set) var status = Status.reading
   /// Parts of the answer that are certain; whoever reads takes them away.
   var output: [ChatPart] = []
-  /// Whether the name is known, so that a call has been given out.
-  private(set) var hasName = false
-  /// Everything read until the name is known, to be shown as text where it turns out to be no call.
+  /// Whether a call has been given out.
+  private(set) var isGiven = false
+  /// Everything read until it is, to be shown as text where it turns out to be no call.
   private(set) var text: [UInt8] = []
 
   private let names: Set<String>
+  private var name: String?
   private var place = Place.beforeObject
   private var key: [UInt8] = []
   /// The value under way: its first byte, how deep it is, whether in a string and after a backslash.
@@ -37,7 +41,7 @@ struct CallScanner: Sendable {
   private var isArguments: Bool { key.elementsEqual("arguments".utf8) || key.elementsEqual("parameters".utf8) }
 
   mutating func take(_ byte: UInt8) {
-    if !hasName { text.append(byte) }
+    if !isGiven { text.append(byte) }
     let isSpace = byte == 0x20 || (0x09...0x0D).contains(byte)
     switch place {
     case .beforeObject: if !isSpace { move(.beforeKey, byte == UInt8(ascii: "{")) }
@@ -106,40 +110,59 @@ struct CallScanner: Sendable {
 
   private mutating func add(_ byte: UInt8) {
     value.append(byte)
-    guard hasName, isArguments, !hasArguments, value.first != UInt8(ascii: "\"") else { return }
-    if case .arguments(var bytes)? = output.last {
+    guard isArguments, !hasArguments, name != nil, value.first == UInt8(ascii: "{") else { return }
+    give([byte])
+  }
+
+  /// Gives out arguments of the call whose name is known.
+  private mutating func give(_ bytes: [UInt8]) {
+    if !isGiven, let name {
+      isGiven = true
+      output.append(.call(name: name))
+    }
+    if case .arguments(var before)? = output.last {
       output.removeLast()
-      bytes.append(byte)
-      output.append(.arguments(bytes))
+      before += bytes
+      output.append(.arguments(before))
     } else {
-      output.append(.arguments([byte]))
+      output.append(.arguments(bytes))
     }
   }
 
   private mutating func endValue() {
     place = .afterValue
-    if key.elementsEqual("name".utf8), !hasName {
+    if key.elementsEqual("name".utf8), name == nil {
       guard let name = (try? JSONValue(parsing: value))?.string, names.contains(name) else { return status = .failed }
-      hasName = true
-      output.append(.call(name: name))
-      if let heldArguments { output.append(.arguments(heldArguments)) }
+      self.name = name
+      if let heldArguments { give(heldArguments) }
     } else if isArguments, !hasArguments {
       hasArguments = true
-      let isText = value.first == UInt8(ascii: "\"")
-      // Some models write the arguments as a string, which holds the JSON.
-      let arguments = isText ? Array(((try? JSONValue(parsing: value))?.string ?? "").utf8) : value
-      if !hasName {
-        heldArguments = arguments
-      } else if isText {
-        output.append(.arguments(arguments))
+      if value.first == UInt8(ascii: "{") {
+        if name == nil { heldArguments = value }
+        return
       }
+      guard let arguments = objectOfValue else { return status = .failed }
+      if name == nil { heldArguments = arguments } else { give(arguments) }
+    }
+  }
+
+  /// The object that a value of another kind means: some models write the arguments as a string, which holds the JSON, or
+  /// null where there are none. Nil: it means none.
+  private var objectOfValue: [UInt8]? {
+    let none = Array("{}".utf8)
+    switch try? JSONValue(parsing: value) {
+    case .null?: return none
+    case .string(let text)?:
+      if text.utf8.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) { return none }
+      return CallArguments.object(in: text.utf8).map { _ in Array(text.utf8) }
+    default: return nil
     }
   }
 
   private mutating func complete() {
     guard status == .reading else { return }
-    guard hasName else { return status = .failed }
-    if !hasArguments { output.append(.arguments(Array("{}".utf8))) }
+    guard name != nil else { return status = .failed }
+    if !hasArguments { give(Array("{}".utf8)) }
     status = .complete
   }
 }

@@ -15,6 +15,8 @@ struct ChatRequest: Sendable {
   var addsGenerationPrompt = true
   /// The field that has the conversation, for errors.
   var field = "messages"
+  /// What to ask instead where the model has no chat template.
+  var remedy = "use /v1/completions"
 }
 
 /// What a chat request makes of a model's template: the prompt, what answers must be, and what is told apart in them.

@@ -68,7 +68,7 @@ struct ChatReader: Sendable {
   /// The parts that are held back, when no more comes.
   mutating func finish() -> [ChatPart] {
     while !held.isEmpty, step(isLast: true) {}
-    if case .call(let scanner) = section, !scanner.hasName { give(content: opening + scanner.text) }
+    if case .call(let scanner) = section, !scanner.isGiven { give(content: opening + scanner.text) }
     section = .end
     return taken()
   }
@@ -192,7 +192,7 @@ struct ChatReader: Sendable {
     case .reading: return enter(.call(scanner))
     case .complete: return enter(.afterCall)
     case .failed:
-      if !scanner.hasName { give(content: opening + scanner.text) }
+      if !scanner.isGiven { give(content: opening + scanner.text) }
       return enter(.text)
     }
   }

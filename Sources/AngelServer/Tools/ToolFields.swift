@@ -22,6 +22,8 @@ struct ToolRequest: Sendable {
     var parameters = "function.parameters"
     var strict = "function.strict"
     var chosen = "tool_choice.function.name"
+    /// The field that asks for one call at most.
+    var single = "parallel_tool_calls"
   }
 
   let tools: [Tool]
@@ -126,10 +128,11 @@ struct ToolRequest: Sendable {
       let all = functions(tools, onlyStrict: false)
       return .calls(syntax.format(all, allowsSeveral: allowsSeveral, allowsText: false))
     case .auto:
-      guard let strict = tools.firstIndex(where: \.isStrict) else { return nil }
+      let strict = tools.firstIndex(where: \.isStrict)
+      if strict == nil, allowsSeveral { return nil }
       guard !syntax.opensWithToken else {
         throw .invalid(
-          "tools[\(strict)].\(paths.strict)",
+          strict.map { "tools[\($0)].\(paths.strict)" } ?? paths.single,
           "is supported for this model only where a tool must be called: say so in tool_choice")
       }
       let all = functions(tools, onlyStrict: true)

@@ -130,7 +130,7 @@ enum OutputHead: Sendable {
 
   /// What products with hidden states of `dtype` read of the weight: quantised values are turned into that.
   func productDType(with dtype: DType) -> DType {
-    guard case .packed(let matrix) = self, matrix.dtype.isQuantized || matrix.dtype == .float16 else {
+    guard case .packed(let matrix) = self, matrix.dtype != .float32, matrix.dtype != .bfloat16 else {
       return self.dtype
     }
     return dtype

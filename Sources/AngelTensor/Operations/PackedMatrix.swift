@@ -82,9 +82,9 @@ public struct PackedMatrix: Sendable {
   var panels: Tensor { Tensor(shape: [byteCount], dtype: .uint8, storage: storage) }
 
   /// The transpose in panels, for gradients by what is multiplied: made once and kept beside the matrix. Of a quantised
-  /// matrix, which is held for its size, it is made each time and goes with its product.
+  /// or 2:4 matrix, which is held for its size, it is made each time and goes with its product.
   func transposedPanels(_ products: DenseKernels) -> Tensor {
-    if dtype.isQuantized { return products.panels(of: dequantized(), transposed: true) }
+    if dtype.isQuantized || dtype.isTwoOfFour { return products.panels(of: dequantized(), transposed: true) }
     return storage.derived(.transposedPanels(products.dtype)) {
       products.panels(of: dequantized(), transposed: true, kind: .weights)
     }

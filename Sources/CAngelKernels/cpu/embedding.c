@@ -10,10 +10,22 @@ static float half_at(const uint8_t *halves, int lane) {
   return angel_float_of_half(half);
 }
 
+// The same where two of four are kept, and the others are zeros.
+ANGEL_INLINE int kept_quant(angel_dtype dtype, const uint8_t *packed, int e, int lane) {
+  const int is_wide = dtype == ANGEL_Q8_0_2OF4, g = e / 8;
+  for (int i = e / 4 % 2 * 2, end = i + 2; i < end; i++) {
+    const int at = 4 * lane + i;
+    if ((packed[(is_wide ? 256 : 128) + at] >> 2 * g & 3) != e % 4) continue;
+    return is_wide ? packed[64 * g + at] ^ 128 : packed[64 * (g % 2) + at] >> 4 * (g / 2) & 15;
+  }
+  return is_wide ? 128 : 8;
+}
+
 // Quant `e` of `lane` in the 32-block whose bytes start at `packed`.
 ANGEL_INLINE int quant_at(angel_dtype dtype, const uint8_t *packed, int e, int lane) {
   const int g = e / 4, at = 4 * lane + e % 4;
   if (dtype == ANGEL_Q8_0) return packed[64 * g + at];
+  if (dtype == ANGEL_Q8_0_2OF4 || dtype == ANGEL_Q4_0_2OF4) return kept_quant(dtype, packed, e, lane);
   const int has_fifth = dtype == ANGEL_Q5_0 || dtype == ANGEL_Q5_1 || dtype == ANGEL_Q5_K;
   const uint8_t *nibbles = packed + (has_fifth ? 64 : 0);
   if (dtype == ANGEL_Q2_K || dtype == ANGEL_Q3_K || dtype == ANGEL_TQ2_0) {
@@ -74,6 +86,22 @@ ANGEL_INLINE void embed_blocks(
   }
 }
 
+static void embed_bf16_2of4(const void *arguments, int32_t part, int32_t parts) {
+  const struct angel_embedding_arguments *a = arguments;
+  const int64_t panel_bytes = angel_panel_bytes(ANGEL_BF16_2OF4, a->depth);
+  const struct angel_range rows = angel_part_range(a->rows, part, parts);
+  for (int64_t row = rows.begin; row < rows.end; row++) {
+    const uint8_t *block = (const uint8_t *)a->weight + a->tokens[row] / ANGEL_PANEL * panel_bytes;
+    const int lane = a->tokens[row] % ANGEL_PANEL;
+    float *output = a->output + row * a->depth;
+    for (int64_t k = 0; k < a->depth; k += ANGEL_BLOCK, block += 576) {
+      float values[ANGEL_BLOCK][ANGEL_PANEL];
+      angel_widen_two_of_four(block, values);
+      for (int e = 0; e < ANGEL_BLOCK; e++) output[k + e] = values[e][lane];
+    }
+  }
+}
+
 ANGEL_INLINE void embed_dense(
   const struct angel_embedding_arguments *a, int32_t part, int32_t parts, angel_dtype dtype) {
   const int64_t panel_bytes = angel_panel_bytes(dtype, a->depth);
@@ -114,6 +142,8 @@ EMBED(q3_K, ANGEL_Q3_K, embed_blocks)
 EMBED(iq4_nl, ANGEL_IQ4_NL, embed_blocks)
 EMBED(iq4_xs, ANGEL_IQ4_XS, embed_blocks)
 EMBED(tq2_0, ANGEL_TQ2_0, embed_blocks)
+EMBED(q4_0_2of4, ANGEL_Q4_0_2OF4, embed_blocks)
+EMBED(q8_0_2of4, ANGEL_Q8_0_2OF4, embed_blocks)
 
 angel_kernel angel_embedding_kernel(
   [[maybe_unused]] angel_isa isa, angel_dtype weight, [[maybe_unused]] angel_dtype second,
@@ -136,6 +166,9 @@ angel_kernel angel_embedding_kernel(
     case ANGEL_IQ4_XS: return embed_iq4_xs;
     case ANGEL_TQ1_0:
     case ANGEL_TQ2_0: return embed_tq2_0;
+    case ANGEL_Q4_0_2OF4: return embed_q4_0_2of4;
+    case ANGEL_Q8_0_2OF4: return embed_q8_0_2of4;
+    case ANGEL_BF16_2OF4: return embed_bf16_2of4;
     default: return NULL;
   }
 }

@@ -94,6 +94,7 @@ ANGEL_INLINE struct scale best_scale(const float *x, const float *c, struct ange
 
 // A row on its way: what is left of its values in the order columns are rounded in, and the scale of each group of its quants.
 struct row {
+  const float *input;
   float *values;
   struct scale *scales;
   uint8_t *quants;  // in the order of the file
@@ -107,7 +108,8 @@ ANGEL_INLINE void round_columns(
     const int64_t column = a->order[first + e];
     const struct scale scale = row.scales[column / grid.group];
     const float *factor = a->factor + (first + e) * a->depth + first;
-    const float quant = angel_nearest_quant(x[e], scale.minimum, angel_inverse_scale(scale.d), grid);
+    const float quant = a->whole != NULL && row.input[column] == 0
+      ? (float)grid.offset : angel_nearest_quant(x[e], scale.minimum, angel_inverse_scale(scale.d), grid);
     row.quants[column] = (uint8_t)quant;
     errors[e] = (x[e] - (scale.d * (quant - (float)grid.offset) + scale.minimum)) / factor[e];
     for (int k = e + 1; k < ANGEL_BLOCK; k++) x[k] -= errors[e] * factor[k];
@@ -169,7 +171,8 @@ ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, a
       const float *input = a->input + (first + r) * a->depth;
       float *scratch = a->scratch + (first + r) * (a->depth + a->depth / 8);
       uint8_t *output = (uint8_t *)a->output + (first + r) * blocks * grid.block_bytes;
-      rows[r] = (struct row){scratch, (struct scale *)(scratch + a->depth), a->quants + (first + r) * a->depth};
+      const float *whole = a->whole != NULL ? a->whole + (first + r) * a->depth : input;
+      rows[r] = (struct row){input, scratch, (struct scale *)(scratch + a->depth), a->quants + (first + r) * a->depth};
       for (int64_t b = 0; b < blocks; b++) {
         float c[ANGEL_SUPER_BLOCK];
         for (int e = 0; e < grid.block; e++) c[e] = a->importance != NULL ? a->importance[b * grid.block + e] : 1;
@@ -180,7 +183,7 @@ ANGEL_INLINE void fit_rows(const void *arguments, int32_t part, int32_t parts, a
         const struct scale scale = rows[r].scales[k / grid.group];
         rows[r].quants[k] = (uint8_t)angel_nearest_quant(input[k], scale.minimum, angel_inverse_scale(scale.d), grid);
       }
-      for (int64_t k = 0; k < a->depth && a->factor != NULL; k++) rows[r].values[k] = input[a->order[k]];
+      for (int64_t k = 0; k < a->depth && a->factor != NULL; k++) rows[r].values[k] = whole[a->order[k]];
     }
     if (a->factor != NULL) round_rows(a, grid, rows, count);
     for (int r = 0; r < count; r++) {

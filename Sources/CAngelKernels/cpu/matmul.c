@@ -211,10 +211,13 @@ ANGEL_INLINE void multiply_int8(
 }
 
 // One kernel per instruction set and weight dtype, for float32 and int8 rows.
-#define KERNEL(isa, inputs, name, dtype)                                                                    \
+#define KERNEL_WITH(engine, isa, inputs, name, dtype)                                                       \
   static void inputs##_##name##_##isa(const void *arguments, int32_t part, int32_t parts) {                 \
-    multiply_##inputs(arguments, part, parts, &angel_matmul_##isa, dtype);                                  \
+    multiply_##inputs(arguments, part, parts, &engine, dtype);                                              \
   }
+#define KERNEL(isa, inputs, name, dtype) KERNEL_WITH(angel_matmul_##isa, isa, inputs, name, dtype)
+#define KERNEL_2OF4(isa, inputs, name, dtype) KERNEL_WITH(angel_matmul_##isa##_2of4, isa, inputs, name, dtype)
+#define angel_matmul_scalar_2of4 angel_matmul_scalar
 #define BOTH(isa, name, dtype) KERNEL(isa, floats, name, dtype) KERNEL(isa, int8, name, dtype)
 #define KERNELS(isa)                                                                                        \
   KERNEL(isa, floats, f32, ANGEL_F32)                                                                       \
@@ -233,6 +236,11 @@ ANGEL_INLINE void multiply_int8(
   BOTH(isa, iq4_nl, ANGEL_IQ4_NL)                                                                             \
   BOTH(isa, iq4_xs, ANGEL_IQ4_XS)                                                                             \
   BOTH(isa, tq2_0, ANGEL_TQ2_0)                                                                               \
+  KERNEL_2OF4(isa, floats, q4_0_2of4, ANGEL_Q4_0_2OF4)                                                      \
+  KERNEL_2OF4(isa, int8, q4_0_2of4, ANGEL_Q4_0_2OF4)                                                        \
+  KERNEL_2OF4(isa, floats, q8_0_2of4, ANGEL_Q8_0_2OF4)                                                      \
+  KERNEL_2OF4(isa, int8, q8_0_2of4, ANGEL_Q8_0_2OF4)                                                        \
+  KERNEL_2OF4(isa, floats, bf16_2of4, ANGEL_BF16_2OF4)                                                      \
   static angel_kernel kernel_##isa(angel_dtype input, angel_dtype weight) {                                 \
     static const angel_kernel floats[ANGEL_DTYPE_LIMIT] = {                                                 \
       [ANGEL_F32] = floats_f32_##isa,   [ANGEL_F16] = floats_f16_##isa,   [ANGEL_BF16] = floats_bf16_##isa, \
@@ -242,6 +250,8 @@ ANGEL_INLINE void multiply_int8(
       [ANGEL_Q2_K] = floats_q2_K_##isa, [ANGEL_Q3_K] = floats_q3_K_##isa, [ANGEL_IQ4_NL] = floats_iq4_nl_##isa,\
       [ANGEL_IQ4_XS] = floats_iq4_xs_##isa, [ANGEL_TQ1_0] = floats_tq2_0_##isa,                               \
       [ANGEL_TQ2_0] = floats_tq2_0_##isa,                                                                     \
+      [ANGEL_Q4_0_2OF4] = floats_q4_0_2of4_##isa, [ANGEL_Q8_0_2OF4] = floats_q8_0_2of4_##isa,               \
+      [ANGEL_BF16_2OF4] = floats_bf16_2of4_##isa,                                                           \
     };                                                                                                      \
     static const angel_kernel int8s[ANGEL_DTYPE_LIMIT] = {                                                  \
       [ANGEL_Q4_0] = int8_q4_0_##isa, [ANGEL_Q4_1] = int8_q4_1_##isa, [ANGEL_Q5_0] = int8_q5_0_##isa,       \
@@ -250,6 +260,7 @@ ANGEL_INLINE void multiply_int8(
       [ANGEL_Q2_K] = int8_q2_K_##isa, [ANGEL_Q3_K] = int8_q3_K_##isa, [ANGEL_IQ4_NL] = int8_iq4_nl_##isa,     \
       [ANGEL_IQ4_XS] = int8_iq4_xs_##isa, [ANGEL_TQ1_0] = int8_tq2_0_##isa,                                   \
       [ANGEL_TQ2_0] = int8_tq2_0_##isa,                                                                       \
+      [ANGEL_Q4_0_2OF4] = int8_q4_0_2of4_##isa, [ANGEL_Q8_0_2OF4] = int8_q8_0_2of4_##isa,                   \
     };                                                                                                      \
     if (weight >= ANGEL_DTYPE_LIMIT) return NULL;                                                           \
     return input == ANGEL_F32 ? floats[weight] : input == ANGEL_INT8_ROWS ? int8s[weight] : NULL;           \
@@ -263,8 +274,9 @@ KERNELS(avx512)
 
 angel_kernel angel_matmul_kernel(
   angel_isa isa, angel_dtype input, angel_dtype weight, angel_dtype third) {
-  if (input == ANGEL_BF16_ROWS && weight == ANGEL_BF16 && (third == ANGEL_NO_DTYPE || third == ANGEL_BF16)) {
-    return angel_matmul_bf16_kernel(isa, third == ANGEL_BF16);
+  const int is_bfloat = weight == ANGEL_BF16 || weight == ANGEL_BF16_2OF4;
+  if (input == ANGEL_BF16_ROWS && is_bfloat && (third == ANGEL_NO_DTYPE || third == ANGEL_BF16)) {
+    return angel_matmul_bf16_kernel(isa, weight, third == ANGEL_BF16);
   }
   if (input == ANGEL_BF16_ROWS || third != ANGEL_NO_DTYPE) return NULL;
 #if defined(ANGEL_X86)

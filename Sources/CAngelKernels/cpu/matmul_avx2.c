@@ -133,4 +133,9 @@ TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, f
 const struct angel_matmul_engine angel_matmul_avx2 = {
   .dense = angel_avx2_dense, .int8 = angel_avx2_int8, .terms = angel_avx2_terms, .dequantize = dequantize,
   .widen = widen, .unpack = angel_avx2_unpack, .stream = angel_avx2_stream, .stream_rows = 2};
+
+const struct angel_matmul_engine angel_matmul_avx2_2of4 = {
+  .dense = angel_avx2_dense, .int8 = angel_avx2_int8, .terms = angel_avx2_terms,
+  .dequantize = angel_avx2_dequantize_2of4, .unpack = angel_avx2_unpack_2of4, .stream = angel_avx2_stream_2of4,
+  .stream_rows = ANGEL_2OF4_STREAM_ROWS};
 #endif

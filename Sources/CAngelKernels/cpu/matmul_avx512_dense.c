@@ -163,4 +163,9 @@ TARGET static void dequantize(angel_dtype dtype, struct angel_stretch stretch, f
 const struct angel_matmul_engine angel_matmul_avx512 = {
   .dense = dense, .int8 = angel_avx512_int8, .terms = angel_avx512_terms, .dequantize = dequantize, .widen = widen,
   .unpack = angel_avx512_unpack, .stream = angel_avx512_stream, .stream_rows = 16};
+
+// 2:4 panels are read by the code for AVX2.
+const struct angel_matmul_engine angel_matmul_avx512_2of4 = {
+  .dense = dense, .int8 = angel_avx512_int8, .terms = angel_avx512_terms, .dequantize = angel_avx2_dequantize_2of4,
+  .unpack = angel_avx2_unpack_2of4, .stream = angel_avx2_stream_2of4, .stream_rows = ANGEL_2OF4_STREAM_ROWS};
 #endif

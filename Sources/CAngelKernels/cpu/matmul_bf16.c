@@ -15,6 +15,11 @@ enum { TILE_PANELS = 4 };
 
 typedef void (*bf16_tile)(const struct angel_bf16_tile *tile);
 
+// Bytes of a panel's first `pairs` pairs: whole blocks of 2:4 panels.
+ANGEL_INLINE int64_t bytes_of_pairs(angel_dtype weight, int64_t pairs) {
+  return weight == ANGEL_BF16 ? pairs * ANGEL_PANEL * 4 : angel_panel_bytes(weight, 2 * pairs);
+}
+
 // Writes sums that ran up beside the output, with the bias, rounded once where the output is bfloat16.
 ANGEL_INLINE void finish(
   const struct angel_matmul_arguments *a, int64_t row, int64_t column, int64_t width, const float *sums,
@@ -31,9 +36,9 @@ ANGEL_INLINE void finish(
 // Panels `panels` of rows `rows`, all depth.
 ANGEL_INLINE void multiply_block(
   const struct angel_matmul_arguments *a, struct angel_range rows, struct angel_range panels, bf16_tile multiply,
-  const int is_bf16) {
+  const angel_dtype weight, const int is_bf16) {
   alignas(64) float beside[ANGEL_BF16_ROW_BLOCK * TILE_PANELS * ANGEL_PANEL];
-  const int64_t pairs = (a->depth + 1) / 2, panel_bytes = pairs * ANGEL_PANEL * 4;
+  const int64_t pairs = (a->depth + 1) / 2, panel_bytes = bytes_of_pairs(weight, pairs);
   const int64_t row_bytes = angel_bf16_row_bytes(a->depth), column = panels.begin * ANGEL_PANEL;
   const int64_t count = rows.end - rows.begin, padded = (panels.end - panels.begin) * ANGEL_PANEL;
   const int64_t width = a->columns - column < padded ? a->columns - column : padded;
@@ -50,7 +55,7 @@ ANGEL_INLINE void multiply_block(
   const int64_t stretch = is_streamed ? pairs : ANGEL_BF16_PAIRS;
   for (int64_t pair = 0; pair < pairs; pair += stretch) {
     tile.input = (const uint8_t *)a->input + rows.begin * row_bytes + pair * 4;
-    tile.weight = (const uint8_t *)a->weight + panels.begin * panel_bytes + pair * ANGEL_PANEL * 4;
+    tile.weight = (const uint8_t *)a->weight + panels.begin * panel_bytes + bytes_of_pairs(weight, pair);
     tile.pairs = pairs - pair < stretch ? pairs - pair : stretch;
     tile.is_first = pair == 0 && !a->accumulates;
     multiply(&tile);
@@ -62,14 +67,15 @@ ANGEL_INLINE void multiply_block(
 
 // Parts are runs of blocks of up to four panels and, for many rows, of a block of rows; all rows of some panels in turn.
 ANGEL_INLINE void multiply_part(
-  const void *arguments, int32_t part, int32_t parts, bf16_tile multiply, const int is_bf16) {
+  const void *arguments, int32_t part, int32_t parts, bf16_tile multiply, const angel_dtype weight, const int is_bf16) {
   const struct angel_matmul_arguments *a = arguments;
   const int64_t panels = (a->columns + ANGEL_PANEL - 1) / ANGEL_PANEL;
   if (a->rows <= ANGEL_BF16_TILE_ROWS) {
     const struct angel_range own = angel_part_range(panels, part, parts);
     // One panel at a time reads memory in one stream: 30 GB/s, against 20 with four panels of 576 elements at once.
     for (int64_t panel = own.begin; panel < own.end; panel++) {
-      multiply_block(a, (struct angel_range){0, a->rows}, (struct angel_range){panel, panel + 1}, multiply, is_bf16);
+      const struct angel_range all = {0, a->rows}, one = {panel, panel + 1};
+      multiply_block(a, all, one, multiply, weight, is_bf16);
     }
     return;
   }
@@ -83,40 +89,45 @@ ANGEL_INLINE void multiply_part(
     const struct angel_range rows = {row, row + block < a->rows ? row + block : a->rows};
     if (rows.begin >= rows.end) continue;
     const int64_t end = panel + TILE_PANELS < panels ? panel + TILE_PANELS : panels;
-    multiply_block(a, rows, (struct angel_range){panel, end}, multiply, is_bf16);
+    multiply_block(a, rows, (struct angel_range){panel, end}, multiply, weight, is_bf16);
   }
 }
 
-#define KERNEL(target, name, tile)                                              \
-  target static void name(const void *arguments, int32_t part, int32_t parts) {        \
-    multiply_part(arguments, part, parts, tile, 0);                             \
-  }                                                                             \
+#define KERNEL(target, name, tile, weight)                                              \
+  target static void name(const void *arguments, int32_t part, int32_t parts) {         \
+    multiply_part(arguments, part, parts, tile, weight, 0);                             \
+  }                                                                                     \
   target static void name##_to_bf16(const void *arguments, int32_t part, int32_t parts) { \
-    multiply_part(arguments, part, parts, tile, 1);                             \
+    multiply_part(arguments, part, parts, tile, weight, 1);                             \
   }
-KERNEL(, scalar, angel_scalar_bf16)
+KERNEL(, scalar, angel_scalar_bf16, ANGEL_BF16)
+KERNEL(, scalar_2of4, angel_scalar_bf16_2of4, ANGEL_BF16_2OF4)
 #if defined(ANGEL_X86)
 // The instruction flushes subnormals whatever the mode; multiply-adds do so in a mode that is this thread's.
-#define FLUSHING_KERNEL(target, name, tile)                    \
+#define FLUSHING_KERNEL(target, name, tile, weight)            \
   static void name##_tile(const struct angel_bf16_tile *t) {   \
     const unsigned mode = _mm_getcsr();                        \
     _mm_setcsr(mode | FLUSH);                                  \
     tile(t);                                                   \
     _mm_setcsr(mode);                                          \
   }                                                            \
-  KERNEL(target, name, name##_tile)
+  KERNEL(target, name, name##_tile, weight)
 enum { FLUSH = 0x8040 };  // of results, and subnormal operands taken as zero
-FLUSHING_KERNEL(ANGEL_TARGET_AVX2, avx2, angel_avx2_bf16)
-FLUSHING_KERNEL(ANGEL_TARGET_AVX512, avx512, angel_avx512_bf16)
-KERNEL(ANGEL_TARGET_AVX512_BF16, avx512_instruction, angel_avx512_bf16_instruction)
+FLUSHING_KERNEL(ANGEL_TARGET_AVX2, avx2, angel_avx2_bf16, ANGEL_BF16)
+FLUSHING_KERNEL(ANGEL_TARGET_AVX2, avx2_2of4, angel_avx2_bf16_2of4, ANGEL_BF16_2OF4)
+FLUSHING_KERNEL(ANGEL_TARGET_AVX512, avx512, angel_avx512_bf16, ANGEL_BF16)
+KERNEL(ANGEL_TARGET_AVX512_BF16, avx512_instruction, angel_avx512_bf16_instruction, ANGEL_BF16)
 #endif
 
-angel_kernel angel_matmul_bf16_kernel(angel_isa isa, int to_bf16) {
+angel_kernel angel_matmul_bf16_kernel(angel_isa isa, angel_dtype weight, int to_bf16) {
+  const int is_dense = weight == ANGEL_BF16;
 #if defined(ANGEL_X86)
+  if (isa >= ANGEL_ISA_AVX2 && isa <= ANGEL_ISA_AVX512_BF16 && !is_dense) return to_bf16 ? avx2_2of4_to_bf16 : avx2_2of4;
   if (isa == ANGEL_ISA_AVX512_BF16) return to_bf16 ? avx512_instruction_to_bf16 : avx512_instruction;
   if (isa == ANGEL_ISA_AVX512) return to_bf16 ? avx512_to_bf16 : avx512;
   if (isa == ANGEL_ISA_AVX2) return to_bf16 ? avx2_to_bf16 : avx2;
 #endif
   (void)isa;
+  if (!is_dense) return to_bf16 ? scalar_2of4_to_bf16 : scalar_2of4;
   return to_bf16 ? scalar_to_bf16 : scalar;
 }

@@ -135,11 +135,14 @@ struct angel_matmul_engine {
   void (*stream)(angel_dtype weight, const struct angel_int8_tile *tile, const uint8_t *panel);
 };
 
-// The kernel of bfloat16 rows with bfloat16 weights; its output is float32 or, `to_bf16`, rounded to bfloat16.
-angel_kernel angel_matmul_bf16_kernel(angel_isa isa, int to_bf16);
+// The kernel of bfloat16 rows with bfloat16 weights, dense or 2:4; its output is float32 or, `to_bf16`, rounded to
+// bfloat16.
+angel_kernel angel_matmul_bf16_kernel(angel_isa isa, angel_dtype weight, int to_bf16);
 void angel_scalar_bf16(const struct angel_bf16_tile *tile);
+void angel_scalar_bf16_2of4(const struct angel_bf16_tile *tile);
 #if defined(ANGEL_X86)
 void angel_avx2_bf16(const struct angel_bf16_tile *tile);
+void angel_avx2_bf16_2of4(const struct angel_bf16_tile *tile);
 void angel_avx512_bf16(const struct angel_bf16_tile *tile);
 void angel_avx512_bf16_instruction(const struct angel_bf16_tile *tile);
 #endif
@@ -154,9 +157,16 @@ void angel_avx2_int8(const struct angel_int8_tile *t);
 void angel_avx2_unpack(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
 void angel_avx2_stream(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel);
 extern const struct angel_matmul_engine angel_matmul_avx512;
+// For 2:4 weights.
+extern const struct angel_matmul_engine angel_matmul_avx2_2of4, angel_matmul_avx512_2of4;
+void angel_avx2_dequantize_2of4(angel_dtype dtype, struct angel_stretch stretch, float *values);
+void angel_avx2_unpack_2of4(angel_dtype dtype, struct angel_stretch stretch, struct angel_block *blocks);
+void angel_avx2_stream_2of4(angel_dtype dtype, const struct angel_int8_tile *t, const uint8_t *panel);
+enum { ANGEL_2OF4_STREAM_ROWS = 12 };
 #endif
 
-// Calls `body(dtype)` with the dtype as a constant, so that each format gets code of its own.
+// Calls `body(dtype)` with the dtype as a constant, so that each format gets code of its own; those of 2:4 weights have
+// engines of their own.
 #define ANGEL_WITH_BLOCK_DTYPE(dtype, body)       \
   switch (dtype) {                                \
     case ANGEL_Q4_0: body(ANGEL_Q4_0); break;     \
@@ -188,6 +198,12 @@ ANGEL_INLINE void angel_unpack_stretch(angel_dtype dtype, struct angel_stretch s
 
 ANGEL_INLINE void angel_dequantize_stretch(angel_dtype dtype, struct angel_stretch stretch, float *values) {
   for (int64_t b = 0; b < stretch.count; b++) {
+    if (dtype == ANGEL_BF16_2OF4) {
+      angel_widen_two_of_four(
+        stretch.panel + (stretch.first + b) * 576,
+        (float(*)[ANGEL_PANEL])(values + b * ANGEL_BLOCK * ANGEL_PANEL));
+      continue;
+    }
     struct angel_block block;
     angel_unpack_stretch(dtype, (struct angel_stretch){stretch.panel, stretch.first + b, 1}, &block);
     angel_dequantize_block(

@@ -16,6 +16,31 @@ static float extended(float sum, float w, float x) {
   return flushed(result);
 }
 
+// Elements that are not kept are zeros, which leave sums as they are.
+void angel_scalar_bf16_2of4(const struct angel_bf16_tile *t) {
+  for (int32_t r = 0; r < t->rows; r++) {
+    for (int32_t p = 0; p < t->panels; p++) {
+      float *sums = t->sums + r * t->sums_stride + p * ANGEL_PANEL;
+      if (t->is_first) memset(sums, 0, ANGEL_PANEL * sizeof(float));
+      for (int64_t quad = 0; quad < t->pairs / 2; quad++) {
+        const uint8_t *block = t->weight + p * t->panel_bytes + quad / 8 * 576;
+        uint16_t x[4], w[ANGEL_PANEL][2];
+        uint32_t places[ANGEL_PANEL];
+        memcpy(x, t->input + r * t->row_bytes + quad * 8, sizeof x);
+        memcpy(w, block + quad % 8 * 64, sizeof w);
+        memcpy(places, block + 512, sizeof places);
+        for (int lane = 0; lane < ANGEL_PANEL; lane++) {
+          for (int i = 0; i < 2; i++) {
+            const uint32_t place = places[lane] >> (4 * (quad % 8) + 2 * i) & 3;
+            sums[lane] = extended(
+              sums[lane], flushed(angel_float_of_bfloat(w[lane][i])), flushed(angel_float_of_bfloat(x[place])));
+          }
+        }
+      }
+    }
+  }
+}
+
 void angel_scalar_bf16(const struct angel_bf16_tile *t) {
   for (int32_t r = 0; r < t->rows; r++) {
     for (int32_t p = 0; p < t->panels; p++) {

@@ -8,6 +8,7 @@
 
 #include "pack_low_bits.h"
 #include "pack_words.h"
+#include "quads.h"
 
 // Packs one group (a block as the file stores it) into lane `lane` of the panel group at `group`.
 typedef void (*pack_group)(const uint8_t *source, uint8_t *group, int lane);
@@ -103,6 +104,56 @@ static void pack_q6_K(const uint8_t *source, uint8_t *group, int lane) {
   }
 }
 
+// Which elements of `quad` are kept, and their places in it.
+ANGEL_INLINE const uint8_t *kept_of(angel_dtype dtype, const uint8_t *block, int quad) {
+  return angel_kept_places[angel_nonzero_of_quad(dtype, block, quad)];
+}
+
+static void pack_q8_0_2of4(const uint8_t *source, uint8_t *group, int lane) {
+  uint32_t places = 0;
+  memcpy(group + 2 * lane, source, 2);
+  for (int quad = 0; quad < 8; quad++) {
+    const uint8_t *kept = kept_of(ANGEL_Q8_0, source, quad);
+    for (int i = 0; i < 2; i++) {
+      const int at = 2 * (quad % 2) + i;
+      group[32 + 64 * (quad / 2) + 4 * lane + at] = source[2 + 4 * quad + kept[i]];
+      places |= (uint32_t)kept[i] << (8 * at + 2 * (quad / 2));
+    }
+  }
+  memcpy(group + 288 + 4 * lane, &places, 4);
+}
+
+static void pack_q4_0_2of4(const uint8_t *source, uint8_t *group, int lane) {
+  uint32_t places = 0, quants[2] = {0};
+  memcpy(group + 2 * lane, source, 2);
+  for (int quad = 0; quad < 8; quad++) {
+    const uint8_t *kept = kept_of(ANGEL_Q4_0, source, quad), *nibbles = source + 2 + 4 * (quad % 4);
+    const int g = quad / 2;
+    for (int i = 0; i < 2; i++) {
+      const int at = 2 * (quad % 2) + i;
+      quants[g % 2] |= (uint32_t)(nibbles[kept[i]] >> 4 * (quad / 4) & 15) << (8 * at + 4 * (g / 2));
+      places |= (uint32_t)kept[i] << (8 * at + 2 * g);
+    }
+  }
+  for (int j = 0; j < 2; j++) memcpy(group + 32 + 64 * j + 4 * lane, &quants[j], 4);
+  memcpy(group + 160 + 4 * lane, &places, 4);
+}
+
+static void pack_bf16_2of4(const uint8_t *source, uint8_t *group, int lane) {
+  uint32_t places = 0;
+  for (int quad = 0; quad < 8; quad++) {
+    const uint8_t *kept = kept_of(ANGEL_BF16, source, quad);
+    // 1 before 0 and 3 before 2.
+    const int first = kept[0] / 2 == kept[1] / 2;
+    for (int i = 0; i < 2; i++) {
+      const uint8_t place = kept[i ^ first];
+      memcpy(group + 64 * quad + 4 * lane + 2 * i, source + 8 * quad + 2 * place, 2);
+      places |= (uint32_t)place << (4 * quad + 2 * i);
+    }
+  }
+  memcpy(group + 512 + 4 * lane, &places, 4);
+}
+
 // Packs panels group by group; `source_group_bytes` is a block's size in the file. A format that ORs bits into place
 // needs cleared panels; the others only where lanes are padding.
 ANGEL_INLINE void pack_blocks(
@@ -138,6 +189,9 @@ BLOCKS(q3_K, ANGEL_Q3_K, 110, 1)
 BLOCKS(iq4_xs, ANGEL_IQ4_XS, 136, 0)
 BLOCKS(tq1_0, ANGEL_TQ1_0, 54, 1)
 BLOCKS(tq2_0, ANGEL_TQ2_0, 66, 1)
+BLOCKS(q4_0_2of4, ANGEL_Q4_0_2OF4, 18, 0)
+BLOCKS(q8_0_2of4, ANGEL_Q8_0_2OF4, 34, 0)
+BLOCKS(bf16_2of4, ANGEL_BF16_2OF4, 64, 0)
 
 int64_t angel_packed_bytes(angel_dtype dtype, int64_t columns, int64_t depth) {
   if (columns < 0 || depth < 0) return -1;
@@ -162,6 +216,9 @@ angel_kernel angel_pack_kernel(
     case ANGEL_IQ4_XS: return pack_rows_iq4_xs;
     case ANGEL_TQ1_0: return pack_rows_tq1_0;
     case ANGEL_TQ2_0: return pack_rows_tq2_0;
+    case ANGEL_Q4_0_2OF4: return pack_rows_q4_0_2of4;
+    case ANGEL_Q8_0_2OF4: return pack_rows_q8_0_2of4;
+    case ANGEL_BF16_2OF4: return pack_rows_bf16_2of4;
     default: return angel_pack_words_kernel(isa, weight);
   }
 }

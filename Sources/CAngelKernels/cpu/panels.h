@@ -35,6 +35,10 @@ ANGEL_INLINE struct angel_geometry angel_geometry_of(angel_dtype dtype) {
     case ANGEL_IQ4_XS: return (struct angel_geometry){8, 160, 256, 128, ANGEL_OFFSET_BLOCK};
     case ANGEL_TQ1_0:
     case ANGEL_TQ2_0: return (struct angel_geometry){8, 32, 128, 1, ANGEL_OFFSET_BLOCK};
+    case ANGEL_Q4_0_2OF4: return (struct angel_geometry){1, 32, 192, 8, ANGEL_OFFSET_BLOCK};
+    case ANGEL_Q8_0_2OF4: return (struct angel_geometry){1, 32, 320, 128, ANGEL_OFFSET_BLOCK};
+    // Floats in blocks: there is no quant to unpack, only values.
+    case ANGEL_BF16_2OF4: return (struct angel_geometry){1, 0, 576, 0, ANGEL_OFFSET_BLOCK};
     default: return (struct angel_geometry){0};
   }
 }
@@ -181,6 +185,35 @@ ANGEL_INLINE void angel_look_up_nibbles(struct angel_block *block) {
   }
 }
 
+// Elements that are not kept are zeros, whose quant is the offset.
+ANGEL_INLINE void angel_unpack_two_of_four(angel_dtype dtype, const uint8_t *packed, struct angel_block *block) {
+  const int is_wide = dtype == ANGEL_Q8_0_2OF4;
+  const uint8_t *places = packed + (is_wide ? 256 : 128);
+  memset(block->q, is_wide ? 128 : 8, sizeof block->q);
+  for (int g = 0; g < 4; g++) {
+    for (int i = 0; i < 64; i++) {
+      const uint8_t kept = is_wide ? packed[64 * g + i] ^ 128 : packed[64 * (g % 2) + i] >> 4 * (g / 2) & 15;
+      block->q[2 * g + (i >> 1 & 1)][(i & ~3) + (places[i] >> 2 * g & 3)] = kept;
+    }
+  }
+}
+
+// The values of a block of bf16_2of4: values[element][lane].
+ANGEL_INLINE void angel_widen_two_of_four(const uint8_t *packed, float values[ANGEL_BLOCK][ANGEL_PANEL]) {
+  memset(values, 0, ANGEL_BLOCK * sizeof *values);
+  for (int lane = 0; lane < ANGEL_PANEL; lane++) {
+    uint32_t places;
+    memcpy(&places, packed + 512 + 4 * lane, 4);
+    for (int quad = 0; quad < 8; quad++) {
+      uint16_t kept[2];
+      memcpy(kept, packed + 64 * quad + 4 * lane, sizeof kept);
+      for (int i = 0; i < 2; i++) {
+        values[4 * quad + (places >> (4 * quad + 2 * i) & 3)][lane] = angel_float_of_bfloat(kept[i]);
+      }
+    }
+  }
+}
+
 // Block `index` of the group at `group`.
 ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, int index, struct angel_block *block) {
   const struct angel_geometry geometry = angel_geometry_of(dtype);
@@ -213,6 +246,8 @@ ANGEL_INLINE void angel_unpack_block(angel_dtype dtype, const uint8_t *group, in
       angel_unpack_nibbles(packed, block);
       angel_look_up_nibbles(block);
       break;
+    case ANGEL_Q4_0_2OF4:
+    case ANGEL_Q8_0_2OF4: angel_unpack_two_of_four(dtype, packed, block); break;
     default: angel_unpack_nibbles(packed, block); break;
   }
 }

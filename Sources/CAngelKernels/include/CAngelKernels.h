@@ -11,6 +11,8 @@
 #include "encode_rows.h"
 #include "inverse_factor.h"
 #include "fit_rows.h"
+#include "prune.h"
+#include "two_of_four.h"
 #include "rmsnorm.h"
 #include "add_rmsnorm.h"
 #include "layernorm.h"

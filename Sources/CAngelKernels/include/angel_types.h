@@ -6,10 +6,12 @@
 typedef enum : uint8_t {
   ANGEL_F64 = 0, ANGEL_F32 = 1, ANGEL_F16 = 2, ANGEL_BF16 = 3, ANGEL_I64 = 4, ANGEL_I32 = 5, ANGEL_U8 = 6,
   ANGEL_INT8_ROWS = 7, ANGEL_BF16_ROWS = 8,
+  ANGEL_BF16_2OF4 = 9,
   ANGEL_Q4_0 = 16, ANGEL_Q4_1 = 17, ANGEL_Q5_0 = 18, ANGEL_Q5_1 = 19, ANGEL_Q8_0 = 20,
   ANGEL_Q4_K = 21, ANGEL_Q5_K = 22, ANGEL_Q6_K = 23, ANGEL_Q2_K = 24, ANGEL_Q3_K = 25,
   ANGEL_IQ4_NL = 26, ANGEL_IQ4_XS = 27, ANGEL_TQ1_0 = 28, ANGEL_TQ2_0 = 29,
-  ANGEL_DTYPE_LIMIT = 30,  // above every number but the next
+  ANGEL_Q4_0_2OF4 = 30, ANGEL_Q8_0_2OF4 = 31,
+  ANGEL_DTYPE_LIMIT = 32,  // above every number but the next
   ANGEL_NO_DTYPE = 255,
 } angel_dtype;
 

@@ -11,7 +11,9 @@
 //
 // With a `factor` U of the inputs' moments (inverse_factor.h) rounding is GPTQ's (arXiv:2210.17323, Algorithm 1), with scales
 // fixed before: column by column in `order`, which is that of U's rows, w is rounded to ŵ, and (w - ŵ) / U_ii times row i of U
-// is taken from the columns that follow.
+// is taken from the columns that follow. With `whole` too, elements that are zero in `input` become zeros whatever columns
+// before leave to them, and what they lose is passed on as well: pruning as SparseGPT's (arXiv:2301.00774, Algorithm 1),
+// for zeros chosen before. Formats without a minimum only.
 //
 // All in float32; a row's blocks depend on that row alone.
 #pragma once
@@ -19,6 +21,7 @@
 
 struct angel_fit_rows_arguments {
   const float *input;       // [rows, depth]
+  const float *whole;       // [rows, depth], or NULL: what `input` was before some of it became zero
   const float *importance;  // [depth], none negative; or NULL: all alike
   const float *factor;      // [depth, depth], or NULL
   const int32_t *order;     // [depth], each column once; used with a factor

@@ -20,7 +20,14 @@
 //               bit, u8 two[2][64] as in q2_K
 //   iq4_nl      as q4_0; iq4_xs per 256-block: f16 d[16], i8 scale[8][16]; then per 32-sub-block: u8 q[4][64] as in q4
 //   tq1_0 tq2_0 per 256-block: f16 d[16]; then per 32-sub-block: u8 two[2][64] as in q2_K
-// A panel takes the file's bytes, but for 8 bits a scale instead of 6 (q4_K q5_K +2.8 %, +2.3 %; q3_K +3.6 %; iq4_xs
+// Weights of which at least two of every four consecutive elements (a quad) are zero, for `two_of_four.h` to say: rows
+// of the dense format in, two elements of every quad kept, and zeros among them where more are zero.
+//   q8_0_2of4   per 32-block: f16 d[16]; i8 q[4][64]: q[g][4*lane+i] = kept element i&1 of quad 2*g+(i>>1);
+//               then u8 place[64]: bits 2*g.. of place[4*lane+i] = its place in the quad
+//   q4_0_2of4   the same with u8 q[2][64]: q[j][4*lane+i] = of g = j in the low nibble, of g = j+2 in the high
+//   bf16_2of4   per 32-block: uint16 kept[8][16][2], of quad t, in the order 1 0 3 2 of their places, which is that of
+//               products (matmul.h); then u32 place[16]: bits 4*t.. of place[lane] the first's, 4*t+2.. the second's
+// A panel takes the file's bytes (of 2:4 rows 22 of 34, 14 of 18 and 36 of 64), but for 8 bits a scale instead of 6 (q4_K q5_K +2.8 %, +2.3 %; q3_K +3.6 %; iq4_xs
 // +1.5 %) and 2 bits a ternary digit instead of 1.6 (tq1_0 +22 %).
 // Dequantised values are exactly those of the GGUF formats: q4_0 d*(q-8), q4_1 d*q+m (two roundings), q5 alike with
 // 16, q8_0 d*q, q4_K/q5_K (d*scale)*q - (dmin*min), q6_K (d*scale)*(q-32), q3_K with 4,

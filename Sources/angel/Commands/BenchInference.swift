@@ -46,7 +46,7 @@ enum BenchInference {
     let tokensPerSecond: Double
     let tokensPerCPUSecond: Double
     let spread: ClosedRange<Double>
-    /// Decode: bytes of weights and cache that a token needs, as the formats count them.
+    /// Decode: bytes of weights and cache that a token needs, as they are held.
     var bytesPerToken: Int?
     /// Batches: how much of the time went into everything but the model.
     var schedulingShare: Double?
@@ -184,7 +184,7 @@ enum BenchInference {
         ? bytesPerToken(engine.model, cached: middle, SessionOptions.cacheDType(arguments, context)) : nil)
   }
 
-  /// Weights in their own format, all but an embedding that is no output head too, and the keys and values of `cached`
+  /// Weights as they are held, all but an embedding that is no output head too, and the keys and values of `cached`
   /// tokens.
   private static func bytesPerToken(_ model: any LanguageModel, cached: Int, _ cacheDType: DType) -> Int {
     let parameters = model.parameterShapes()
@@ -194,7 +194,7 @@ enum BenchInference {
         return total + 4 * entry.parameter.shape.elementCount
       }
       if hasHead, entry.path == "embedding.weight" { return total }
-      return total + matrix.columns * matrix.dtype.byteCount(of: matrix.depth)
+      return total + matrix.byteCount
     }
     let geometry = model.configuration.cacheGeometry
     return weights + geometry.spanBytes(cacheDType) / CacheGeometry.blockTokens * cached

@@ -9,7 +9,7 @@ struct BenchKernelCase {
   let dtype: String
   let model: String
   let shape: String
-  /// Bytes that must come from or go to memory in one run, as the formats count them.
+  /// Bytes that must come from or go to memory in one run, as they are held.
   let bytes: Int
   /// Arithmetic of one run, two operations a multiply-add, and the kind whose peak bounds it; nil where memory alone does.
   var arithmetic: (operations: Int, what: DType)?

@@ -38,7 +38,7 @@ extension BenchKernelMaker {
     let (source, input, output) = (source, UnsafeRawPointer(source.next(inputBytes)), output(rows * columns))
     return BenchKernelCase(
       kernel: "matmul", dtype: dtype.name, model: shape.rawValue, shape: "m\(rows) n\(columns) k\(depth)",
-      bytes: columns * dtype.byteCount(of: depth) + inputBytes + 4 * rows * columns,
+      bytes: packedBytes + inputBytes + 4 * rows * columns,
       arithmetic: (2 * rows * columns * depth, Self.arithmetic(inputDType, dtype)),
       run: {
         launch(
@@ -51,6 +51,6 @@ extension BenchKernelMaker {
   /// The quickest arithmetic the chip has for a weight that is not quantised any further.
   private static func arithmetic(_ input: DType, _ weight: DType) -> DType {
     if input == .int8Rows { return .int8Rows }
-    return weight == .bfloat16 ? .bfloat16 : .float32
+    return weight == .bfloat16 || weight == .bfloat16_2of4 ? .bfloat16 : .float32
   }
 }

@@ -3,6 +3,7 @@ import AngelCheckpoint
 import AngelCore
 import AngelHCF
 import AngelModels
+import AngelTensor
 
 /// Sizes of well-known models, for measuring without their files.
 enum BenchShape: String, CaseIterable {
@@ -23,7 +24,7 @@ enum BenchShape: String, CaseIterable {
   ) { BenchShape(rawValue: $0).map(Optional.some) }
 
   /// The dtypes a weight can be held in.
-  static let formats = DType.allCases.filter { $0.isQuantized || ($0.isFloatingPoint && $0 != .float64) }
+  static let formats = DType.allCases.filter { PackedMatrix.byteCount(dtype: $0, columns: 16, depth: 256) != nil }
   static let format = Option<DType>.custom(
     "format", placeholder: "DTYPE", expects: formats.map(\.name).joined(separator: ", "), default: .q4_0,
     defaultText: DType.q4_0.name, help: "with --shape: what all matrices are held in"

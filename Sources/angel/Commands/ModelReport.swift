@@ -65,6 +65,12 @@ struct ModelReport {
       let count = "\(form.tensors) matri\(form.tensors == 1 ? "x" : "ces")"
       add("held as \(form.type)", "\(TextFormat.bytes(form.bytes)) in \(count), \(why)")
     }
+    let held = checkpoint.heldTwoOfFour
+    if !held.isEmpty {
+      add(
+        "held as 2:4", "\(held.count) matri\(held.count == 1 ? "x" : "ces") of which two of every four weights are zero"
+      )
+    }
     add("context", sizes.contextLength.map { TextFormat.count($0) + " tokens" })
     add("layers", sizes.layerCount.map(TextFormat.count))
     add("width", sizes.hiddenSize.map(TextFormat.count))
@@ -134,7 +140,8 @@ struct ModelReport {
           card.byteCounts.map {
             ["type": .string($0.type), "tensors": .integer($0.tensors), "bytes": .integer($0.bytes)]
           })
-      ), ("held_as", card.quantization.map(Self.json) ?? .null), ("context", optional(sizes.contextLength)),
+      ), ("held_as", card.quantization.map(Self.json) ?? .null),
+      ("held_two_of_four", .integer(checkpoint.heldTwoOfFour.count)), ("context", optional(sizes.contextLength)),
       ("layers", optional(sizes.layerCount)),
       ("width", optional(sizes.hiddenSize)), ("heads", optional(sizes.headCount)),
       ("key_value_heads", optional(sizes.keyValueHeadCount ?? sizes.headCount)),

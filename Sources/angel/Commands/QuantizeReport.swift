@@ -1,11 +1,14 @@
 import AngelCore
 import AngelHCF
 import AngelModels
+import AngelTensor
 
 /// What `angel quantize` prints.
 struct QuantizeReport {
   let model: String
   let method: QuantizeMethod
+  /// How half of the weights became zero; nil: they did not.
+  let pruning: PruningMethod?
   let type: DType
   /// Bytes of the model it came from.
   let byteCount: Int
@@ -37,9 +40,14 @@ struct QuantizeReport {
   var lines: [String] {
     var lines = [
       "\(model) is at \(written.path): \(rounded.layers.count) layers in \(typeNames) by \(method.rawValue), "
-        + "\(TextFormat.bytes(byteCount)) → \(TextFormat.bytes(writtenBytes))",
-      "Share of the outputs' energy that is wrong, the five worst layers first:",
+        + "\(TextFormat.bytes(byteCount)) → \(TextFormat.bytes(writtenBytes))"
     ]
+    if let pruning {
+      lines.append(
+        "Two of every four weights of these are zero by \(pruning.rawValue): in memory they take "
+          + "\(TextFormat.bytes(heldBytes(pruned: true))) instead of \(TextFormat.bytes(heldBytes(pruned: false))).")
+    }
+    lines.append("Share of the outputs' energy that is wrong, the five worst layers first:")
     lines += errorTable.lines
     if let productErrors {
       lines.append(
@@ -58,10 +66,26 @@ struct QuantizeReport {
         + "(\(loss < 0 ? "" : "+")\(TextFormat.fixed(loss * 100, digits: 2)) %)")
     if loss > Self.noticeableLoss {
       lines.append(
-        "That is more than \(TextFormat.fixed(Self.noticeableLoss * 100, digits: 0)) %, as is common with small models: "
-          + "--type q5_0 or q8_0 keeps more, and so does calibrating on more text of the kind the model will see.")
+        "That is more than \(TextFormat.fixed(Self.noticeableLoss * 100, digits: 0)) %, as is common with small models"
+          + (pruning == nil ? "" : " that are pruned")
+          + ": \(remedy), and so does calibrating on more text of the kind the model will see.")
     }
     return lines
+  }
+
+  private var remedy: String {
+    guard let pruning else { return "--type q5_0 or q8_0 keeps more" }
+    if type == .bfloat16 { return "--method gptq --type q8_0 keeps more" }
+    if method.rounding == .gptq { return "leaving --prune out keeps more" }
+    return pruning == .wanda ? "--method gptq keeps more" : "--prune wanda --method gptq keeps more"
+  }
+
+  /// Bytes of the layers in memory, as they are or as if they had no zeros.
+  private func heldBytes(pruned: Bool) -> Int {
+    rounded.layers.reduce(0) { sum, layer in
+      let form = pruned ? layer.format.twoOfFour ?? layer.format : layer.format
+      return sum + (PackedMatrix.byteCount(dtype: form, columns: layer.shape[0], depth: layer.shape[1]) ?? 0)
+    }
   }
 
   /// The types and how many layers are of each, the smallest first.
@@ -123,7 +147,8 @@ struct QuantizeReport {
   private func percent(_ share: Double) -> String { TextFormat.fixed(share * 100, digits: 3) + " %" }
 
   private var errorTable: Table {
-    var table = Table([("LAYER", .left), ("SHAPE", .left), ("ERROR", .right), ("TO THE NEAREST", .right)])
+    let other = pruning == nil ? "TO THE NEAREST" : "BY MAGNITUDE, TO THE NEAREST"
+    var table = Table([("LAYER", .left), ("SHAPE", .left), ("ERROR", .right), (other, .right)])
     for layer in rounded.layers.sorted(by: { $0.error > $1.error }).prefix(5) {
       table.append([
         layer.path + (layer.isCalibrated || !method.needsText ? "" : " (not calibrated)"), "\(layer.shape)",
@@ -148,6 +173,7 @@ struct QuantizeReport {
     }
     return [
       "model": .string(model), "path": .string(written.path), "method": .string(method.rawValue),
+      "prune": pruning.map { .string($0.rawValue) } ?? .null,
       "type": .string(type.name), "bytes_before": .integer(byteCount), "bytes": .integer(writtenBytes),
       "passes": .integer(rounded.passes), "error": .number(meanErrors.chosen),
       "nearest_error": .number(meanErrors.nearest), "perplexity_before": before.map { .number($0) } ?? .null,

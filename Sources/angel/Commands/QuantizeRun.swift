@@ -43,7 +43,7 @@ struct QuantizeRun {
       (before: try decodeSpeed(of: checkpoint), after: try decodeSpeed(of: .open(written.path)))
     }
     let report = QuantizeReport(
-      model: model, method: method, type: arguments[QuantizeCommand.type].dtype,
+      model: model, method: method, pruning: arguments[QuantizeCommand.prune], type: arguments[QuantizeCommand.type],
       byteCount: checkpoint.card.byteCount, rounded: rounded, written: written, before: before, after: after,
       speeds: speeds)
     if context.printsJSON { return try context.print(report.json) }
@@ -59,7 +59,8 @@ struct QuantizeRun {
     var quantizer = Quantizer()
     let method = arguments[QuantizeCommand.method]
     (quantizer.method, quantizer.scaling) = (method.rounding, method.scaling)
-    quantizer.format = arguments[QuantizeCommand.type].dtype
+    quantizer.pruning = arguments[QuantizeCommand.prune]
+    quantizer.format = arguments[QuantizeCommand.type]
     quantizer.budget = budget(for: loaded.model, quantizer)
     quantizer.momentBytes = arguments[QuantizeCommand.moments]
     let calibrating = context.progress.start(

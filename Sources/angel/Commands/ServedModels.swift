@@ -30,7 +30,7 @@ struct ServedModels {
       options.adapterLimit = try Self.adapterLimit(arguments, given: index == 0 ? adapters.count : 0)
       options.adapterBytes = index == 0 ? Self.bytes(of: adapters) : 0
       return ServedModel(
-        name: model.name, created: context.startTime, facts: Self.facts(model),
+        name: model.name, created: context.startTime, path: model.path, facts: Self.facts(model),
         open: Loader(
           path: model.path, name: model.name, sharesMemory: found.count > 1, arithmetic: context.arithmetic,
           options: options, backend: context.backendSettings(arguments), budget: budget, progress: context.progress
@@ -48,6 +48,7 @@ struct ServedModels {
       parameterCount: card.parameterCount, quantization: (card.byteCounts.first?.type ?? "").uppercased(),
       byteCount: card.byteCount, chatTemplate: checkpoint.chatTemplate,
       isEncoder: (try? ModelCatalog.textEncoder(for: checkpoint)) != nil,
+      contextLength: checkpoint.dimensions.contextLength, embeddingLength: checkpoint.dimensions.hiddenSize,
       digest: model.manifest?.files.max { $0.size < $1.size }?.sha256)
   }
 

@@ -51,7 +51,7 @@ enum MessageFields {
         .object([
           RequestField("role", .choice(["user", "assistant", "system"]), isRequired: true, "who speaks"),
           RequestField(
-            "content", .oneOf([.string, .array(block, 0...1000)]), isRequired: true, "a text, or blocks of one turn"),
+            "content", .oneOf([.string, .array(block, 1...1000)]), isRequired: true, "a text, or blocks of one turn"),
         ]), 1...10_000), isRequired: true, "the conversation, oldest first"),
     RequestField("system", .oneOf([.string, .array(.variants([text]), 0...1000)]), "what stands before it"),
     RequestField(
@@ -119,9 +119,7 @@ enum MessageFields {
       }
     }
     if messages.last?["role"] == "assistant" {
-      throw .invalid(
-        "messages[\(messages.count - 1)].role", "is 'assistant': an answer whose beginning is given is not supported",
-        code: "unsupported_parameter")
+      throw .beginningGiven("messages[\(messages.count - 1)].role")
     }
     var request = ChatRequest(messages: conversation.messages)
     request.tools = try tools(body)
@@ -186,6 +184,7 @@ enum MessageFields {
     return try ToolRequest.make(
       json, choice: choice, allowsSeveral: asked?["disable_parallel_tool_use"] != true,
       paths: ToolRequest.Paths(
-        name: "name", parameters: "input_schema", strict: "strict", chosen: "tool_choice.name"))
+        name: "name", parameters: "input_schema", strict: "strict", chosen: "tool_choice.name",
+        single: "tool_choice.disable_parallel_tool_use"))
   }
 }

@@ -16,9 +16,8 @@ struct MessageForm: AnswerForm {
       if case .call = block.kind { return block.arguments.map { json(block, input: $0) } }
       return json(block)
     }
-    let hasCalls = blocks.contains { $0["type"] == "tool_use" }
     var object = message(blocks)
-    let end = Self.end(answer.reason, stopText: answer.stopText, hasCalls: hasCalls)
+    let end = Self.end(answer.reason, stopText: answer.stopText, hasCalls: turn.hasWholeCalls)
     for member in end.members { object[member.key] = member.value }
     object["usage"] = Self.json(usage)
     return .object(object)
@@ -86,7 +85,7 @@ private struct MessageStream: AnswerStream {
     case .piece(let piece): for event in turn.take(piece) { write(event, to: &text) }
     case .finished(_, let reason, let stopText):
       for event in turn.finish() { write(event, to: &text) }
-      end = MessageForm.end(reason, stopText: stopText, hasCalls: turn.callCount > 0)
+      end = MessageForm.end(reason, stopText: stopText, hasCalls: turn.hasWholeCalls)
     }
   }
 

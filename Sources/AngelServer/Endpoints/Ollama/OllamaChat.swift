@@ -20,7 +20,8 @@ enum OllamaChatEndpoint: Endpoint {
             RequestField("tool_call_id", .string, "the call that it answers"),
             RequestField("tool_calls", .array(call, 0...1000), "calls that the assistant made"),
             .refused("images", "models here read text", unless: [[]]),
-          ]), 0...10_000), "the conversation, oldest first; without one the model is loaded"),
+          ]), 0...10_000),
+        "the conversation, oldest first; without one the model is loaded, or with keep_alive 0 said to be unloaded"),
       ToolRequest.fields[0],
     ]
 
@@ -38,17 +39,17 @@ enum OllamaChatEndpoint: Endpoint {
 
   static func respond(_ call: APICall) throws {
     let begin = MonotonicClock.seconds()
+    let body = call.body
+    let messages = body.array("messages") ?? []
+    guard let last = messages.last else { return try call.answerWithoutWords(in: .message) }
+    if last["role"] == "assistant" { throw APIError.beginningGiven("messages[\(messages.count - 1)].role") }
     try call.withOllamaModel { use in
-      let body = call.body
       let engine = try call.engine(of: use)
-      let messages = body.array("messages") ?? []
-      guard !messages.isEmpty else {
-        return call.send { OllamaForm.loaded(.message, model: body.string("model") ?? "") }
-      }
       var request = ChatRequest(messages: conversation(messages))
       request.tools = try ToolRequest.make(body.array("tools") ?? [], choice: .auto, allowsSeveral: true)
       request.format = OllamaFields.format(body)
-      request.templateValues = try ThinkingSwitch.values(body.flag("think"), field: "think", engine)
+      request.remedy = "use /api/generate with \"raw\": true"
+      request.templateValues = try ThinkingSwitch.values(OllamaFields.thinks(call), field: "think", engine)
       try call.answer(in: .message, ChatPlan(request, engine), use, engine, since: begin)
     }
   }

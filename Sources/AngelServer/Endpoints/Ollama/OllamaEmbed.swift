@@ -10,7 +10,7 @@ enum OllamaEmbedEndpoint: Endpoint {
     RequestField("input", .oneOf([.string, .array(.string, 1...2048)]), isRequired: true, "a text, or several"),
     RequestField("truncate", .boolean, "cut what is too long; default true"),
     RequestField("dimensions", .integer(1...1 << 20), "must be the model's own"),
-    .refused("options", "vectors are not drawn", unless: [[:]]),
+    .withoutEffect("options", .anyObject, "vectors are not drawn"),
   ]
 
   static func respond(_ call: APICall) throws {

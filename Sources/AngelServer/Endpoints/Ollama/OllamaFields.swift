@@ -6,13 +6,16 @@ enum OllamaFields {
   static let model = RequestField("model", .string, isRequired: true, "which model; ':latest' may follow its name")
   static let keepAlive = RequestField.withoutEffect(
     "keep_alive", .oneOf([.number(-1e18...1e18), .string]), "models stay while there is room")
+  private static let levels = ["low", "medium", "high"]
 
   static let answers: [RequestField] = [
     model, keepAlive,
     RequestField("stream", .boolean, "send the answer line by line while it is made; default true"),
     RequestField(
       "format", .oneOf([.choice(["", "json"]), .anyObject]), "what the answer must be: JSON, or what a schema accepts"),
-    RequestField("think", .boolean, "whether to think first, where the model's template has a switch"),
+    RequestField(
+      "think", .oneOf([.boolean, .choice(levels)]),
+      "whether to think first, where the model's template has a switch; a level means true"),
     RequestField("logprobs", .boolean, "report the log-probability of each token"),
     RequestField("top_logprobs", .integer(0...20), "and of so many likeliest in each place"),
     RequestField("options", .object(options), "how answers are drawn"),
@@ -79,6 +82,20 @@ enum OllamaFields {
     return count < 0 ? nil : count
   }
 
+  /// Whether to think first; nil: as the model's template has it. How much is the model's to say.
+  static func thinks(_ call: APICall) -> Bool? {
+    guard let level = call.body.string("think") else { return call.body.flag("think") }
+    call.ignore("think: \(level)")
+    return true
+  }
+
+  /// Whether a model is to go from memory at once: `keep_alive` is 0, as a number or as a duration such as `0s`.
+  static func asksToUnload(_ body: RequestBody) -> Bool {
+    guard let text = body.string("keep_alive") else { return body["keep_alive"]?.double == 0 }
+    let number = text.prefix { ("0"..."9").contains($0) || $0 == "." }
+    return Double(number) == 0 && ["", "ns", "us", "ms", "s", "m", "h"].contains(text.dropFirst(number.count))
+  }
+
   /// What the answer must be; nil: anything.
   static func format(_ body: RequestBody) -> FormatFields.Asked? {
     switch body["format"] {
@@ -93,6 +110,20 @@ extension APICall {
   /// The model that a body of Ollama's names, with `work` called once it is loaded. `:latest` stands for no more than the name.
   func withOllamaModel(_ work: @escaping @Sendable (ModelUse) throws -> Void) throws(APIError) {
     try withModel(named: ollamaName(body.string("model") ?? ""), work)
+  }
+
+  /// A question without words, by which Ollama's clients have a model loaded, or unloaded. Here nobody may unload what
+  /// others use: it is said, and nothing is done for it.
+  func answerWithoutWords(in place: OllamaForm.Place) throws(APIError) {
+    let asked = body.string("model") ?? ""
+    if OllamaFields.asksToUnload(body) {
+      try admitModel(ollamaName(asked))
+      return send { OllamaForm.without(words: "unload", place, model: asked) }
+    }
+    try withOllamaModel { [self] use in
+      _ = try engine(of: use)
+      send { OllamaForm.without(words: "load", place, model: asked) }
+    }
   }
 
   func ollamaName(_ asked: String) -> String {

@@ -34,11 +34,11 @@ struct OllamaForm: AnswerForm {
 
   func makeStream() -> any AnswerStream { OllamaStream(self) }
 
-  /// A question without words: the model is loaded, and that is all.
-  static func loaded(_ place: Place, model: String) -> JSONValue {
+  /// The answer to a question without words, which was asked for that reason.
+  static func without(words reason: String, _ place: Place, model: String) -> JSONValue {
     var object = start(place, model: model, text: "", thoughts: nil, calls: [])
     object["done"] = true
-    object["done_reason"] = "load"
+    object["done_reason"] = .string(reason)
     return .object(object)
   }
 

@@ -9,7 +9,8 @@ enum OllamaGenerateEndpoint: Endpoint {
   static let streamType: String? = "application/x-ndjson"
   static let fields: [RequestField] =
     OllamaFields.answers + [
-      RequestField("prompt", .string, "the text; without one the model is loaded"),
+      RequestField(
+        "prompt", .string, "the text; without one the model is loaded, or with keep_alive 0 said to be unloaded"),
       RequestField("system", .string, "what stands before it"),
       RequestField("raw", .boolean, "go on with the text as it is, without the model's chat template"),
       .refused("suffix", "text is continued, not filled in", unless: [""]),
@@ -20,29 +21,32 @@ enum OllamaGenerateEndpoint: Endpoint {
 
   static func respond(_ call: APICall) throws {
     let begin = MonotonicClock.seconds()
+    guard let prompt = call.body.string("prompt"), !prompt.isEmpty else {
+      return try call.answerWithoutWords(in: .response)
+    }
     try call.withOllamaModel { use in
       let engine = try call.engine(of: use)
-      guard let prompt = call.body.string("prompt"), !prompt.isEmpty else {
-        return call.send { OllamaForm.loaded(.response, model: call.body.string("model") ?? "") }
-      }
-      try call.answer(in: .response, plan(prompt, call.body, use, engine), use, engine, since: begin)
+      try call.answer(in: .response, plan(prompt, call, use, engine), use, engine, since: begin)
     }
   }
 
   private static func plan(
-    _ prompt: String, _ body: RequestBody, _ use: ModelUse, _ engine: any ServingEngine
+    _ prompt: String, _ call: APICall, _ use: ModelUse, _ engine: any ServingEngine
   ) throws -> ChatPlan {
+    let body = call.body
+    let thinks = OllamaFields.thinks(call)
     let system = body.string("system") ?? ""
     let format = OllamaFields.format(body)
     if body.flag("raw") ?? false {
       guard system.isEmpty else { throw APIError.invalid("system", "does not go with \"raw\": put it into the prompt") }
-      guard body.flag("think") != true else { throw APIError.invalid("think", "does not go with \"raw\"") }
+      guard thinks != true else { throw APIError.invalid("think", "does not go with \"raw\"") }
       return ChatPlan(
         tokens: try use.model.tokens(of: prompt), constraint: try format?.constraint(engine), field: "prompt")
     }
     let messages = (system.isEmpty ? [] : [ChatMessage(role: "system", system)]) + [ChatMessage(role: "user", prompt)]
     var request = ChatRequest(messages: messages, format: format, field: "prompt")
-    request.templateValues = try ThinkingSwitch.values(body.flag("think"), field: "think", engine)
+    request.remedy = "say \"raw\": true, and the text goes on as it is"
+    request.templateValues = try ThinkingSwitch.values(thinks, field: "think", engine)
     return try ChatPlan(request, engine)
   }
 }

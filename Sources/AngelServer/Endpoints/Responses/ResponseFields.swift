@@ -77,19 +77,16 @@ enum ResponseItems {
     if let text = body.string("instructions") { conversation.add("system", text: text) }
     if let text = body.string("input") { conversation.add("user", text: text) }
     for item in body.array("input") ?? [] { add(item, to: &conversation) }
-    guard !conversation.messages.isEmpty else { throw .invalid("input", "says nothing: give a text or a message") }
+    guard !conversation.isEmpty else { throw .invalid("input", "says nothing: give a text or a message") }
     return conversation
   }
 
   private static func add(_ item: JSONValue, to conversation: inout Conversation) {
     switch item["type"]?.string {
     case "function_call"?:
-      let text = item["arguments"]?.string ?? ""
-      // Templates want an object; what is none stays a text.
-      let object = try? JSONValue(parsing: text.utf8, maximumDepth: 64)
       conversation.addCall(
         id: item["call_id"]?.string, name: item["name"]?.string ?? "",
-        arguments: object?.object == nil ? .string(text) : object ?? nil)
+        arguments: CallArguments.forTemplate(item["arguments"]?.string ?? ""))
     case "function_call_output"?:
       conversation.addResult(of: item["call_id"]?.string, text: text(item["output"]))
     case "reasoning"?:

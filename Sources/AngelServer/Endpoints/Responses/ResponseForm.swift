@@ -15,7 +15,7 @@ struct ResponseForm: AnswerForm {
   func whole(_ answers: [CollectedAnswer], _ usage: ServingUsage) -> JSONValue {
     guard let answer = answers.first else { return nil }
     let turn = ChatTurn(reading, of: answer)
-    let state = State(answer.reason, stopText: answer.stopText)
+    let state = State(answer.reason)
     return response(state, output: items(turn, state), usage: json(usage, turn))
   }
 
@@ -26,7 +26,7 @@ struct ResponseForm: AnswerForm {
     case underWay, complete, cut
     case failed(APIError)
 
-    init(_ reason: FinishReason, stopText: String?) { self = reason == .stop ? .complete : .cut }
+    init(_ reason: FinishReason) { self = reason == .stop ? .complete : .cut }
 
     fileprivate var name: JSONValue {
       switch self {
@@ -73,6 +73,9 @@ struct ResponseForm: AnswerForm {
   }
 
   func item(_ block: ChatBlock, _ index: Int, _ state: State) -> JSONValue {
+    // A call that ended in the middle of its arguments is not complete, whatever the answer is.
+    var state = state
+    if case .complete = state, block.isBrokenCall { state = .cut }
     var object = JSONObject([("id", id(block, index))])
     var isEmpty = false
     if case .underWay = state { isEmpty = true }

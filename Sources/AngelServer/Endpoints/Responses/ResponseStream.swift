@@ -31,8 +31,8 @@ struct ResponseStream: AnswerStream {
     switch event {
     case .prompt: break
     case .piece(let piece): for event in turn.take(piece) { write(event, .complete, to: &text) }
-    case .finished(_, let reason, let stopText):
-      state = ResponseForm.State(reason, stopText: stopText)
+    case .finished(_, let reason, _):
+      state = ResponseForm.State(reason)
       let events = turn.finish()
       for (index, event) in events.enumerated() {
         write(event, index == events.count - 1 ? state : .complete, to: &text)

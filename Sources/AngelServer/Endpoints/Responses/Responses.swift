@@ -38,7 +38,7 @@ enum ResponsesEndpoint: Endpoint {
       .refused("prompt", "nothing is kept: send the text"),
       .refused("truncation", "what is too long is refused", unless: ["disabled"]),
       .withoutEffect("max_tool_calls", .integer(1...1 << 24), "tools are run by the client"),
-      .withoutEffect("metadata", .map(.string, limit: 16), "nothing is kept"),
+      RequestField("metadata", .map(.string, limit: 16), "the answer has it again"),
       .withoutEffect("service_tier", .string, "requests are served as they come"),
       .withoutEffect("safety_identifier", .string, "requests are told apart by their key"),
       .withoutEffect("prompt_cache_key", .string, "prefixes are found by themselves"),
@@ -93,7 +93,8 @@ enum ResponsesEndpoint: Endpoint {
   /// What the request asked for, as the answer says it again.
   private static func asked(_ body: RequestBody, _ sampling: SamplingParameters) -> JSONObject {
     JSONObject([
-      ("instructions", body["instructions"] ?? nil), ("max_output_tokens", body["max_output_tokens"] ?? nil),
+      ("metadata", body["metadata"] ?? [:]), ("instructions", body["instructions"] ?? nil),
+      ("max_output_tokens", body["max_output_tokens"] ?? nil),
       ("parallel_tool_calls", .bool(body.flag("parallel_tool_calls") ?? true)),
       ("temperature", .number(Double(sampling.temperature.description) ?? 1)),
       ("top_p", .number(Double(sampling.topP.description) ?? 1)),
