@@ -9,7 +9,7 @@ public struct SparsePrefill: Hashable, Sendable {
   /// Tokens before this position see everything: there, choosing takes longer than it saves.
   public var firstPosition: Int
 
-  public init(share: Float = 0.95, firstPosition: Int = 2048) {
+  public init(share: Float = 0.98, firstPosition: Int = 2048) {
     precondition(share > 0 && share <= 1, "a share of \(share)")
     self.share = share
     self.firstPosition = firstPosition
