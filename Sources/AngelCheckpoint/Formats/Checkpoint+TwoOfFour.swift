@@ -1,4 +1,4 @@
-public import AngelCore
+import AngelCore
 
 extension Checkpoint {
   /// The metadata of GGUF files that have 2:4 matrices: what pattern they keep to, and which tensors do.
