@@ -36,7 +36,7 @@ struct QuantisedFolderTests {
   @Test("every kind of folder has its goldens")
   func kinds() { #expect(Set(Self.folders) == Set(Self.types.keys)) }
 
-  @Test("logits and greedy tokens are those of the weights", arguments: folders)
+  @Test("logits are those of the weights", arguments: folders)
   func logits(_ name: String) throws {
     try expectGolden(makeEngine(path(name)), name)
     let checkpoint = try Checkpoint.open(path(name))

@@ -20,6 +20,9 @@ struct ScalarSet: Equatable, Sendable {
 
   /// Every character.
   static let all = ScalarSet([0...last])
+  /// Those of one byte in UTF-8, and the others.
+  static let ascii = ScalarSet([0...0x7F])
+  static let beyondASCII = ascii.inverted
 
   var isEmpty: Bool { ranges.isEmpty }
 

@@ -13,14 +13,27 @@ struct JSONText {
   let integer: Int
   let value: Int
   let object: Int
+  /// A character beyond ASCII.
+  let wide: Int
+  /// Any number of characters that stand for themselves.
+  let plain: Int
 
-  static let space = GrammarExpression.choice([
+  /// A rule, and the first of them all: it stands at every comma and colon and has forty states.
+  static let space = GrammarExpression.rule(0)
+  private static let spaces = GrammarExpression.choice([
     .empty, .text(" "), .sequence([.text("\n"), .repeated(.oneOf(ByteSet(" \t".utf8)), min: 0, max: 32)]),
   ])
 
   init() {
+    let space = grammar.add("space", Self.spaces)
+    precondition(Self.space == .rule(space), "spaces are the first rule")
     character = grammar.add("character", Self.anyCharacter)
     string = grammar.add("string", Self.quoted(.repeated(.rule(character), min: 0, max: nil)))
+    wide = grammar.add("wide", Self.plainCharacters.intersection(.beyondASCII).expression)
+    plain = grammar.add(
+      "plain",
+      .repeated(
+        .choice([Self.plainCharacters.intersection(.ascii).expression, .rule(wide)]), min: 0, max: nil))
     let digits = GrammarExpression.oneOf(ByteSet("0123456789".utf8))
     let whole = GrammarExpression.choice([
       .text("0"), .sequence([.oneOf(ByteSet("123456789".utf8)), .repeated(digits, min: 0, max: 15)]),

@@ -29,7 +29,7 @@ extension SchemaCompiler {
         throw .schema(
           pointer: pointer, reason: "'\(long.name.prefix(40))…' is longer than \(Self.longestName) bytes")
       }
-      further = .sequence([JSONText.otherKey(than: properties.map(\.name)), JSONText.colon, value])
+      further = .sequence([text.otherKey(than: properties.map(\.name)), JSONText.colon, value])
     }
     return JSONText.object([members(properties, further, pointer)])
   }
@@ -69,22 +69,29 @@ extension SchemaCompiler {
 
 extension JSONText {
   /// A key that is none of `names`; it has no escapes, so that no name hides in another spelling.
-  static func otherKey(than names: [String]) -> GrammarExpression {
-    let plain = plainCharacters
-    let anything = GrammarExpression.repeated(plain.expression, min: 0, max: nil)
+  func otherKey(than names: [String]) -> GrammarExpression {
     /// What may follow after the beginnings that `names` have in common have been written.
     func rest(_ names: [ArraySlice<Unicode.Scalar>]) -> GrammarExpression {
       var alternatives: [GrammarExpression] = names.contains { $0.isEmpty } ? [] : [.empty]
-      var others = plain
+      var others = Self.plainCharacters
       let groups = Dictionary(grouping: names.filter { !$0.isEmpty }) { $0[$0.startIndex] }
-      for (scalar, group) in groups.sorted(by: { $0.key < $1.key }) where plain.contains(scalar.value) {
+      for (scalar, group) in groups.sorted(by: { $0.key < $1.key }) where others.contains(scalar.value) {
         others.remove(scalar.value)
         alternatives.append(.sequence([.text(String(scalar)), rest(group.map { $0.dropFirst() })]))
       }
-      if !others.isEmpty { alternatives.append(.sequence([others.expression, anything])) }
+      alternatives.append(.sequence([oneOf(others), .rule(plain)]))
       return .choice(alternatives)
     }
-    return quoted(rest(names.map { Array($0.unicodeScalars)[...] }))
+    return Self.quoted(rest(names.map { Array($0.unicodeScalars)[...] }))
+  }
+
+  /// One of these plain characters. Every name ends in such a choice, so what lies beyond ASCII is the rule of all wherever no
+  /// name goes on there: a place of few states instead of two dozen.
+  private func oneOf(_ characters: ScalarSet) -> GrammarExpression {
+    let beyond = Self.plainCharacters.intersection(.beyondASCII)
+    guard characters.intersection(.beyondASCII) == beyond else { return characters.expression }
+    let ascii = characters.intersection(.ascii)
+    return ascii.isEmpty ? .rule(wide) : .choice([ascii.expression, .rule(wide)])
   }
 }
 

@@ -41,10 +41,12 @@ package struct LowRank: TensorOperation {
     let (count, dtype) = (x.shape[0], x.dtype)
     var result = product
     for case let (number, adapter?) in table.adapters.enumerated() {
-      let down = adapter.down.cast(to: dtype).permuted(1, 0).prefix(0..<table.inputs)  // [inputs, rank]
-      let up = adapter.up.cast(to: dtype).permuted(1, 0).prefix(0..<table.outputs)  // [outputs, rank]
-      let inner = x.reshaped([1] + x.shape.array).matmul(down.reshaped([1] + down.shape.array))
-      let change = inner.matmul(up.reshaped([1] + up.shape.array), transposingRight: true)
+      let down = adapter.downColumns(dtype).prefix(0..<table.inputs)  // [inputs, padded rank]
+      let up = adapter.upRows(dtype).prefix(0..<table.outputs)  // [outputs, rank]
+      let products = x.reshaped([1] + x.shape.array).matmul(down.reshaped([1] + down.shape.array))
+      let inner = products.reshaped(count, -1).permuted(1, 0).prefix(0..<adapter.rank).permuted(1, 0)
+      let change = inner.reshaped([1] + inner.shape.array).matmul(
+        up.reshaped([1] + up.shape.array), transposingRight: true)
       var sum = product + change.reshaped(count, table.outputs) * Double(adapter.scale)
       if let scales = adapter.scales { sum = sum * scales.cast(to: dtype) }
       let mask = rows.isEqual(to: number, dtype)
@@ -56,9 +58,11 @@ package struct LowRank: TensorOperation {
 
 /// One adapter's matrices beside one layer, as the kernel reads them.
 public struct LowRankMatrices: Sendable {
-  /// A [rank, inputs] and Bᵀ [rank, outputs], rows padded with zeros to a multiple of 16.
+  /// A [rank, inputs] as [rank / 4, inputs / 16, 4, 16], rounded up and padded with zeros.
   fileprivate let down: Tensor
+  /// Bᵀ [rank, outputs] as [outputs / 16, rank, 16], likewise.
   fileprivate let up: Tensor
+  fileprivate let rank: Int
   /// What each output is multiplied by, [outputs] float32; nil: nothing.
   fileprivate let scales: Tensor?
   fileprivate let scale: Float
@@ -73,18 +77,38 @@ public struct LowRankMatrices: Sendable {
     precondition(
       rank > 0 && down.count % rank == 0 && up.count % rank == 0 && [.float32, .float16, .bfloat16].contains(dtype),
       "low_rank: \(down.count) and \(up.count) values of rank \(rank) in \(dtype.name)")
-    func held(_ width: Int, _ value: (_ line: Int, _ place: Int) -> Float) -> Tensor {
-      let padded = (width + 15) / 16 * 16
-      var values = [Float](repeating: 0, count: rank * padded)
-      for line in 0..<rank { for place in 0..<width { values[line * padded + place] = value(line, place) } }
-      let matrix = Tensor(values, shape: [rank, padded], on: backend, kind: .weights)
+    func held(_ values: [Float], _ shape: Shape) -> Tensor {
+      let matrix = Tensor(values, shape: shape, on: backend, kind: .weights)
       return dtype == .float32 ? matrix : matrix.cast(to: dtype).copied(to: .weights)
     }
     let (inputs, outputs) = (down.count / rank, up.count / rank)
-    self.down = held(inputs) { down[$0 * inputs + $1] }
-    self.up = held(outputs) { up[$1 * rank + $0] }
+    let (groups, sixteens, strips) = ((rank + 3) / 4, (inputs + 15) / 16, (outputs + 15) / 16)
+    var packedDown = [Float](repeating: 0, count: groups * sixteens * 64)
+    var packedUp = [Float](repeating: 0, count: strips * rank * 16)
+    for line in 0..<rank {
+      for place in 0..<inputs {
+        let block = line / 4 * sixteens + place / 16
+        packedDown[block * 64 + line % 4 * 16 + place % 16] = down[line * inputs + place]
+      }
+      for place in 0..<outputs {
+        packedUp[(place / 16 * rank + line) * 16 + place % 16] = up[place * rank + line]
+      }
+    }
+    self.down = held(packedDown, [groups, sixteens, 4, 16])
+    self.up = held(packedUp, [strips, rank, 16])
+    self.rank = rank
     self.scales = scales.map { Tensor($0, on: backend, kind: .weights) }
     self.scale = scale
+  }
+
+  /// Aᵀ [padded inputs, padded rank].
+  fileprivate func downColumns(_ dtype: DType) -> Tensor {
+    down.cast(to: dtype).permuted(1, 3, 0, 2).reshaped(down.shape[1] * 16, down.shape[0] * 4)
+  }
+
+  /// B [padded outputs, rank].
+  fileprivate func upRows(_ dtype: DType) -> Tensor {
+    up.cast(to: dtype).permuted(0, 2, 1).reshaped(up.shape[0] * 16, rank)
   }
 
   /// Bytes of all of it.
@@ -111,7 +135,7 @@ public final class LowRankTable {
   /// Puts an adapter, or none, in a place.
   public func put(_ matrices: LowRankMatrices?, at number: Int) {
     precondition(
-      matrices.map { $0.down.shape[1] == (inputs + 15) / 16 * 16 && $0.up.shape[1] == (outputs + 15) / 16 * 16 }
+      matrices.map { $0.down.shape[1] == (inputs + 15) / 16 && $0.up.shape[0] == (outputs + 15) / 16 }
         ?? true,
       "low_rank: matrices of another layer")
     adapters[number] = matrices
@@ -121,13 +145,13 @@ public final class LowRankTable {
       entry.up = UnsafeRawPointer(matrices.up.address)
       entry.scales = matrices.scales?.floats
       entry.scale = matrices.scale
-      entry.rank = Int32(matrices.down.shape[0])
+      entry.rank = Int32(matrices.rank)
       entry.dtype = Int32(matrices.down.dtype.rawValue)
     }
     withUnsafeBytes(of: &entry) { bytes.write(Array($0), at: number * $0.count) }
   }
 
-  fileprivate var widestRank: Int { adapters.reduce(0) { max($0, $1?.down.shape[0] ?? 0) } }
+  fileprivate var widestRank: Int { adapters.reduce(0) { max($0, $1?.rank ?? 0) } }
 
   fileprivate var entries: UnsafePointer<angel_low_rank_adapter> {
     UnsafePointer(bytes.tensor.address.assumingMemoryBound(to: angel_low_rank_adapter.self))

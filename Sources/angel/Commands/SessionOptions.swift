@@ -29,8 +29,7 @@ enum SessionOptions {
   static let cache = Option<CacheType?>.custom(
     "cache", placeholder: "f16|bf16|f32|q8_0|q4_0", expects: "f16, bf16, f32, q8_0 or q4_0",
     choices: CacheType.allCases.map(\.rawValue),
-    help: "type of cached keys and values; q8_0 and q4_0 hold 1.9 and 3.6 times the tokens of f16 "
-      + "(default: f16, or as --precision asks)"
+    help: "type of cached keys and values; q8_0, q4_0 hold 1.9, 3.6 times as many (default: by --precision)"
   ) { CacheType(rawValue: $0) }
   static let memory = Option<Int?>.custom(
     "memory", placeholder: "SIZE", expects: "a size such as 2GiB, from 4MiB to 64TiB",
