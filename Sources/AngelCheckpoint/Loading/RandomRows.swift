@@ -39,8 +39,9 @@ struct RandomRows {
       case .q4_0: (1, 0x88, 2)
       default: (1, 0, 2)
       }
-    for block in stride(from: 0, to: bytes.count, by: dense.blockBytes) {
-      for place in stride(from: block + start, to: block + dense.blockBytes, by: 2 * element) {
+    let blockBytes = dense.byteCount(of: 32)
+    for block in stride(from: 0, to: bytes.count, by: blockBytes) {
+      for place in stride(from: block + start, to: block + blockBytes, by: 2 * element) {
         let cleared = place + (rows.bytes[place] & 1 == 0 ? 0 : element)
         for byte in cleared..<(cleared + element) { bytes[byte] = zero }
       }
