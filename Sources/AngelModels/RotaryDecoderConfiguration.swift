@@ -31,6 +31,8 @@ extension DecoderConfiguration {
     try require(
       headCount % keyValueHeadCount == 0, "the number of key-value heads", keyValueHeadCount,
       "it must divide \(headCount)")
+    // What kernels have room for (ANGEL_HEAD_SIZE_LIMIT).
+    try require((1...8192).contains(headSize), "the head size", headSize, "1 to 8192 are possible")
     try require(normEpsilon >= 0, "the epsilon of the norms", normEpsilon, "it must be 0 or more")
     for rotary in rotations {
       try require(rotary.size % 2 == 0, "the head size", rotary.size, "rotary pairs need it even")

@@ -56,6 +56,10 @@ struct HostileModelTests {
     .field("hidden_act", "gelu", "'hidden_act' is \"gelu\""),
     .field("attention_bias", true, "no tensor 'model.layers.0.self_attn.q_proj.bias'"),
     .field("attention_bias", 1, "'attention_bias' is 1"),
+    HostileCase("heads wider than kernels have room for", "the head size is 10000, but 1 to 8192 are possible") {
+      $0.configuration["head_dim"] = nil
+      $0.configuration["hidden_size"] = 40_000
+    },
     HostileCase("huge cache", "the cache of a token") {
       $0.configuration["head_dim"] = 4096
       $0.configuration["num_attention_heads"] = 65_536

@@ -40,6 +40,14 @@ enum InputGroups: Sendable {
     }
   }
 
+  /// Whether a list has `group` for all inputs, or for any.
+  static func list(_ tensor: StoredBytes, hasOnly group: Int) -> Bool {
+    tensor.withBytes { bytes in (0..<tensor.shape[0]).allSatisfy { entry(bytes, $0) == group } }
+  }
+  static func list(_ tensor: StoredBytes, has group: Int) -> Bool {
+    tensor.withBytes { bytes in (0..<tensor.shape[0]).contains { entry(bytes, $0) == group } }
+  }
+
   @inline(__always)
   private static func entry(_ bytes: UnsafeRawBufferPointer, _ index: Int) -> Int {
     Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 &* index, as: Int32.self)))

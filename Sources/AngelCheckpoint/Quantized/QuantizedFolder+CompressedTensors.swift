@@ -24,8 +24,11 @@ extension QuantizedFolder {
     let zeros = try zeros(zerosTensor, bits: bits, outputs: outputs, groups: groupCount)
     let parts = [words, shapeTensor, scalesTensor] + [order, zerosTensor].compactMap { $0 }
     let codes = PackedCodes(tensor: words, layout: .wordsOfRows, bits: bits, outputs: outputs, inputs: inputs)
+    // The package writes -1 for inputs in order.
     let groups: InputGroups =
-      if let order { .listed(order) } else { try evenGroups(inputs, groupCount, scalesTensor) }
+      if let order, !InputGroups.list(order, has: -1) { .listed(order) } else {
+        try evenGroups(inputs, groupCount, scalesTensor)
+      }
     try add(
       QuantizedMatrix(
         module + ".weight", shape: [outputs, inputs], values: .codes(codes, zeros),
@@ -43,10 +46,10 @@ extension QuantizedFolder {
     let scalesTensor = try part(module, "weight_scale", GroupScales.typeNames, rank: 0...2)
     let sizes = scalesTensor.shape.array
     let (rows, columns) = (sizes.first ?? 1, sizes.count == 2 ? sizes[1] : 1)
-    guard rows > 0, columns > 0, rows <= outputs, columns <= inputs, rows == 1 || Self.divides(outputs, rows) else {
+    guard rows > 0, columns > 0, rows <= outputs, columns <= inputs, outputs % rows == 0 else {
       throw damaged(
         "tensor \(quoted(scalesTensor.name)) has shape \(scalesTensor.shape), which does not go with the "
-          + "\(outputs) x \(inputs) values of \(quoted(weight.name))")
+          + "\(outputs) x \(inputs) values of \(quoted(weight.name)): blocks must be whole")
     }
     let zerosTensor = try zeroPoints(module)
     let values: QuantizedMatrix.Values
@@ -56,9 +59,8 @@ extension QuantizedFolder {
       let codes = PackedCodes(tensor: weight, layout: .signedBytes, bits: 8, outputs: outputs, inputs: inputs)
       values = .codes(codes, try zeros(zerosTensor, bits: 8, outputs: outputs, groups: columns))
     }
-    let perScale = rows == 1 ? outputs : (outputs + rows - 1) / rows
     let scales = try scales(
-      scalesTensor, outputStride: columns, groupStride: 1, outputsPerScale: perScale)
+      scalesTensor, outputStride: columns, groupStride: 1, outputsPerScale: outputs / rows)
     let parts = [weight, scalesTensor] + (zerosTensor.map { [$0] } ?? [])
     try add(
       QuantizedMatrix(
@@ -73,12 +75,6 @@ extension QuantizedFolder {
     for part in ["input_scale", "input_zero_point", "output_scale", "output_zero_point", "input_global_scale"] {
       drop(module + "." + part)
     }
-  }
-
-  /// Whether `count` rows of scales are those of equal runs of outputs, the last maybe shorter.
-  private static func divides(_ outputs: Int, _ count: Int) -> Bool {
-    let run = (outputs + count - 1) / count
-    return (outputs + run - 1) / run == count
   }
 
   private static func words(_ bits: Int, _ inputs: Int) -> Int { (inputs * bits + 31) / 32 }
@@ -117,13 +113,13 @@ extension QuantizedFolder {
     return GroupZeros(.signedBytes, tensor, bits: bits, outputs: outputs, groups: groups)
   }
 
-  /// Groups of equal sizes, the last maybe smaller.
+  /// Groups of equal sizes. How large others are could only be guessed.
   private func evenGroups(
     _ inputs: Int, _ count: Int, _ scales: StoredBytes
   ) throws(CheckpointError) -> InputGroups {
-    guard count <= inputs, Self.divides(inputs, count) else {
+    guard (1...inputs).contains(count), inputs % count == 0 else {
       throw damaged("tensor \(quoted(scales.name)) has \(count) groups for \(inputs) inputs, which cannot be equal")
     }
-    return .even(size: (inputs + count - 1) / count)
+    return .even(size: inputs / count)
   }
 }

@@ -21,13 +21,17 @@ extension QuantizedFolder {
           "tensor \(quoted(words.name)) has 3 bits in the first GPTQ format, whose zeros programs write in different "
           + "ways; save the model as gptq_v2 with GPTQModel")
     }
+    if let order { try requireShape(order, [inputs]) }
+    // Some programs write a list of zeros where inputs are in order.
+    let isEmpty = order.map { scalesTensor.shape[0] > 1 && InputGroups.list($0, hasOnly: 0) } ?? false
     let groups: InputGroups
-    if let order {
-      try requireShape(order, [inputs])
+    if let order, !isEmpty {
       groups = .listed(order)
     } else {
       guard !needsOrder || groupSize == nil else {
-        throw damaged("tensor \(quoted(module + ".g_idx")) is missing, though 'desc_act' is true")
+        throw damaged(
+          "tensor \(quoted(module + ".g_idx")) \(isEmpty ? "lists zeros alone" : "is missing"), though 'desc_act' is true"
+        )
       }
       groups = .even(size: groupSize ?? inputs)
       try requireShape(scalesTensor, [Self.groupCount(inputs, groupSize), outputs])

@@ -4,7 +4,8 @@
 #pragma once
 #include "super_blocks.h"
 
-ANGEL_INLINE float clamped(float x, float least, float most) { return x < least ? least : x > most ? most : x; }
+// What is no number becomes the least: as an integer it could be anything.
+ANGEL_INLINE float clamped(float x, float least, float most) { return x > least ? (x < most ? x : most) : least; }
 
 ANGEL_INLINE float group_error(const float *x, const float *c, float scale, float minimum, struct angel_quant_grid grid) {
   const float inverse = angel_inverse_scale(scale);

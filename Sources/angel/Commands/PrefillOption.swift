@@ -10,8 +10,7 @@ enum PrefillOption: Sendable {
     "prefill", placeholder: "dense|sparse[=SHARE]", expects: "dense, sparse, or sparse= and a share above 0, at most 1",
     choices: ["dense", "sparse"], default: .dense, defaultText: "dense",
     help:
-      "sparse: beyond \(SparsePrefill().firstPosition) tokens, prompts attend to the parts of the text where most is to "
-      + "be found (SHARE of it, \(SparsePrefill().share) where none is given); quicker, and no longer exact"
+      "sparse: after \(SparsePrefill().firstPosition) tokens prompts see what matters alone (SHARE: \(SparsePrefill().share)), inexact"
   ) { Self($0) }
 
   init?(_ text: String) {

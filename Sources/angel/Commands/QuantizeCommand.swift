@@ -43,7 +43,7 @@ enum QuantizeCommand: Command {
   static let type = Option<DType>.custom(
     "type", placeholder: types.map(\.name).joined(separator: "|"), expects: types.map(\.name).joined(separator: ", "),
     choices: types.map(\.name), default: .q4_0, defaultText: DType.q4_0.name,
-    help: "the type of the linear layers, or of those that no text shows at work; bf16 with --prune alone"
+    help: "type of linear layers, or of those no text shows at work; bf16: with --prune alone"
   ) { name in types.first { $0.name == name } }
   static let bits = Option<Double?>.number(
     "bits", in: 1...16, help: "mean bits of a weight of the linear layers, types chosen layer by layer")

@@ -143,6 +143,23 @@ struct QuantisedFolderDamageTests {
     }
   }
 
+  @Test("a list of zeros, which some programs write, is no list")
+  func zeroList() throws {
+    let order = Tensor.words("m.g_idx", [32], [UInt32](repeating: 0, count: 32))
+    let scales = Tensor.halves("m.scales", [2, 32], (0..<64).map { Float($0 + 1) / 64 })
+    let zeros = Tensor.words("m.qzeros", [2, 4], [UInt32](repeating: 0x8888_8888, count: 8))
+    let halves = Self.gptq.split(separator: ":32").joined(separator: ":16")
+    let parts = [Self.qweight, scales, zeros, order]
+    let values = try floats(open(parts, halves))
+    for n in 0..<32 {
+      for k in 0..<32 {
+        let exact = Float((k + n) % 16 - 8) * (Float(32 * (k / 16) + n + 1) / 64)
+        #expect(values[32 * n + k] == Float(Float16(exact)))
+      }
+    }
+    #expect(complaint(parts, halves + ",\"desc_act\":true").contains("'m.g_idx' lists zeros alone"))
+  }
+
   @Test("eight-bit floats have the values of the format")
   func float8() {
     #expect(Float8.values[0x7E] == 448 && Float8.values[0xFE] == -448 && Float8.values[0x7F].isNaN)
@@ -216,6 +233,13 @@ struct QuantisedFolderDamageTests {
         "m.weight_shape", "I64", [2], sizes.flatMap { size in withUnsafeBytes(of: size.littleEndian, Array.init) })
     }
     #expect(complaint([words, scales, shape([2, 32])], Self.packed) == "nothing")
+    let order = Tensor.words("m.weight_g_idx", [32], [UInt32](repeating: .max, count: 32))
+    #expect(complaint([words, scales, shape([2, 32]), order], Self.packed) == "nothing")
+    let floats = Tensor("m.weight", "F8_E4M3", [5, 32], [UInt8](repeating: 0, count: 160))
+    #expect(
+      complaint([floats, scales], Self.naive.split(separator: "int-").joined(separator: "float-"))
+        .contains(
+          "'m.weight_scale' has shape [2, 1], which does not go with the 5 x 32 values of 'm.weight': blocks must"))
     #expect(complaint([words, scales, shape([2, 65])], Self.packed).contains("are not 2, 3, 4 or 8 bits each"))
     #expect(complaint([words, scales, shape([2, .max])], Self.packed).contains("says 2 x 9223372036854775807 values"))
     #expect(complaint([words, scales, shape([2, -32])], Self.packed).contains("says 2 x -32 values"))

@@ -19,7 +19,7 @@ enum ReferenceDequantizer {
     case .int64: [Float(integer(b, Int64.self))]
     case .int32: [Float(integer(b, Int32.self))]
     case .uint8: [Float(b[0])]
-    case .int8Rows, .bfloat16Rows: []
+    case .int8Rows, .bfloat16Rows, .bfloat16_2of4, .q4_0_2of4, .q8_0_2of4: []
     case .q4_0: nibbles(b, 2).map { half(b, 0) * (Float($0) - 8) }
     case .q4_1: nibbles(b, 4).map { half(b, 0) * Float($0) + half(b, 2) }
     case .q5_0: fiveBits(b, high: 2, low: 6).map { half(b, 0) * (Float($0) - 16) }
