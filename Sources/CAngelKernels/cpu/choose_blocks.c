@@ -104,9 +104,10 @@ ANGEL_INLINE float least_share(const float *shares, int64_t blocks, float wanted
   return least;
 }
 
-// Sets the bits of what is kept of `seen` blocks, `whole` of which have shares; how many there are.
+// Sets the bits of what is kept of `seen` blocks, `whole` of which have shares, and clears those of later blocks; how
+// many are kept.
 ANGEL_INLINE int64_t keep_blocks(
-  struct choice *c, int64_t seen, int64_t whole, float share, float heads, uint64_t *bits) {
+  struct choice *c, int64_t seen, int64_t whole, float share, float heads, uint64_t *bits, int64_t words) {
   const int64_t local = seen - ANGEL_LOCAL_BLOCKS;  // the first of the last ones
   float all = share_sum(c->shares, whole, 0), wanted = share * all;
   if (!(all > 0 && all < INFINITY)) return seen;
@@ -118,7 +119,7 @@ ANGEL_INLINE int64_t keep_blocks(
   }
   const float least = wanted > 0 ? least_share(c->shares, whole, wanted, heads) : INFINITY;
   int64_t count = 1 + ANGEL_LOCAL_BLOCKS;
-  memset(bits, 0, sizeof *bits * angel_choice_words(seen));
+  memset(bits, 0, sizeof *bits * words);
   bits[0] = 1;
   for (int64_t b = local; b < seen; b++) bits[b / 64] |= (uint64_t)1 << b % 64;
   for (int64_t b = 1; b < local; b++) {
@@ -174,7 +175,7 @@ ANGEL_INLINE void choose_rows(
       for (int64_t h = r * count; h < (r + 1) * count; h++) add_shares(c, c->bounds[h], whole, a->softcap);
       if (head + count < group) continue;
       uint64_t *kept = a->kept + (kv_head * a->rows + row + r) * words;
-      const int64_t kept_count = keep_blocks(c, seen, whole, a->share, (float)group, kept + 1);
+      const int64_t kept_count = keep_blocks(c, seen, whole, a->share, (float)group, kept + 1, words - 1);
       kept[0] = kept_count < seen ? (uint64_t)kept_count : 0;
     }
   }

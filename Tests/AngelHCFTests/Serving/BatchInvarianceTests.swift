@@ -105,10 +105,10 @@ struct BatchInvarianceTests {
     let alone = try requests.map { try Self.answer($0, engine) }
     #expect(try Self.answer(requests[2], dense) != alone[2])
     var preemptions = 0
-    for (rows, contexts) in [(64, 12), (33, 2), (1, 3)] {
+    for (rows, cacheTokens) in [(64, 4800), (33, 432), (1, 1200)] {
       options.engine.chunkLength = rows
       options.sequenceLimit = min(12, rows)
-      options.cacheTokens = contexts * 400
+      options.cacheTokens = cacheTokens
       let loop = try ServingLoop(
         model, tokenizer: nil, endTokens: [], on: backend, pool: backend.pool, options: options)
       let logs = try requests.enumerated().map { index, request in
