@@ -177,6 +177,20 @@ import Testing
     #expect(Double(parameters[.optimizerStates].byteCount) < 0.55 * Double(held[.optimizerStates].byteCount))
   }
 
+  @Test("what comes ahead of its use takes the memory of two buckets, or of the largest parameter")
+  func memoryAhead() throws {
+    let changes = ["training.accumulation=2", "training.steps=2", "mesh.zero=3"]
+    func peaks(_ bucket: String) throws -> [Int] {
+      try together("llama", changes + ["mesh.bucket=\(bucket)"], processes: 2).run.usages.map {
+        $0[.workspace].peakByteCount
+      }
+    }
+    // The largest is of 256 x 96 values; regions are rounded up.
+    let (one, largest) = (try peaks("0"), 4 * 256 * 96)
+    for (more, less) in zip(try peaks("0.1"), one) { #expect(more - less <= max(209_715, largest) + 65_536) }
+    for bytes in one { #expect(bytes > 0) }
+  }
+
   @Test("every layout sends the bytes of the formula", arguments: models, 0...3)
   func traffic(_ model: String, _ zero: Int) throws {
     for precision in ["f32", "bf16"] {

@@ -113,12 +113,15 @@ struct MPITests {
     #expect(outcome.output.components("2 processes were launched, but the mesh has 3 places") == 2, "\(outcome.output)")
   }
 
-  @Test("a killed process ends the job with one line that names it", arguments: [SIGKILL, SIGSTOP])
-  func lost(_ signal: Int32) throws {
+  @Test(
+    "a killed process ends the job with one line that names it, whatever is on its way",
+    arguments: [(SIGKILL, 0), (SIGKILL, 1), (SIGKILL, 3), (SIGSTOP, 0)])
+  func lost(_ signal: Int32, _ zero: Int) throws {
     let isStopped = signal == SIGSTOP
     var victim: pid_t?
     let outcome = try train(
-      ["mesh.data=2", "training.steps=1000000", "output.save_every=1000000"] + (isStopped ? ["mesh.silence=10"] : []),
+      ["mesh.data=2", "mesh.zero=\(zero)", "training.steps=1000000", "output.save_every=1000000"]
+        + (isStopped ? ["mesh.silence=10"] : []),
       processes: 2, grace: 5
     ) {
       guard victim == nil, (try? files.recordedSteps()) ?? 0 > 3, let found = process(rank: 1) else { return }

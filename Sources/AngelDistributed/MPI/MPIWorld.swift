@@ -98,11 +98,13 @@ public final class MPIWorld: Sendable {
     let ticket = watch.waits(isPatient: isPatient)
     defer { watch.came(ticket) }
     let request = try started(purpose, start)
+    // Beside a thread that computes, yielding would give the core away for a whole slice of time; who has slept gets it back.
+    let shortCount = CollectiveQueue.isBesideOthers ? 0 : 200
     var polls = 0
     while try started(purpose, { $0.test(request) }) == 0 {
       polls += 1
       // Short ones end at once; in longer ones the processor belongs to whoever computes.
-      if polls < 200 { sched_yield() } else { usleep(polls < 2000 ? 20 : 200) }
+      if polls < shortCount { sched_yield() } else { usleep(polls < 2000 ? 20 : 200) }
     }
   }
 

@@ -50,9 +50,9 @@ struct Bucket {
     pack(tensors.map { UnsafeRawPointer($0.address) }, into: bucket.address)
   }
 
-  /// Copies all tensors out.
-  func unpack(_ bucket: UnsafeRawPointer, into tensors: [UnsafeMutableRawPointer]) {
-    for owner in 0..<(bounds.count - 1) {
+  /// Copies the shares of all owners but one out.
+  func unpack(_ bucket: UnsafeRawPointer, into tensors: [UnsafeMutableRawPointer], except own: Int) {
+    for owner in 0..<(bounds.count - 1) where owner != own {
       for (tensor, place) in zip(tensors, places(of: owner)) where place.count > 0 {
         (tensor + place.tensor).copyMemory(from: bucket + place.bucket, byteCount: place.count)
       }

@@ -42,6 +42,7 @@ extension DataLayout {
   }
 
   func lead<Result>(_ values: [StoredValue], _ body: () throws -> Result) throws -> Result? {
+    try self.values?.arriveAll()
     let sorted = values.sorted { $0.name < $1.name }
     // Before these come the planes of parameters.
     let first = 2 * parameters.count

@@ -24,10 +24,17 @@ final class DataLayout: StepLayout {
   /// This process's shares, by parameter; nil where it has none. Whole parameters where states are not shared out.
   let shares: [Parameter?]
   let gradients: GradientStream
+  /// What both streams of this layout go by.
+  let lane: SideLane
+  /// Where whole parameters are shared out to be updated.
+  private(set) var values: ParameterStream?
+  let parted: PartedStream
+  /// The numbers of parameters by their paths.
+  let places: [String: Int]
+  /// Whether passes run.
+  private(set) var isStepping = false
   /// What products could not be given; thrown where the step ends.
   var failure: DistributedError?
-  /// Of the step so far, for parameters.
-  private var waitedForParameters = 0.0
   let leading: Leading
   /// While this process leads, the numbers by which it asks for values.
   var questions: [String: Int] = [:]
@@ -51,10 +58,24 @@ final class DataLayout: StepLayout {
       guard sharing > .nothing else { return entry.parameter }
       return entry.parameter.share(own.range(index, of: group.rank), isCopied: sharing == .parameters)
     }
-    gradients = try GradientStream(map, sharing, group, bucketBytes: Int(configuration.bucket * 0x1p20), on: backend)
-    guard sharing == .parameters else { return }
-    for (index, entry) in parameters.enumerated() {
-      entry.parameter.value = .parted(PartedParameter(index, of: self))
+    places = Dictionary(uniqueKeysWithValues: parameters.enumerated().map { ($1.path, $0) })
+    lane = try SideLane(group)
+    let bucketBytes = Int(configuration.bucket * 0x1p20)
+    gradients = GradientStream(map, sharing, lane, bucketBytes: bucketBytes, on: backend)
+    parted = PartedStream(map, lane, mostBytesAhead: 2 * bucketBytes, on: backend)
+    switch sharing {
+    case .nothing: break
+    case .states, .gradients:
+      let stream = ParameterStream(map, lane, parameters.map(\.parameter))
+      values = stream
+      for (index, entry) in parameters.enumerated() {
+        guard let values = entry.parameter.trainedValues else { continue }
+        entry.parameter.value = .parted(AwaitedParameter(values, index, of: stream))
+      }
+    case .parameters:
+      for (index, entry) in parameters.enumerated() {
+        entry.parameter.value = .parted(PartedParameter(index, of: self))
+      }
     }
   }
 
@@ -64,21 +85,17 @@ final class DataLayout: StepLayout {
 
   var isFirst: Bool { group.rank == 0 }
   var needsRecomputation: Bool { sharing == .parameters }
-  var waitedSeconds: Double { gradients.waitedSeconds + waitedForParameters }
+  var waitedSeconds: Double { lane.waitedSeconds }
+  var takenSeconds: Double { lane.takenSeconds }
+  var schedule: StepSchedule? { lane.schedule }
 
   func passes(of batches: [TokenBatch]) -> [StepPass] { rows.passes(of: batches) }
 
   func begin(step: Int) {
-    waitedForParameters = 0
-    gradients.begin()
+    lane.beginStep()
+    parted.beginStep()
+    isStepping = true
     group.enter(step: step)
-  }
-
-  /// Counts the time that `body` takes as waited for.
-  func waiting<Result, Failure>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
-    let begin = MonotonicClock.seconds()
-    defer { waitedForParameters += MonotonicClock.seconds() - begin }
-    return try body()
   }
 
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
@@ -88,8 +105,12 @@ final class DataLayout: StepLayout {
   func endPass() { gradients.endPass() }
 
   func finish() throws -> [Trainer.NamedGradient] {
+    isStepping = false
     defer { failure = nil }
     if let failure { throw failure }
+    // Of parameters that no pass asked for, too, before they are changed again.
+    try values?.arriveAll()
+    try parted.drop()
     return try gradients.finish().compactMap { index, gradient in
       shares[index].map { (parameters[index].path, $0, gradient) }
     }

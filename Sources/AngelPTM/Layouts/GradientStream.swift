@@ -19,9 +19,9 @@ final class GradientStream {
 
   private let map: ShareMap
   private let sharing: DataLayout.Sharing
-  /// Used by the queue's thread alone.
-  private let group: any ProcessGroup
-  private let queue: CollectiveQueue
+  private let lane: SideLane
+  /// The lane's.
+  private var group: any ProcessGroup { lane.group }
   private let bucketBytes: Int
   let backend: any Backend
   /// Sums of this process's own passes so far.
@@ -32,26 +32,21 @@ final class GradientStream {
   private var loads: [Load] = []
   private var passLoads = 0
   /// Of buckets that may still be on their way.
-  private var tickets: [CollectiveQueue.Ticket] = []
+  private var tickets: [(ticket: CollectiveQueue.Ticket, byteCount: Int)] = []
   private var failure: (any Error)?
-  /// Seconds since the step began in which the backward pass, or what follows it, stood still for buckets.
-  private(set) var waitedSeconds = 0.0
 
-  /// How many buckets may be on their way where gradients are shared out, so that whole gradients do not gather.
-  private static let mostOnTheirWay = 2
+  /// How many full buckets may be on their way where gradients are shared out, so that whole gradients do not gather.
+  private static let mostOnTheirWay = 4
 
   init(
-    _ map: ShareMap, _ sharing: DataLayout.Sharing, _ group: any ProcessGroup, bucketBytes: Int, on backend: any Backend
-  ) throws {
+    _ map: ShareMap, _ sharing: DataLayout.Sharing, _ lane: SideLane, bucketBytes: Int, on backend: any Backend
+  ) {
     self.map = map
     self.sharing = sharing
-    self.group = try group.divided(color: 0, key: group.rank)
+    self.lane = lane
     self.bucketBytes = bucketBytes
     self.backend = backend
-    queue = try CollectiveQueue()
   }
-
-  func begin() { waitedSeconds = 0 }
 
   func take(_ gradient: Tensor, of index: Int, isLastPass: Bool) {
     var gradient = gradient
@@ -62,6 +57,7 @@ final class GradientStream {
       }
       guard isLastPass else { return sums[index] = gradient }
     }
+    lane.note(.gradient(index), .ready(byteCount: wireBytes(index)))
     // A bucket leaves before it would grow beyond its size, so a large gradient is in one by itself; and not before the next
     // comes, for only then is it nobody's but ours.
     if waitingBytes + gradient.specification.byteCount > bucketBytes { send() }
@@ -76,19 +72,23 @@ final class GradientStream {
   /// The sums of what this process updates, by parameter.
   func finish() throws -> [(index: Int, gradient: Tensor)] {
     defer { loads = [] }
+    for index in loads.flatMap(\.indices) { lane.note(.gradient(index), .needed) }
     wait(leaving: 0)
     if let failure { throw failure }
     return loads.flatMap(sharesOf).sorted { $0.index < $1.index }
   }
 
-  /// Waits until no more than `count` buckets are on their way.
-  private func wait(leaving count: Int) {
-    let begin = MonotonicClock.seconds()
-    while tickets.count > count {
-      let ticket = tickets.removeFirst()
-      do { try ticket.wait() } catch { failure = failure ?? error }
+  /// Waits until no more than so many bytes are on their way.
+  private func wait(leaving byteCount: Int) {
+    while tickets.reduce(0, { $0 + $1.byteCount }) > byteCount {
+      do { try lane.wait(tickets.removeFirst().ticket) } catch { failure = failure ?? error }
     }
-    waitedSeconds += MonotonicClock.seconds() - begin
+  }
+
+  /// What one gradient takes of the wire: both ways of an all-reduce in even shares, or one to the owners.
+  private func wireBytes(_ index: Int) -> Int {
+    guard sharing == .nothing else { return lane.busyBytes(map.values(index).map { 4 * $0 }) }
+    return 2 * 4 * map.shapes[index].elementCount * (group.size - 1) / group.size
   }
 
   private var waitingBytes: Int { waiting.reduce(0) { $0 + $1.gradient.specification.byteCount } }
@@ -101,7 +101,8 @@ final class GradientStream {
     let gradients = waiting.map(\.gradient)
     waiting = []
     if sharing == .nothing { return reduce(gradients, indices, inPlace: isOurs) }
-    if sharing >= .gradients { wait(leaving: Self.mostOnTheirWay - 1) }
+    // Of gradients larger than a bucket, one.
+    if sharing >= .gradients { wait(leaving: (Self.mostOnTheirWay - 1) * bucketBytes) }
     let layout = Bucket(indices.map(map.values), width: 4)
     // One tensor lies in the order of its owners; it is only read.
     let bucket = isAlone ? gradients[0] : made(layout.byteCount / 4)
@@ -114,15 +115,15 @@ final class GradientStream {
     precondition(load.indices == indices, "gradients came in another order than in the pass before")
     passLoads += 1
     let group = group
-    tickets.append(
-      queue.start { () throws(DistributedError) in
-        let purpose = "reduce-scatter of gradients"
-        if !isAlone { try layout.pack(gradients, into: bucket, purpose) }
-        try group.reduceScatter(
-          UnsafeRawBufferPointer(bucket.hostBytes(purpose)), layout.bounds, into: load.result.hostBytes(purpose),
-          goesOn: goesOn, purpose)
-        withExtendedLifetime(gradients) {}
-      })
+    let ticket = lane.start { () throws(DistributedError) in
+      let purpose = "reduce-scatter of gradients"
+      if !isAlone { try layout.pack(gradients, into: bucket, purpose) }
+      try group.reduceScatter(
+        UnsafeRawBufferPointer(bucket.hostBytes(purpose)), layout.bounds, into: load.result.hostBytes(purpose),
+        goesOn: goesOn, purpose)
+      withExtendedLifetime(gradients) {}
+    }
+    tickets.append((ticket, layout.byteCount))
   }
 
   /// Sums whole gradients where they are, or in a bucket that they are copied into.
@@ -132,13 +133,13 @@ final class GradientStream {
     let bucket = inPlace ? gradients[0] : made(layout.byteCount / 4)
     loads.append(Load(indices: indices, layout: layout, result: bucket))
     let group = group
-    tickets.append(
-      queue.start { () throws(DistributedError) in
-        let purpose = "all-reduce of gradients"
-        if !inPlace { try layout.pack(gradients, into: bucket, purpose) }
-        try group.allReduce(bucket.hostBytes(purpose), purpose)
-        withExtendedLifetime(gradients) {}
-      })
+    let ticket = lane.start { () throws(DistributedError) in
+      let purpose = "all-reduce of gradients"
+      if !inPlace { try layout.pack(gradients, into: bucket, purpose) }
+      try group.allReduce(bucket.hostBytes(purpose), purpose)
+      withExtendedLifetime(gradients) {}
+    }
+    tickets.append((ticket, layout.byteCount))
   }
 
   private func made(_ count: Int) -> Tensor {

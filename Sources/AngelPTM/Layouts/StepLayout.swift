@@ -19,6 +19,10 @@ protocol StepLayout: AnyObject {
   var needsRecomputation: Bool { get }
   /// Seconds since the step began in which passes and updates stood still for gradients and parameters to be sent.
   var waitedSeconds: Double { get }
+  /// Seconds of processor time since the step began that sending took beside passes and updates.
+  var takenSeconds: Double { get }
+  /// When what was sent in the step so far could go and was missed; nil where all of it stands in the way by nature.
+  var schedule: StepSchedule? { get }
 
   /// This process's part of a step.
   func passes(of batches: [TokenBatch]) -> [StepPass]
@@ -32,6 +36,8 @@ protocol StepLayout: AnyObject {
   func finish() throws -> [Trainer.NamedGradient]
   /// The norm of all gradients together, on every process.
   func norm(of gradients: [Trainer.NamedGradient]) throws -> Double
+  /// Says that this process has changed what it owns under `path`; those come in the order of `finish`.
+  func changed(_ path: String)
   /// Lets the others have what this process has changed.
   func publish() throws
 
@@ -56,6 +62,9 @@ protocol StepLayout: AnyObject {
 
 extension StepLayout {
   var peers: (any LayerPeers)? { nil }
+  var takenSeconds: Double { 0 }
+  var schedule: StepSchedule? { nil }
+  func changed(_ path: String) {}
   func shape(of value: StoredValue) -> Shape { value.shape }
   func changerCount(of path: String) -> Int { 1 }
 }

@@ -41,6 +41,7 @@ final class TensorLayout: StepLayout {
   var isFirst: Bool { inner.isFirst && group.rank == 0 }
   var needsRecomputation: Bool { inner.needsRecomputation }
   var waitedSeconds: Double { inner.waitedSeconds + waitedHere }
+  var takenSeconds: Double { inner.takenSeconds }
 
   func passes(of batches: [TokenBatch]) -> [StepPass] { inner.passes(of: batches) }
 
@@ -111,6 +112,7 @@ final class TensorLayout: StepLayout {
     return (squares + whole * whole).squareRoot()
   }
 
+  func changed(_ path: String) { inner.changed(path) }
   func publish() throws { try inner.publish() }
   func gathered(_ numbers: [[Double]]) throws -> [[Double]] { try inner.gathered(numbers) }
 

@@ -11,7 +11,7 @@ public struct MeshConfiguration: Configurable, Hashable {
   /// Processes that share out each layer's heads and inner features, and the rows between layers.
   public var tensor = 1
   /// MiB of gradients that are sent together.
-  public var bucket = 16.0
+  public var bucket = 4.0
   /// Seconds that the others wait for a process that lives.
   public var patience = 600.0
   /// Seconds without a sign of life after which a process is taken for lost.

@@ -27,6 +27,8 @@ public struct StepRecord: Sendable, Hashable {
   public var experts: ExpertRecord?
   /// Seconds in which this process stood still for others (`StepLayout.waitedSeconds`).
   public var waitedSeconds = 0.0
+  /// Seconds of processor time that sending took meanwhile, beside passes and updates (`StepLayout.takenSeconds`).
+  public var takenSeconds = 0.0
 
   public var tokensPerSecond: Double { Double(tokens) / max(seconds, 1e-9) }
 

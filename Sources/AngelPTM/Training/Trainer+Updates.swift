@@ -28,6 +28,7 @@ extension Trainer {
     for (path, parameter, gradient) in gradients {
       try update(
         parameter, path: path, gradient, scale: norm > limit ? limit / (norm + 1e-6) : 1, rate: rate, &ratios)
+      layout.changed(path)
     }
     average?.follow(step: step - skippedSteps)
     try layout.publish()

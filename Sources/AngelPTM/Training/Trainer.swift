@@ -120,8 +120,11 @@ public final class Trainer {
       trainedTokens: batches.reduce(0) { $0 + $1.weights.count { $0 != 0 } }, seconds: elapsed,
       gigaflops: operationsPerToken * Double(tokens) / 1e9 / max(elapsed, 1e-9), isSkipped: outcome.culprit != nil,
       culprit: outcome.culprit, updateRatios: outcome.ratios, experts: outcome.load,
-      waitedSeconds: layout.waitedSeconds)
+      waitedSeconds: layout.waitedSeconds, takenSeconds: layout.takenSeconds)
   }
+
+  /// When what the last step sent could go and was missed; nil where nothing goes beside passes and updates.
+  public var lastSchedule: StepSchedule? { layout.schedule }
 
   /// Counts a step that was left out; throws when there were too many in a row.
   ///

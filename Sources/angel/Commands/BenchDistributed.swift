@@ -8,7 +8,8 @@ import AngelPTM
 
 /// `angel bench distributed`: what layouts send, and how much of it hides behind compute on links of a given rate.
 ///
-/// Links are held to a rate by waiting, so the figures say what a network of that rate would leave to be seen.
+/// Links are held to a rate by waiting, so the figures say what a network of that rate would leave to be seen. What moving and
+/// summing take of the processor beside passes and updates counts as seen: the processes have no cores to spare.
 enum BenchDistributed {
   static let gigabits = Option<[Int]>.integers(
     "gigabits", default: [1, 10], in: 1...10_000, help: "distributed: rates of links, Gb/s")
@@ -24,6 +25,10 @@ enum BenchDistributed {
     let aloneSeconds: Double
     /// Of a step, those in which it stood still for others.
     let waitedSeconds: Double
+    /// Of a step, those of the processor that sending took meanwhile.
+    let takenSeconds: Double
+    /// The share of the wire's time that the times of steps on a free link let hide; nil where all of it stands in the way.
+    let allowed: Double?
     /// What this process's bytes take at the link's rate.
     let wireSeconds: Double
     /// Bytes of a step that all processes send, and what the formula says.
@@ -32,13 +37,15 @@ enum BenchDistributed {
 
     /// The share of the wire's time in which passes and updates went on; nil where the wire takes none.
     var hidden: Double? {
-      wireSeconds > 0 ? max(0, min(1, 1 - waitedSeconds / wireSeconds)) : nil
+      wireSeconds > 0 ? max(0, min(1, 1 - (waitedSeconds + takenSeconds) / wireSeconds)) : nil
     }
   }
 
   private struct Measurement {
     let seconds: Double
     let waitedSeconds: Double
+    let takenSeconds: Double
+    let schedules: [StepSchedule]
     /// Sent by this process.
     let byteCount: Int
     /// What all send by the formula.
@@ -73,9 +80,11 @@ enum BenchDistributed {
     }
     var rows: [Row] = []
     for mesh in layouts {
+      // Those of the free link, which comes first.
+      var schedules: [StepSchedule] = []
       for rate in rates {
         try context.interruption.check()
-        rows.append(try row(group, mesh, rate, alone[mesh.zero / 3], arguments, context, backend))
+        rows.append(try row(group, mesh, rate, alone[mesh.zero / 3], &schedules, arguments, context, backend))
         display.advance(by: 1)
       }
     }
@@ -94,16 +103,21 @@ enum BenchDistributed {
   }
 
   private static func row(
-    _ group: any ProcessGroup, _ mesh: MeshConfiguration, _ rate: Int?, _ alone: Double, _ arguments: Arguments,
-    _ context: CommandContext, _ backend: CPUBackend
+    _ group: any ProcessGroup, _ mesh: MeshConfiguration, _ rate: Int?, _ alone: Double,
+    _ schedules: inout [StepSchedule], _ arguments: Arguments, _ context: CommandContext, _ backend: CPUBackend
   ) throws -> Row {
     let bitsPerSecond = rate.map { Double($0) * 1e9 }
     let link = Link(group, bitsPerSecond: bitsPerSecond)
     let measured = try measurement(link, mesh, arguments, context, backend)
+    if rate == nil { schedules = measured.schedules }
     let bytes = try group.gathered([Double(measured.byteCount)], "the bench").reduce(0) { $0 + $1[0] }
     return Row(
       mesh: mesh, gigabits: rate, stepSeconds: measured.seconds, aloneSeconds: alone,
-      waitedSeconds: measured.waitedSeconds,
+      waitedSeconds: measured.waitedSeconds, takenSeconds: measured.takenSeconds,
+      allowed: bitsPerSecond.flatMap { rate in
+        let shares = schedules.compactMap { $0.allowed(bitsPerSecond: rate) }
+        return shares.isEmpty ? nil : shares.median
+      },
       wireSeconds: bitsPerSecond.map { Double(8 * measured.byteCount) / $0 } ?? 0, sent: Int(bytes),
       formula: measured.formula)
   }
@@ -128,10 +142,16 @@ enum BenchDistributed {
       schedule: schedule, mesh, mesh: link.map { try DeviceMesh(mesh.axes, world: $0) }, on: backend)
     _ = try trainer.takeStep()
     link?.meter.reset()
-    let records = try (0..<arguments[BenchTraining.steps]).map { _ in try trainer.takeStep() }
+    var schedules: [StepSchedule] = []
+    let records = try (0..<arguments[BenchTraining.steps]).map { _ in
+      let record = try trainer.takeStep()
+      if let schedule = trainer.lastSchedule { schedules.append(schedule) }
+      return record
+    }
     let bytes = link?.meter.total(where: StepTraffic.isCounted) ?? 0
     return Measurement(
       seconds: records.map(\.seconds).median, waitedSeconds: records.map(\.waitedSeconds).median,
+      takenSeconds: records.map(\.takenSeconds).median, schedules: schedules,
       byteCount: bytes / records.count, formula: traffic.byteCount)
   }
 
@@ -156,22 +176,25 @@ enum BenchDistributed {
           "gigabits": row.gigabits.map { .integer($0) } ?? .null, "step_seconds": .number(row.stepSeconds),
           "alone_seconds": .number(row.aloneSeconds), "bytes": .integer(row.sent), "formula": .integer(row.formula),
           "wire_seconds": .number(row.wireSeconds), "waited_seconds": .number(row.waitedSeconds),
-          "hidden": row.hidden.map { .number($0) } ?? .null,
+          "taken_seconds": .number(row.takenSeconds), "hidden": row.hidden.map { .number($0) } ?? .null,
+          "allowed": row.allowed.map { .number($0) } ?? .null,
         ])
       }
       return
     }
     var table = Table([
       ("layout", .left), ("link", .right), ("step", .right), ("alone", .right), ("sent by all", .right),
-      ("formula", .right), ("wire", .right), ("waited", .right), ("hidden", .right),
+      ("formula", .right), ("wire", .right), ("waited", .right), ("taken", .right), ("hidden", .right),
+      ("allowed", .right),
     ])
     for row in rows {
       func time(_ seconds: Double) -> String { "\(TextFormat.fixed(seconds, digits: 3)) s" }
+      func percent(_ share: Double?) -> String { share.map { "\(Int((100 * $0).rounded())) %" } ?? "" }
       table.append([
         name(row.mesh), row.gigabits.map { "\($0) Gb/s" } ?? "free", time(row.stepSeconds),
         time(row.aloneSeconds), "\(row.sent)", row.sent == row.formula ? "the same" : "\(row.formula)",
-        row.gigabits == nil ? "" : time(row.wireSeconds), time(row.waitedSeconds),
-        row.hidden.map { "\(Int((100 * $0).rounded())) %" } ?? "",
+        row.gigabits == nil ? "" : time(row.wireSeconds), time(row.waitedSeconds), time(row.takenSeconds),
+        percent(row.hidden), percent(row.allowed),
       ])
     }
     for line in table.lines { try context.output.line(line) }
