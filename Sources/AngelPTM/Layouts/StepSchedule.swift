@@ -11,6 +11,7 @@ public struct StepSchedule: Sendable, Hashable {
     case use(Int)
   }
 
+  /// What a moment means for a move.
   public enum Happening: Sendable, Hashable {
     /// So many bytes may be sent from now on.
     case ready(byteCount: Int)
@@ -18,6 +19,7 @@ public struct StepSchedule: Sendable, Hashable {
     case needed
   }
 
+  /// A moment of a step that matters to one move.
   public struct Event: Sendable, Hashable {
     /// Of computing since the step began.
     public let seconds: Double
