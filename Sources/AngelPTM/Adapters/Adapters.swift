@@ -33,14 +33,16 @@ public enum Adapters {
     return targets
   }
 
-  /// Holds every linear layer of `model` whose values are dense constants in a block format; layers whose rows are no whole
-  /// blocks stay.
+  /// Holds every linear layer of `model` whose values are dense constants in a block format, or, where rows are no whole blocks
+  /// of 256, in the one of 32 that stands in for it; layers whose rows are no whole blocks of 32 stay.
   public static func quantize(_ model: inout some Module, to format: BlockFormat) {
     model.visitLinearLayers { _, linear in
       guard linear.weight.role == .matrix, case .matrix(let matrix, let arithmetic) = linear.weight.value,
-        !matrix.dtype.isQuantized, matrix.depth % format.dtype.blockElements == 0
+        !matrix.dtype.isQuantized
       else { return }
-      linear.weight.value = .matrix(matrix.encoded(as: format.dtype), arithmetic)
+      let type = format.format(forRowsOf: matrix.depth).dtype
+      guard matrix.depth % type.blockElements == 0 else { return }
+      linear.weight.value = .matrix(matrix.encoded(as: type), arithmetic)
     }
   }
 
