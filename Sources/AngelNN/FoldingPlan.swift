@@ -9,6 +9,14 @@ public struct FoldingPlan: Hashable, Sendable {
     case outputs(String)
     /// The values of attention: rows and bias, the same ones for all heads that share them.
     case values(String)
+
+    /// The linear layer that it is, if any.
+    var layers: [String] {
+      switch self {
+      case .norm: []
+      case .outputs(let path), .values(let path): [path]
+      }
+    }
   }
 
   /// Linear layers with one input, all that read it, and what makes that.
@@ -41,15 +49,15 @@ public struct FoldingPlan: Hashable, Sendable {
 
   public init(_ folds: [Fold]) { self.folds = folds }
 
-  /// The folds of a model whose linear layers have these paths, in their order. Where a layer of a fold is missing, as where
-  /// a block has experts, there is none.
+  /// The folds of a model whose linear layers have these paths, in their order. Where a layer of a fold is missing, or
+  /// the one that makes its inputs, as where a block has experts, there is none.
   public func folds(of paths: [String]) -> [Fold] {
     let known = Set(paths)
     return paths.flatMap { path -> [Fold] in
       folds.compactMap { fold in
         guard let index = Self.index(of: path, in: fold.layers[0]) else { return nil }
         let instance = fold.instance(index)
-        return instance.layers.allSatisfy(known.contains) ? instance : nil
+        return (instance.layers + instance.maker.layers).allSatisfy(known.contains) ? instance : nil
       }
     }
   }

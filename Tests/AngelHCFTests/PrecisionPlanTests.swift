@@ -125,5 +125,11 @@ struct PrecisionPlanTests {
     }
     #expect(phi.formats["blocks.0.feedForward.gate"] == phi.formats["blocks.0.feedForward.up"])
     #expect(throws: QuantizerError.tooSmall(bits: 3, least: 4.5)) { try planned("llama-tiny", .bits(3)) }
+    #expect {
+      try planned("llama-tiny", .loss(1e-12))
+    } throws: { error in
+      guard case .losesMore(let expected, let most) = error as? QuantizerError else { return false }
+      return expected > most && "\(error)".hasSuffix("which is more than 0.000 %: allow more")
+    }
   }
 }

@@ -1,3 +1,4 @@
+import AngelCheckpoint
 import AngelCore
 import AngelTesting
 import Testing
@@ -88,6 +89,18 @@ struct QuantizeCommandTests {
     ]).json
     #expect(value["prune"]?.string == "magnitude" && value["type"]?.string == "bf16")
     #expect(value["layers"]?.array?.allSatisfy { $0["calibrated"]?.bool == false } == true)
+  }
+
+  @Test("A size that leaves the layers nothing is refused, and an embedding has the type that its rows fit into")
+  func embedding() throws {
+    let (target, text) = (folder.path + "/small.gguf", try text("text.txt"))
+    let start = ["quantize", model, target, "--threads", "1"]
+    let small = try program.run(start + ["--size", "4KiB", "--calibration", text, "--context", "64"])
+    #expect(small.code == .usage && small.errors.contains("is less than embedding, head and norms take alone"))
+    #expect(FilePath.kind(target) == nil)
+    let outcome = try program.run(start + ["--method", "nearest", "--embedding", "q6_k"])
+    #expect(outcome.code == .success, "\(outcome.errors)")
+    #expect(try Checkpoint.open(target).tensor("token_embd.weight").dtype == .q8_0)
   }
 
   @Test("What cannot be pruned is said before anything is read")

@@ -58,6 +58,12 @@ public struct ConversionPlan {
     return try LayerPacking.tensors(of: tensors.map(\.tensor))
   }
 
+  /// Whether a tensor of this name is one of the weights that types are chosen for; the rest is small and stays in float32 in
+  /// GGUF, as its converters have it: norms, biases, routers, learned positions and kinds of text.
+  public static func isTyped(_ role: Parameter.Role, named name: String) -> Bool {
+    role == .matrix && name != "position_embd.weight" && name != "token_types.weight"
+  }
+
   /// A parameter on its way from its place in one layout to that in the other.
   private struct Part {
     let path: String
@@ -80,16 +86,14 @@ public struct ConversionPlan {
       return .rows(record, order: RowOrder.order(from: source.rows, to: target.rows, count: rows))
     }
 
-    /// Whether it is one of the weights that types are chosen for; the rest is small and stays in float32 in GGUF, as its
-    /// converters have it: norms, biases, routers, learned positions and kinds of text.
-    var isTyped: Bool { role == .matrix && !Self.plain.contains(source.name) && !Self.plain.contains(target.name) }
+    var isTyped: Bool {
+      ConversionPlan.isTyped(role, named: source.name) && ConversionPlan.isTyped(role, named: target.name)
+    }
 
     /// Whether transformers has it as a linear layer: one of a block, not an embedding or the head.
     var isLayer: Bool {
       isTyped && path.hasPrefix("blocks.") && target.entry == nil && !target.form.isTransposed
     }
-
-    private static let plain: Set<String> = ["position_embd.weight", "token_types.weight"]
 
     var hasUsableType: Bool {
       encoded != nil || record.dtype.isFloatingPoint

@@ -38,6 +38,14 @@ struct PrecisionPlanner {
     _ model: Model, _ layers: [(path: String, weight: Parameter)], _ windows: [[Int32]], on backend: any Backend,
     pool: PagePool
   ) throws -> PrecisionPlan {
+    let weightCount = layers.reduce(0) { $0 + $1.weight.shape.elementCount }
+    let limit = budget.limit(weightCount: weightCount)
+    // What no choice can keep to shows before anything is computed.
+    let least = layers.reduce(0) { sum, layer in
+      let (depth, count) = (layer.weight.shape[1], layer.weight.shape.elementCount)
+      return sum + (Self.formats(forRowsOf: depth).map { $0.byteCount(of: count) }.min() ?? 0)
+    }
+    if case .bytes(let most) = limit { try require(most, least, weightCount) }
     let gradients = try LossGradients(
       of: model, layers: layers.map(\.path),
       windows.prefix(Self.gradientWindows).map { Array($0.prefix(Self.gradientLength)) }, on: backend,
@@ -56,17 +64,28 @@ struct PrecisionPlanner {
         parts.append([layer])
       }
     }
-    let weightCount = layers.reduce(0) { $0 + $1.weight.shape.elementCount }
-    let limit = budget.limit(weightCount: weightCount)
+    if case .loss = limit, let unseen = layers.first(where: { losses[$0.path] == nil }) {
+      throw QuantizerError.losesUnknown(unseen.path)
+    }
     let assignment = PrecisionAssignment(parts.map { choices(for: $0, losses) }, within: limit)
     var formats: [String: DType] = [:]
     for (part, choice) in zip(parts, assignment.choices) { for layer in part { formats[layer.path] = choice.format } }
     let plan = PrecisionPlan(
       formats: formats, bits: Double(assignment.byteCount) * 8 / Double(weightCount), expectedLoss: assignment.loss)
-    if case .bytes(let most) = limit, assignment.byteCount > most {
-      throw QuantizerError.tooSmall(bits: Double(most) * 8 / Double(weightCount), least: plan.bits)
+    switch limit {
+    case .bytes(let most): try require(most, assignment.byteCount, weightCount)
+    case .loss(let most):
+      // A loss that is no number keeps to nothing.
+      guard assignment.loss <= most else { throw QuantizerError.losesMore(expected: assignment.loss, most: most) }
     }
     return plan
+  }
+
+  /// Throws where `most` bytes are fewer than `least`.
+  private func require(_ most: Int, _ least: Int, _ weightCount: Int) throws(QuantizerError) {
+    guard most < least else { return }
+    func bits(_ bytes: Int) -> Double { Double(bytes) * 8 / Double(weightCount) }
+    throw .tooSmall(bits: bits(most), least: bits(least))
   }
 
   /// What each layer adds to the loss in each format; layers that nothing was seen of are not among them.

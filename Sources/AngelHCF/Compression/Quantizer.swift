@@ -4,6 +4,7 @@ public import AngelMemory
 public import AngelModels
 import AngelNN
 public import AngelTensor
+import Glibc
 
 /// Rounds the linear layers of a language model to blocks of few bits, by what the layers are given on a text.
 ///
@@ -117,11 +118,16 @@ public struct Quantizer {
   }
 
   /// The bytes of all that is not rounded, in a file whose other matrices are of type `matrices`.
-  public func byteCount(ofOthersIn model: some LanguageModel, matrices: DType) -> Int {
+  public func byteCount<Model: LanguageModel>(ofOthersIn model: Model, matrices: DType) -> Int {
+    let names = Model.names(for: model.configuration)
     let rounded = Set(layers(of: model).map { $0.path + ".weight" })
     return model.parameterShapes().reduce(0) { sum, entry in
       guard !rounded.contains(entry.path) else { return sum }
-      let type: DType = entry.parameter.role == .matrix ? matrices : .float32
+      let name = names.tensor(forParameter: entry.path, in: .gguf)?.name ?? entry.path
+      let isTyped = ConversionPlan.isTyped(entry.parameter.role, named: name)
+      let depth = entry.parameter.shape.array.last ?? 1
+      // Where rows are no whole blocks, writing says so.
+      let type = isTyped && depth % matrices.blockElements == 0 ? matrices : .float32
       return sum + type.byteCount(of: entry.parameter.shape.elementCount)
     }
   }
@@ -137,6 +143,8 @@ public enum QuantizerError: DescribedError, Equatable {
   case noText
   case cannotScale(family: String)
   case tooSmall(bits: Double, least: Double)
+  case losesMore(expected: Double, most: Double)
+  case losesUnknown(String)
   case cannotHoldPruned(DType)
   case cannotPrune(String, String)
   case nothingToPassOn(DType)
@@ -149,6 +157,11 @@ public enum QuantizerError: DescribedError, Equatable {
     case .tooSmall(let bits, let least):
       "\(TextFormat.fixed(bits, digits: 2)) bits a weight are too few: the smallest formats that rows fit into take "
         + TextFormat.fixed(least, digits: 2)
+    case .losesMore(let expected, let most):
+      "with the largest types of all layers the perplexity is expected to grow by \(Self.percent(expected)), which is more than "
+        + "\(Self.percent(most)): allow more"
+    case .losesUnknown(let path):
+      "what '\(path)' loses is not seen, so no loss can be promised: choose types by bits or by size"
     case .cannotHoldPruned(let format):
       "pruning makes zeros of which memory holds nothing in bf16, q4_0 and q8_0 alone, one type for all layers, not in "
         + format.name
@@ -157,4 +170,7 @@ public enum QuantizerError: DescribedError, Equatable {
       "gptq makes up for what blocks of few bits lose, and \(format.name) has none: choose q4_0 or q8_0, or nearest"
     }
   }
+
+  /// The share by which the perplexity grows with so many nats a token.
+  private static func percent(_ nats: Double) -> String { "\(TextFormat.fixed(100 * (exp(nats) - 1), digits: 3)) %" }
 }

@@ -66,6 +66,12 @@ public final class InferenceEngine {
       sparsePrefill: options.sparsePrefill, on: backend)
   }
 
+  /// Bytes that `tokens` tokens of one sequence take in the cache, whole blocks counted by their part; of several processes,
+  /// this one's.
+  public func cacheBytes(of tokens: Int) -> Int {
+    cache.geometry.spanBytes(cache.dtype) / CacheGeometry.blockTokens * tokens
+  }
+
   /// The size of the vocabulary.
   public var vocabularySize: Int { model.configuration.vocabularySize }
 

@@ -181,23 +181,20 @@ enum BenchInference {
       test: test, tokens: count, tokensPerSecond: rate(walls.median),
       tokensPerCPUSecond: rate(samples.map(\.cpu).median), spread: rate(walls[walls.count - 1])...rate(walls[0]),
       bytesPerToken: test == "decode"
-        ? bytesPerToken(engine.model, cached: middle, SessionOptions.cacheDType(arguments, context)) : nil)
+        ? bytesPerToken(engine.model) + engine.cacheBytes(of: middle) : nil)
   }
 
-  /// Weights as they are held, all but an embedding that is no output head too, and the keys and values of `cached`
-  /// tokens.
-  private static func bytesPerToken(_ model: any LanguageModel, cached: Int, _ cacheDType: DType) -> Int {
+  /// Weights as they are held, all but an embedding that is no output head too.
+  private static func bytesPerToken(_ model: any LanguageModel) -> Int {
     let parameters = model.parameterShapes()
     let hasHead = parameters.contains { $0.path == "head.weight" }
-    let weights = parameters.reduce(0) { total, entry in
+    return parameters.reduce(0) { total, entry in
       guard case .matrix(let matrix, _) = entry.parameter.value else {
         return total + 4 * entry.parameter.shape.elementCount
       }
       if hasHead, entry.path == "embedding.weight" { return total }
       return total + matrix.byteCount
     }
-    let geometry = model.configuration.cacheGeometry
-    return weights + geometry.spanBytes(cacheDType) / CacheGeometry.blockTokens * cached
   }
 
   private static func show(_ report: Report, _ context: CommandContext) throws {

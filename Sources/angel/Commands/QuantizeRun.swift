@@ -15,6 +15,8 @@ struct QuantizeRun {
   private let checkpoint: Checkpoint
   private let backend: CPUBackend
   private let windowLength: Int
+  /// Of the embedding and the output head, in rows of the model's width.
+  private let embeddingType: DType
 
   init(model: String, target: String, _ arguments: Arguments, _ context: CommandContext) throws {
     self.model = model
@@ -24,6 +26,14 @@ struct QuantizeRun {
     checkpoint = try context.openCheckpoint(model)
     try checkpoint.requireTarget(target, isFolder: false, replaces: arguments[ModelsCommand.force])
     backend = try context.makeBackend(arguments)
+    let outline = try ModelCatalog.languageModel(for: checkpoint).outline(checkpoint)
+    let width = outline.parameterShapes().first { $0.path == "embedding.weight" }?.parameter.shape[1] ?? 0
+    embeddingType = arguments[QuantizeCommand.embedding].format(forRowsOf: width).dtype
+    guard width % embeddingType.blockElements == 0 else {
+      throw UsageError(
+        "the embedding's rows of \(width) are no whole blocks of \(embeddingType.name): nothing of this model can be rounded",
+        command: QuantizeCommand.name)
+    }
     windowLength = arguments[QuantizeCommand.window] ?? min(512, max(2, checkpoint.dimensions.contextLength ?? 512))
   }
 
@@ -54,14 +64,14 @@ struct QuantizeRun {
   private func round(_ windows: [[Int32]]) throws -> Quantizer.Result {
     let loading = context.progress.start("loading \(model)", total: checkpoint.card.byteCount)
     let loaded = try LoadedLanguageModel(
-      checkpoint, on: backend, arithmetic: .f32, report: { read, _ in loading.update(to: read) })
+      checkpoint, on: backend, arithmetic: .f32, report: { loading.update(to: $0, total: $1) })
     loading.finish()
     var quantizer = Quantizer()
     let method = arguments[QuantizeCommand.method]
     (quantizer.method, quantizer.scaling) = (method.rounding, method.scaling)
     quantizer.pruning = arguments[QuantizeCommand.prune]
     quantizer.format = arguments[QuantizeCommand.type]
-    quantizer.budget = budget(for: loaded.model, quantizer)
+    quantizer.budget = try budget(for: loaded.model, quantizer)
     quantizer.momentBytes = arguments[QuantizeCommand.moments]
     let calibrating = context.progress.start(
       !windows.isEmpty ? "calibrating" : "rounding", total: nil, unit: .items("tokens"))
@@ -75,16 +85,22 @@ struct QuantizeRun {
   }
 
   /// What types are chosen by; nil: all are of --type.
-  private func budget(for model: any LanguageModel, _ quantizer: Quantizer) -> PrecisionPlan.Budget? {
+  private func budget(for model: any LanguageModel, _ quantizer: Quantizer) throws -> PrecisionPlan.Budget? {
     if let bits = arguments[QuantizeCommand.bits] { return .bits(bits) }
     if let share = arguments[QuantizeCommand.maxLoss] { return .loss(share) }
-    let others = quantizer.byteCount(ofOthersIn: model, matrices: arguments[QuantizeCommand.embedding].dtype)
-    return arguments[QuantizeCommand.size].map { .bytes($0 - others) }
+    guard let size = arguments[QuantizeCommand.size] else { return nil }
+    let others = quantizer.byteCount(ofOthersIn: model, matrices: embeddingType)
+    guard size > others else {
+      throw UsageError(
+        "--size \(TextFormat.bytes(size)) is less than embedding, head and norms take alone, \(TextFormat.bytes(others)): "
+          + "choose a larger size, or a smaller --embedding", command: QuantizeCommand.name)
+    }
+    return .bytes(size - others)
   }
 
   private func write(_ rounded: Quantizer.Result) throws -> ModelConverter.Result {
     var request = ModelConverter.Request(
-      target: target, layout: .gguf, matrixType: arguments[QuantizeCommand.embedding].dtype)
+      target: target, layout: .gguf, matrixType: embeddingType)
     request.encoded = rounded.encoded
     request.replaces = arguments[ModelsCommand.force]
     let display = context.progress.start("writing \(target)", total: nil)

@@ -136,7 +136,7 @@ struct ServedModels {
         let backend = try backend.make(pool: PagePool(budget: sharesMemory ? byteCount : budget))
         let display = progress.start("loading \(name)", total: checkpoint.card.byteCount)
         defer { display.finish() }
-        return try load(backend) { read, _ in display.update(to: read) }
+        return try load(backend) { read, total in display.update(to: read, total: total) }
       }
     }
   }
