@@ -4,7 +4,8 @@ public import AngelTensor
 
 /// Writes a model in another layout or type: GGUF file to safetensors folder and back, tensor by tensor.
 ///
-/// What is written appears whole or not at all; memory holds a few rows at a time beside what a tokenizer takes.
+/// What is written appears whole or not at all; memory holds a few rows at a time, of a quantised folder
+/// one matrix as it is unpacked, beside what a tokenizer takes.
 public struct ModelConverter {
   /// What to write, and where.
   public struct Request: Sendable {

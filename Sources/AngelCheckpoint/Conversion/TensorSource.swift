@@ -48,7 +48,7 @@ public struct TensorSource: Sendable {
   public var byteCount: Int { dtype.byteCount(of: shape.elementCount) }
 }
 
-/// Turns the bytes of stored tensors into another type, a few rows at a time.
+/// Turns the bytes of stored tensors into another type, a few rows at a time; those of quantised folders are unpacked whole.
 public struct TensorEncoder {
   let backend: any Backend
   /// Values a chunk holds at most, beside the one row that it holds at least.

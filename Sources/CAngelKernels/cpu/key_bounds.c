@@ -51,22 +51,4 @@ ANGEL_INLINE void bound_keys(const void *arguments, int32_t part, int32_t parts,
   }
 }
 
-#define BODY(name, dtype)                                                                                     \
-  ANGEL_INLINE void name##_body(const void *arguments, int32_t part, int32_t parts, angel_isa isa) {          \
-    bound_keys(arguments, part, parts, dtype, isa);                                                           \
-  }                                                                                                           \
-  ANGEL_VARIANTS(name, name##_body)
-BODY(key_bounds_f32, ANGEL_F32)
-BODY(key_bounds_f16, ANGEL_F16)
-BODY(key_bounds_bf16, ANGEL_BF16)
-BODY(key_bounds_q8_0, ANGEL_Q8_0)
-BODY(key_bounds_q4_0, ANGEL_Q4_0)
-
-angel_kernel angel_key_bounds_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
-  if (first != ANGEL_F32 || third != ANGEL_NO_DTYPE) return NULL;
-  if (second == ANGEL_F32) return key_bounds_f32_variant(isa);
-  if (second == ANGEL_F16) return key_bounds_f16_variant(isa);
-  if (second == ANGEL_Q8_0) return key_bounds_q8_0_variant(isa);
-  if (second == ANGEL_Q4_0) return key_bounds_q4_0_variant(isa);
-  return second == ANGEL_BF16 ? key_bounds_bf16_variant(isa) : NULL;
-}
+ANGEL_CACHE_KERNEL(key_bounds, bound_keys)

@@ -102,22 +102,4 @@ ANGEL_INLINE void store_rows(const void *arguments, int32_t part, int32_t parts,
   for (int64_t r = rows.begin; r < rows.end; r++) store_row(a, r, cache, isa);
 }
 
-#define KV_STORE(name, dtype)                                                                              \
-  ANGEL_INLINE void name##_rows(const void *arguments, int32_t part, int32_t parts, angel_isa isa) {       \
-    store_rows(arguments, part, parts, dtype, isa);                                                        \
-  }                                                                                                        \
-  ANGEL_VARIANTS(name, name##_rows)
-KV_STORE(kv_store_f32, ANGEL_F32)
-KV_STORE(kv_store_f16, ANGEL_F16)
-KV_STORE(kv_store_bf16, ANGEL_BF16)
-KV_STORE(kv_store_q8_0, ANGEL_Q8_0)
-KV_STORE(kv_store_q4_0, ANGEL_Q4_0)
-
-angel_kernel angel_kv_store_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) {
-  if (first != ANGEL_F32 || third != ANGEL_NO_DTYPE) return NULL;
-  if (second == ANGEL_F32) return kv_store_f32_variant(isa);
-  if (second == ANGEL_F16) return kv_store_f16_variant(isa);
-  if (second == ANGEL_Q8_0) return kv_store_q8_0_variant(isa);
-  if (second == ANGEL_Q4_0) return kv_store_q4_0_variant(isa);
-  return second == ANGEL_BF16 ? kv_store_bf16_variant(isa) : NULL;
-}
+ANGEL_CACHE_KERNEL(kv_store, store_rows)

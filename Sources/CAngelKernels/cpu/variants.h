@@ -57,6 +57,28 @@ static inline int angel_only(angel_dtype wanted, angel_dtype first, angel_dtype 
     return angel_only(ANGEL_F32, first, second, third) ? name##_f32_variant(isa) : NULL;                       \
   }
 
+// One body for every type that keys and values are cached in, void body(const void *arguments, int32_t part, int32_t parts,
+// angel_dtype cache, angel_isa isa), looked up by (f32, cache).
+#define ANGEL_CACHE_BODY(name, body, suffix, cache)                                                            \
+  ANGEL_INLINE void name##_##suffix##_body(const void *arguments, int32_t part, int32_t parts, angel_isa isa) { \
+    body(arguments, part, parts, cache, isa);                                                                  \
+  }                                                                                                            \
+  ANGEL_VARIANTS(name##_##suffix, name##_##suffix##_body)
+#define ANGEL_CACHE_KERNEL(name, body)                                                                         \
+  ANGEL_CACHE_BODY(name, body, f32, ANGEL_F32)                                                                 \
+  ANGEL_CACHE_BODY(name, body, f16, ANGEL_F16)                                                                 \
+  ANGEL_CACHE_BODY(name, body, bf16, ANGEL_BF16)                                                               \
+  ANGEL_CACHE_BODY(name, body, q8_0, ANGEL_Q8_0)                                                               \
+  ANGEL_CACHE_BODY(name, body, q4_0, ANGEL_Q4_0)                                                               \
+  angel_kernel angel_##name##_kernel(angel_isa isa, angel_dtype first, angel_dtype second, angel_dtype third) { \
+    if (first != ANGEL_F32 || third != ANGEL_NO_DTYPE) return NULL;                                            \
+    if (second == ANGEL_F32) return name##_f32_variant(isa);                                                   \
+    if (second == ANGEL_F16) return name##_f16_variant(isa);                                                   \
+    if (second == ANGEL_Q8_0) return name##_q8_0_variant(isa);                                                 \
+    if (second == ANGEL_Q4_0) return name##_q4_0_variant(isa);                                                 \
+    return second == ANGEL_BF16 ? name##_bf16_variant(isa) : NULL;                                             \
+  }
+
 // One body for rows of f32 or bf16 whose input and result differ in dtype: void body(..., angel_dtype input, angel_dtype
 // output), looked up by (input, output), where (f32, none) is (f32, f32) and (bf16, none) is (bf16, bf16).
 #define ANGEL_MIXED_BODY(name, body, suffix, input, output)                                                    \
