@@ -16,7 +16,7 @@ final class AlignedBytes {
 
 /// The instruction sets this machine has.
 let supportedSets: [angel_isa] = [
-  ANGEL_ISA_SCALAR, ANGEL_ISA_AVX2, ANGEL_ISA_AVX512, ANGEL_ISA_AVX512_BF16, ANGEL_ISA_NEON,
+  ANGEL_ISA_SCALAR, ANGEL_ISA_AVX2, ANGEL_ISA_AVX512, ANGEL_ISA_AVX512_BF16, ANGEL_ISA_AMX, ANGEL_ISA_NEON,
 ].filter { angel_kernel_lookup_for($0, ANGEL_FAMILY_matmul, ANGEL_F32, ANGEL_F32, ANGEL_NO_DTYPE) != nil }
 
 extension angel_dtype {

@@ -5,6 +5,26 @@
 
 #include "families.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Tiles need the kernel's leave, once for the process and before any thread uses them: their registers are 8 KiB that
+// threads without them should not pay for at every switch (Linux, Documentation/arch/x86/xstate.rst).
+static int tiles_are_permitted(void) {
+  enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, UNKNOWN = 2 };
+  static _Atomic int answer = UNKNOWN;  // asking twice changes nothing
+  int known = atomic_load_explicit(&answer, memory_order_relaxed);
+  if (known == UNKNOWN) {
+    known = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    atomic_store_explicit(&answer, known, memory_order_relaxed);
+  }
+  return known;
+}
+#else
+static int tiles_are_permitted(void) { return 0; }
+#endif
+
 // A family without a file yet has no kernels: callers fall back on the composed form.
 #define ANGEL_FAMILY(name)                                                                                        \
   __attribute__((weak)) angel_kernel angel_##name##_kernel(                                                       \
@@ -15,7 +35,7 @@
 #include "families.def"
 #undef ANGEL_FAMILY
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "neon"};
+static const char *const isa_names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "amx", "neon"};
 
 static int isa_is_supported(angel_isa isa) {
 #if defined(__x86_64__)
@@ -30,6 +50,9 @@ static int isa_is_supported(angel_isa isa) {
     case ANGEL_ISA_AVX2: return avx2;
     case ANGEL_ISA_AVX512: return avx512;
     case ANGEL_ISA_AVX512_BF16: return avx512 && __builtin_cpu_supports("avx512bf16");
+    case ANGEL_ISA_AMX:
+      return avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("amx-tile") &&
+             __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-bf16") && tiles_are_permitted();
     case ANGEL_ISA_NEON: return 0;
   }
   return 0;

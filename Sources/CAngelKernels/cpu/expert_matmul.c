@@ -112,11 +112,12 @@ KERNEL(scalar, ANGEL_ISA_SCALAR)
 KERNEL(avx2, ANGEL_ISA_AVX2)
 KERNEL(avx512, ANGEL_ISA_AVX512)
 KERNEL(avx512_bf16, ANGEL_ISA_AVX512_BF16)
+KERNEL(amx, ANGEL_ISA_AMX)
 KERNEL(neon, ANGEL_ISA_NEON)
 
 #define KERNELS(name)                                                                                           \
   {[ANGEL_ISA_SCALAR] = name##_scalar, [ANGEL_ISA_AVX2] = name##_avx2, [ANGEL_ISA_AVX512] = name##_avx512,     \
-   [ANGEL_ISA_AVX512_BF16] = name##_avx512_bf16, [ANGEL_ISA_NEON] = name##_neon}
+   [ANGEL_ISA_AVX512_BF16] = name##_avx512_bf16, [ANGEL_ISA_AMX] = name##_amx, [ANGEL_ISA_NEON] = name##_neon}
 
 angel_kernel angel_expert_matmul_kernel(angel_isa isa, angel_dtype input, angel_dtype weight, angel_dtype third) {
   static const angel_kernel wide[] = KERNELS(multiply_groups), narrow[] = KERNELS(multiply_narrow);

@@ -122,8 +122,8 @@ KERNEL(ANGEL_TARGET_AVX512_BF16, avx512_instruction, angel_avx512_bf16_instructi
 angel_kernel angel_matmul_bf16_kernel(angel_isa isa, angel_dtype weight, int to_bf16) {
   const int is_dense = weight == ANGEL_BF16;
 #if defined(ANGEL_X86)
-  if (isa >= ANGEL_ISA_AVX2 && isa <= ANGEL_ISA_AVX512_BF16 && !is_dense) return to_bf16 ? avx2_2of4_to_bf16 : avx2_2of4;
-  if (isa == ANGEL_ISA_AVX512_BF16) return to_bf16 ? avx512_instruction_to_bf16 : avx512_instruction;
+  if (isa >= ANGEL_ISA_AVX2 && isa <= ANGEL_ISA_AMX && !is_dense) return to_bf16 ? avx2_2of4_to_bf16 : avx2_2of4;
+  if (isa >= ANGEL_ISA_AVX512_BF16) return to_bf16 ? avx512_instruction_to_bf16 : avx512_instruction;
   if (isa == ANGEL_ISA_AVX512) return to_bf16 ? avx512_to_bf16 : avx512;
   if (isa == ANGEL_ISA_AVX2) return to_bf16 ? avx2_to_bf16 : avx2;
 #endif

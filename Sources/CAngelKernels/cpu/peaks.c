@@ -100,7 +100,7 @@ ANGEL_VARIANTS(read, read_bytes)
 
 int64_t angel_peaks_round_operations(angel_dtype what) {
   const angel_isa isa = angel_isa_current();
-  const int wide = isa == ANGEL_ISA_AVX512 || isa == ANGEL_ISA_AVX512_BF16;
+  const int wide = isa >= ANGEL_ISA_AVX512;
   switch (what) {
     case ANGEL_F32: return wide ? CHAINS * 16 * 2 : isa == ANGEL_ISA_AVX2 ? 12 * 8 * 2 : CHAINS * 4 * 2;
     case ANGEL_BF16: return CHAINS * 16 * 4;
@@ -113,9 +113,9 @@ angel_kernel angel_peaks_kernel(
   angel_isa isa, angel_dtype what, [[maybe_unused]] angel_dtype second, [[maybe_unused]] angel_dtype third) {
   if (what == ANGEL_U8) return read_variant(isa);
 #if defined(ANGEL_X86)
-  const int wide = isa == ANGEL_ISA_AVX512 || isa == ANGEL_ISA_AVX512_BF16;
+  const int wide = isa >= ANGEL_ISA_AVX512;
   if (what == ANGEL_F32) return wide ? f32_avx512 : isa == ANGEL_ISA_AVX2 ? f32_avx2 : NULL;
-  if (what == ANGEL_BF16) return isa == ANGEL_ISA_AVX512_BF16 ? bf16_avx512 : NULL;
+  if (what == ANGEL_BF16) return isa >= ANGEL_ISA_AVX512_BF16 ? bf16_avx512 : NULL;
   if (what == ANGEL_INT8_ROWS) return wide ? int8_avx512 : isa == ANGEL_ISA_AVX2 ? int8_avx2 : NULL;
 #elif defined(__aarch64__)
   if (what == ANGEL_F32) return f32_neon;

@@ -28,9 +28,10 @@ typedef enum : uint8_t {
 
 // Instruction sets, in ascending order of preference. The best supported one is chosen at the first look-up.
 typedef enum : uint8_t { ANGEL_ISA_SCALAR = 0, ANGEL_ISA_AVX2 = 1, ANGEL_ISA_AVX512 = 2, ANGEL_ISA_AVX512_BF16 = 3,
-                         ANGEL_ISA_NEON = 4 } angel_isa;
+                         ANGEL_ISA_AMX = 4, ANGEL_ISA_NEON = 5 } angel_isa;
 
-// The instruction set in use; ANGEL_ISA_AVX512 implies F, BW, VL, DQ and VNNI.
+// The instruction set in use; ANGEL_ISA_AVX512 implies F, BW, VL, DQ and VNNI, ANGEL_ISA_AMX also AVX-512 BF16 and
+// tiles of int8 and bfloat16.
 angel_isa angel_isa_current(void);
 // Forces a lower instruction set (for tests and the ANGEL_ISA variable); returns 0, or -1 when the CPU lacks it.
 int angel_isa_force(angel_isa isa);
