@@ -40,6 +40,7 @@ def build_llama(jobs):
     sources = sorted(folder.glob("*/vendor/llama.cpp"))
     if not sources:
         raise BenchmarkError(f"{archives[-1].name} brings no vendor/llama.cpp")
+    keep_tile_configuration(sources[0] / "ggml/src/ggml-cpu/amx/mmq.cpp")
     say(f"building llama.cpp in {folder}")
     flags = {
         "CMAKE_BUILD_TYPE": "Release", "BUILD_SHARED_LIBS": "OFF", "GGML_NATIVE": "ON", "LLAMA_CURL": "OFF",
@@ -49,6 +50,19 @@ def build_llama(jobs):
     run(["cmake", "-S", sources[0], "-B", folder / "build"] + [f"-D{key}={value}" for key, value in flags.items()])
     run(["cmake", "--build", folder / "build", "--parallel", jobs, "--target"] + TOOLS)
     return programs
+
+
+def keep_tile_configuration(source):
+    """Has old GCCs write the configuration of AMX tiles before it is loaded.
+
+    GCC 12's _tile_loadconfig reads, for the optimizer, eight of its 64 bytes; the stores to the others are left out, and
+    llama.cpp dies of an illegal instruction at its first product of a prompt. One barrier keeps them.
+    """
+    load = "_tile_loadconfig(&tc);"
+    barrier = '__asm__ volatile("" : : "r"(&tc) : "memory");'
+    text = source.read_text() if source.exists() else ""
+    if load in text and barrier not in text:
+        source.write_text(text.replace(load, f"{barrier} {load}"))
 
 
 def clock_library():
