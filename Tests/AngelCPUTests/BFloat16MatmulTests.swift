@@ -70,6 +70,53 @@ extension BFloat16Product {
   }
 }
 
+/// The order in which AMX's tiles sum (matmul.h), element by element.
+private enum TileOrder {
+  private static func flushed(_ value: Float) -> Float {
+    value.magnitude < .leastNormalMagnitude ? Float(signOf: value, magnitudeOf: 0) : value
+  }
+
+  /// A fused multiply-add; results that are subnormal before they are rounded count as zero, too.
+  private static func extended(_ sum: Float, _ w: Float, _ x: Float) -> Float {
+    let result = sum.addingProduct(w, x)
+    let scaled = (sum * 0x1p64).addingProduct(w * 0x1p32, x * 0x1p32)
+    if result.magnitude == 0x1p-126, scaled.magnitude < 0x1p-62 { return Float(signOf: result, magnitudeOf: 0) }
+    return flushed(result)
+  }
+
+  static func sum(_ weights: [Float], _ activations: [Float]) -> Float {
+    var sum: Float = 0
+    for first in stride(from: 0, to: weights.count, by: 32) {
+      var parts: [Float] = [0, 0]
+      for k in first..<first + 32 {
+        let (w, x) = k < weights.count ? (weights[k], activations[k]) : (0, 0)
+        parts[k % 2] = extended(parts[k % 2], flushed(w), flushed(x))
+      }
+      sum = flushed(sum + flushed(parts[0] + parts[1]))
+    }
+    return sum
+  }
+}
+
+extension BFloat16Product {
+  /// What tiles give.
+  fileprivate func tiled(rows: Int, bias: [Float]? = nil) -> [UInt32] {
+    (0..<rows).flatMap { row in
+      let activations = (0..<weight.depth).map { activation(row, $0) }
+      return weight.values.enumerated().map { column, values in
+        let sum = TileOrder.sum(values, activations)
+        return (bias.map { sum + $0[column] } ?? sum).bitPattern
+      }
+    }
+  }
+
+  /// The first `rows` rows, in the order of an instruction set.
+  fileprivate func expected(_ isa: angel_isa, rows: Int, bias: [Float]? = nil) -> [UInt32] {
+    if isa == ANGEL_ISA_AMX { return tiled(rows: rows, bias: bias) }
+    return output(Launch(isa: ANGEL_ISA_SCALAR, rows: rows), bias: bias)
+  }
+}
+
 @Suite struct BFloat16RowsTests {
   @Test("Rows are rounded half to even and padded with zeros")
   func rounds() {
@@ -117,15 +164,17 @@ extension BFloat16Product {
     }
   }
 
-  @Test("A row's result is the same bits for any set, rows, parts and threads", arguments: [576, 1025])
+  @Test("A row's result is the same bits for any rows, parts, threads and sets of one order", arguments: [576, 1025])
   func bitEqual(_ depth: Int) throws {
     let pool = try #require(angel_pool_create(2))
     defer { angel_pool_destroy(pool) }
     let product = BFloat16Product(columns: 100, depth: depth, rows: 300)
-    let expected = product.output(Launch(isa: ANGEL_ISA_SCALAR, rows: 13), bias: Self.bias)
     for isa in supportedSets {
-      // Six rows are streamed, more are blocked; 300 take more than one block of rows.
-      for (rows, parts) in [(1, 1), (1, 5), (2, 2), (5, 3), (6, 2), (7, 5), (13, 1), (133, 2), (300, 3)]
+      let expected = product.expected(isa, rows: 13, bias: Self.bias)
+      // Six rows (32 in tiles) are streamed, more are blocked; 300 take more than one block of rows.
+      for (rows, parts) in [
+        (1, 1), (1, 5), (2, 2), (5, 3), (6, 2), (7, 5), (13, 1), (16, 2), (17, 1), (33, 2), (133, 2), (300, 3),
+      ]
         as [(Int, Int32)]
       where isa != ANGEL_ISA_SCALAR || rows <= 13 {
         var how = Launch(isa: isa, rows: rows, parts: parts)
@@ -146,19 +195,19 @@ extension BFloat16Product {
   func oddShapes(_ columns: Int) {
     for depth in [1, 2, 7, 193] {
       let product = BFloat16Product(columns: columns, depth: depth, rows: 9)
-      let expected = product.output(Launch(isa: ANGEL_ISA_SCALAR, rows: 9))
       for isa in supportedSets {
+        let expected = product.expected(isa, rows: 9)
         #expect(product.output(Launch(isa: isa, rows: 9, parts: 2)) == expected, "\(isa) \(columns) x \(depth)")
       }
     }
   }
 
   /// One column: the pairs of `terms`, of which the second, odd one is added first.
-  private func sums(_ activations: [Float], _ weights: [Float]) -> [UInt32] {
+  private func sums(_ activations: [Float], _ weights: [Float], inTiles: Bool = false) -> [UInt32] {
     let bytes = weights.flatMap { weight in withUnsafeBytes(of: weight.bitPattern.littleEndian) { Array($0[2...]) } }
     let weight = PackedWeight(.bfloat16, source: bytes, columns: 1, depth: weights.count)
     let product = BFloat16Product(weight, activations)
-    return supportedSets.map { product.output(Launch(isa: $0, rows: 1))[0] }
+    return supportedSets.filter { ($0 == ANGEL_ISA_AMX) == inTiles }.map { product.output(Launch(isa: $0, rows: 1))[0] }
   }
 
   @Test("The odd element of a pair comes first, each product in one rounding")
@@ -169,6 +218,24 @@ extension BFloat16Product {
     #expect(Set(sums([-1, 1, 1, 0], [0x1p24, 0x1p24, 1, 0])) == [Float(1).bitPattern])
     // (1 + 2^-7)^2 = 1 + 2^-6 + 2^-14: all of it arrives.
     #expect(Set(sums([-1, 1.0078125], [1, 1.0078125])) == [Float(0x1p-6 + 0x1p-14).bitPattern])
+  }
+
+  @Test("In tiles even and odd elements are summed apart, and what is subnormal there counts as zero")
+  func orderOfTiles() {
+    func expect(_ activations: [Float], _ weights: [Float], _ sum: Float) {
+      #expect(TileOrder.sum(weights, activations).bitPattern == sum.bitPattern)
+      for bits in sums(activations, weights, inTiles: true) { #expect(bits == sum.bitPattern) }
+    }
+    // One order loses the one, as above; here it is summed with what takes 2^24 away again.
+    expect([1, 1, -1, 0], [1, 0x1p24, 0x1p24, 0], 1)
+    expect([1, 1, 0, -1], [0x1p24, 1, 0, 0x1p24], 1)
+    expect([-1, 1.0078125], [1, 1.0078125], 0x1p-6 + 0x1p-14)
+    // The next tile begins anew: 2^24 + 1 is lost there.
+    let zeros = [Float](repeating: 0, count: 30)
+    expect([1, 0] + zeros + [1, 0], [0x1p24, 0] + zeros + [1, 0], 0x1p24)
+    expect([0x1p-64, 0], [-0x1p-64, 0], 0)
+    expect([-0x1.8p-76, 0x1p-63], [0x1p-75, 0x1p-63], 0x1p-126)
+    expect([0x1p-127, 0], [1, 0], 0)
   }
 
   @Test("Subnormal weights, activations and sums count as zero")
@@ -198,9 +265,9 @@ extension BFloat16Product {
     let product = BFloat16Product(columns: columns, depth: 70, rows: 9)
     let bias = (0..<columns).map { Float($0) * 0.3 - 1 }
     for bias in [nil, bias] {
-      let exact = product.output(Launch(isa: ANGEL_ISA_SCALAR, rows: 9), bias: bias)
-      let expected = exact.map { UInt16(truncatingIfNeeded: ($0 + 0x7FFF + ($0 >> 16 & 1)) >> 16) }
       for isa in supportedSets {
+        let exact = product.output(Launch(isa: isa, rows: 9), bias: bias)
+        let expected = exact.map { UInt16(truncatingIfNeeded: ($0 + 0x7FFF + ($0 >> 16 & 1)) >> 16) }
         for parts: Int32 in [1, 3] {
           #expect(product.roundedOutput(isa, rows: 9, parts: parts, bias: bias) == expected, "\(isa) in \(parts) parts")
         }

@@ -73,6 +73,8 @@ enum {
   ANGEL_BF16_TILE_ROWS = 6,  // of the widest tile; so few rows see all depth at once
   ANGEL_BF16_ROW_BLOCK = 132,  // more rows than these pass by a stretch of weights in several calls
   ANGEL_BF16_PAIRS = 96,  // of depth, for more rows than a tile has: 24 KiB of four panels
+  ANGEL_AMX_ROW_BLOCK = 256,  // the same two for AMX
+  ANGEL_AMX_PAIRS = 256,
 };
 
 // Rows of bfloat16 against bfloat16 panels.
@@ -145,6 +147,8 @@ void angel_avx2_bf16(const struct angel_bf16_tile *tile);
 void angel_avx2_bf16_2of4(const struct angel_bf16_tile *tile);
 void angel_avx512_bf16(const struct angel_bf16_tile *tile);
 void angel_avx512_bf16_instruction(const struct angel_bf16_tile *tile);
+void angel_amx_bf16(const struct angel_bf16_tile *tile);
+void angel_amx_bf16_2of4(const struct angel_bf16_tile *tile);
 #endif
 
 extern const struct angel_matmul_engine angel_matmul_scalar;

@@ -50,6 +50,31 @@ ANGEL_TARGET_AVX2 static inline __m256i dot_avx2(__m256i sum, __m256i x, __m256i
   return _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, y));
 }
 ANGEL_REGISTER_LOOP(int8_avx2, ANGEL_TARGET_AVX2, __m256i, _mm256_setzero_si256(), dot_avx2(sums[c], x, y), 8)
+
+// Four tiles of sums, as the kernels have them. All registers are zeros: a product takes the same time.
+#define ANGEL_TILE_LOOP(name, product)                                                                    \
+  ANGEL_TARGET_AMX static void name(const void *arguments, int32_t part, int32_t parts) {                 \
+    const struct angel_peaks_arguments *a = arguments;                                                    \
+    const struct {                                                                                        \
+      uint8_t palette, start_row, reserved[14];                                                           \
+      uint16_t row_bytes[16];                                                                             \
+      uint8_t rows[16];                                                                                   \
+    } configuration = {                                                                                   \
+      .palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};             \
+    _tile_loadconfig(&configuration);                                                                     \
+    for (uint32_t left = part_rounds(a, part, parts); left > 0; left--) {                                 \
+      product(0, 4, 5);                                                                                   \
+      product(1, 4, 5);                                                                                   \
+      product(2, 4, 5);                                                                                   \
+      product(3, 4, 5);                                                                                   \
+    }                                                                                                     \
+    uint32_t sums[16 * 16];                                                                               \
+    _tile_stored(0, sums, 64);                                                                            \
+    _tile_release();                                                                                      \
+    a->sinks[part] = sums[0];                                                                             \
+  }
+ANGEL_TILE_LOOP(bf16_amx, _tile_dpbf16ps)
+ANGEL_TILE_LOOP(int8_amx, _tile_dpbsud)
 #elif defined(__aarch64__)
 static void f32_neon(const void *arguments, int32_t part, int32_t parts) {
   const struct angel_peaks_arguments *a = arguments;
@@ -103,8 +128,10 @@ int64_t angel_peaks_round_operations(angel_dtype what) {
   const int wide = isa >= ANGEL_ISA_AVX512;
   switch (what) {
     case ANGEL_F32: return wide ? CHAINS * 16 * 2 : isa == ANGEL_ISA_AVX2 ? 12 * 8 * 2 : CHAINS * 4 * 2;
-    case ANGEL_BF16: return CHAINS * 16 * 4;
-    case ANGEL_INT8_ROWS: return wide ? CHAINS * 16 * 8 : 8 * 8 * 8;
+    case ANGEL_BF16: return isa == ANGEL_ISA_AMX ? 4 * 16 * 16 * 32 * 2 : CHAINS * 16 * 4;
+    case ANGEL_INT8_ROWS:
+      if (isa == ANGEL_ISA_AMX) return 4 * 16 * 16 * 64 * 2;
+      return wide ? CHAINS * 16 * 8 : 8 * 8 * 8;
     default: return 0;
   }
 }
@@ -115,6 +142,8 @@ angel_kernel angel_peaks_kernel(
 #if defined(ANGEL_X86)
   const int wide = isa >= ANGEL_ISA_AVX512;
   if (what == ANGEL_F32) return wide ? f32_avx512 : isa == ANGEL_ISA_AVX2 ? f32_avx2 : NULL;
+  if (what == ANGEL_BF16 && isa == ANGEL_ISA_AMX) return bf16_amx;
+  if (what == ANGEL_INT8_ROWS && isa == ANGEL_ISA_AMX) return int8_amx;
   if (what == ANGEL_BF16) return isa >= ANGEL_ISA_AVX512_BF16 ? bf16_avx512 : NULL;
   if (what == ANGEL_INT8_ROWS) return wide ? int8_avx512 : isa == ANGEL_ISA_AVX2 ? int8_avx2 : NULL;
 #elif defined(__aarch64__)

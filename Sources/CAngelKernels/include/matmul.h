@@ -5,11 +5,14 @@
 //   bf16: then the sum, bias included, is rounded to bfloat16 (half to even) once.
 // Kernel contract: output[r][n] depends on row r and weight row n alone. Per lane the sum runs over k (or blocks)
 // ascending in one chain of fused multiply-adds; every instruction set and every tile shape keeps that order, so results
-// are equal bit for bit for any number of rows, parts and threads:
+// are equal bit for bit for any number of rows, parts and threads (AMX has another order for bf16_rows, and keeps that):
 //   f32         acc = fma(w_k, x_k, acc), k ascending, starting from 0; bias is added last
 //   bf16_rows   acc = fma(w_k+1, x_k+1, acc); acc = fma(w_k, x_k, acc) for pairs k = 0, 2, ...: the odd element first.
 //               Subnormal weights, activations and sums count as zero of their sign (a sum when it is subnormal after
 //               rounding with unbounded exponents). This is what `vdpbf16ps` does, by its description and by test.
+//               AMX: for 16 pairs at a time e = fma(w_k, x_k, e) and o = fma(w_k+1, x_k+1, o), both from 0, then
+//               acc = acc + (e + o), under the same flushing; the last pairs are filled up with zeros. This is what
+//               `tdpbf16ps` does, by its description and by test.
 //   q4_0        acc = fma((float)(dot - 8*sum), d*s, acc) per 32-block;      dot = sum q*x (int32), s = activation scale
 //   q4_1        acc = fma((float)dot, d*s, acc); acc = fma(m, s*(float)sum, acc)
 //   q5_0, q8_0  as q4_0 with 16 and with the stored offset 128;  q5_1 as q4_1

@@ -4,6 +4,7 @@
 //   bf16       pairwise products of bfloat16 summed in float32       4 operations a lane  (AVX-512 BF16)
 //   int8_rows  products of unsigned and signed bytes, summed         8 operations a lane  (AVX-512 VNNI in int32; AVX2 in
 //              int16)
+//              With AMX both are products of tiles: 16 x 16 sums of 32 elements, or of 64 bytes
 //   u8         reads every byte of a buffer once, as fast as the memory gives them to one or to four streams at once.
 //              Which is faster depends on the processor's own prefetching: 29 GB/s against 19 on a core of a Zen 4, and
 //              the other way round on an Emerald Rapids
