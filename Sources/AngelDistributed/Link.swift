@@ -7,15 +7,14 @@ import Glibc
 /// at least as long as those bytes need at its rate, as a full-duplex network card does.
 public final class Link: ProcessGroup {
   private let group: any ProcessGroup
-  private let bitsPerSecond: Double?
+  private let pace: Pace?
   /// What it has carried, groups made of it included.
   public let meter: Meter
 
-  /// - Parameter bitsPerSecond: the rate it is held to; nil: as fast as it goes.
-  public init(_ group: any ProcessGroup, bitsPerSecond: Double? = nil, meter: Meter = Meter()) {
-    precondition(bitsPerSecond ?? 1 > 0, "a link of \(bitsPerSecond ?? 0) bits per second")
+  /// - Parameter pace: the rate it is held to; nil: as fast as it goes.
+  public init(_ group: any ProcessGroup, pace: Pace? = nil, meter: Meter = Meter()) {
     self.group = group
-    self.bitsPerSecond = bitsPerSecond
+    self.pace = pace
     self.meter = meter
   }
 
@@ -26,13 +25,13 @@ public final class Link: ProcessGroup {
   private func measured(
     _ purpose: String, sends bytes: Int, receives: Int, _ body: () throws(DistributedError) -> Void
   ) throws(DistributedError) {
-    guard let bitsPerSecond else {
+    guard let pace else {
       try body()
       return meter.add(bytes, purpose)
     }
     // What is waited for is not on the wire: its time begins when everyone has come.
     try group.barrier(purpose)
-    let end = MonotonicClock.seconds() + Double(8 * max(bytes, receives)) / bitsPerSecond
+    let end = MonotonicClock.seconds() + pace.seconds(max(bytes, receives))
     try body()
     let rest = end - MonotonicClock.seconds()
     if rest > 0 { usleep(UInt32(min(rest * 1e6, 4e9))) }
@@ -89,6 +88,6 @@ public final class Link: ProcessGroup {
 
   /// A link at the same rate, counted here.
   public func divided(color: Int, key: Int) throws(DistributedError) -> any ProcessGroup {
-    Link(try group.divided(color: color, key: key), bitsPerSecond: bitsPerSecond, meter: meter)
+    Link(try group.divided(color: color, key: key), pace: pace, meter: meter)
   }
 }

@@ -170,6 +170,21 @@ import Testing
       #expect(link.meter.total() == 2 * 160_000 * 3 / 4)
     }
   }
+
+  @Test("members may change a link's pace at different collectives: sums and bytes stay as they are")
+  func pace() throws {
+    try inGroup(4) { group in
+      let pace = Pace(bitsPerSecond: 1e12)
+      let link = Link(group, pace: pace)
+      for turn in 0..<4 {
+        if turn == group.rank { pace.hold(to: nil) }
+        var values = [Float](repeating: Float(group.rank), count: 40_000)
+        try values.withUnsafeMutableBytes { try link.allReduce($0, "a test") }
+        #expect(values.allSatisfy { $0 == 6 })
+      }
+      #expect(link.meter.total() == 4 * 2 * 160_000 * 3 / 4)
+    }
+  }
 }
 
 /// Runs `body` on as many threads, each a member of one group; throws what any of them threw.

@@ -14,8 +14,8 @@ enum BenchCommand: Command {
     memory and arithmetic units of this machine give at most, measured in the same run; a share of 1 is the roof.
     attention: each of its choices (tiles, split positions, windows, shared beginnings, paged and few-bit caches) beside the
     same rows without it, in turns, and where it pays; --shape and --cache say of what model and cache.
-    distributed: what --model sends in a step of every layout, and how much of it is hidden on links of --gigabits, on
-    the processes that mpirun started.
+    distributed: what --model sends in a step of every layout, and how much of the wire's time does not show on links of
+    --gigabits beside a free link, in --steps turns, on the processes that mpirun started.
     speculation: twelve answers of MODEL with guesses beside the same without, in turns.
     serve: URL's server, or any other with OpenAI's /v1/completions, under a load; options and JSON as `vllm bench serve`.
     """
