@@ -1,11 +1,12 @@
 // matmul with AMX: rows of bfloat16 against bfloat16 panels, in tiles. A panel's sixteen pairs are a tile as they lie,
-// and so are sixteen rows; two by two tiles of sums use every loaded tile twice. All that is ever configured is how many
-// rows the tiles of rows have: depth that does not fill a tile is filled with zeros (matmul.h).
+// and so are sixteen rows; two by two tiles of sums use every loaded tile twice. All that is ever configured is how
+// many rows the tiles of rows have: depth that does not fill a tile is filled with zeros (matmul.h).
 //
-// One core of a 2-core Emerald Rapids VM shared with other work, CPU time, best of repeated runs, GFLOP/s and beside it
-// those of the AVX-512 instruction, which is slow there. 512 rows, columns x depth: 576x576 437, 75; 1536x576 399, 67;
-// 2048x8192 526, 65. 1,024 rows: 768x768 880, 80; 3072x768 710, 77; 768x3072 718, 76. One row of 8192x2048, weights in
-// memory: 13.1 GB/s, 12.6.
+// One core of a 2-core Emerald Rapids VM (2,900 GFLOP/s in registers), CPU time beside other work, best of repeated
+// runs, GFLOP/s and beside it those of the AVX-512 instruction, which is slow there. 512 rows, columns x depth:
+// 576x576 1230, 75; 1536x576 1078, 67; 576x1536 1019, 72; 2048x2048 928, 69; 8192x2048 796, 69; 2048x8192 747, 65.
+// 1,024 rows: 768x768 1025, 80; 3072x768 1026, 77; 768x3072 930, 76; 50257x768, whose output leaves the caches, 412,
+// 77. Rows of 8192x2048 in memory: 1 13.1 GB/s, 12.6; 8 10.8, 7.3; 32 7.9, 2.1.
 #include "matmul_engine.h"
 
 #if defined(ANGEL_X86)
@@ -155,16 +156,20 @@ TARGET void angel_amx_bf16_2of4(const struct angel_bf16_tile *t) {
   for (int64_t block = 0; block < t->pairs / HEIGHT; block += STRETCH) {
     const int64_t left = t->pairs / HEIGHT - block, count = left < STRETCH ? left : STRETCH;
     part.panel_bytes = count * TILE_BYTES;
-    for (int32_t panel = 0; panel < t->panels; panel++) {
-      const uint8_t *source = t->weight + panel * t->panel_bytes + block * BLOCK_BYTES;
-      for (int64_t b = 0; b < count; b++) {
-        widen_block(source + b * BLOCK_BYTES, dense + panel * part.panel_bytes + b * TILE_BYTES);
-      }
-    }
     part.input = t->input + block * 64;
     part.pairs = count * HEIGHT;
     part.is_first = t->is_first && block == 0;
-    angel_amx_bf16(&part);
+    for (int32_t panel = 0; panel < t->panels; panel += PANELS_AT_ONCE) {
+      part.panels = t->panels - panel < PANELS_AT_ONCE ? t->panels - panel : PANELS_AT_ONCE;
+      for (int32_t p = 0; p < part.panels; p++) {
+        const uint8_t *source = t->weight + (panel + p) * t->panel_bytes + block * BLOCK_BYTES;
+        for (int64_t b = 0; b < count; b++) {
+          widen_block(source + b * BLOCK_BYTES, dense + p * part.panel_bytes + b * TILE_BYTES);
+        }
+      }
+      part.sums = t->sums + panel * ANGEL_PANEL;
+      angel_amx_bf16(&part);
+    }
   }
 }
 #endif

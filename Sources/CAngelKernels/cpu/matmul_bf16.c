@@ -25,9 +25,9 @@ static const struct cuts vector_cuts = {
   ANGEL_BF16_TILE_ROWS, ANGEL_BF16_TILE_ROWS, ANGEL_BF16_ROW_BLOCK, 4, ANGEL_BF16_PAIRS};
 #if defined(ANGEL_X86)
 // Stretches end where tiles end: at multiples of 16 pairs.
-static const struct cuts tile_cuts = {32, 32, ANGEL_AMX_ROW_BLOCK, 4, ANGEL_AMX_PAIRS};
+static const struct cuts tile_cuts = {32, 32, ANGEL_AMX_ROW_BLOCK, 8, ANGEL_AMX_PAIRS};
 #endif
-enum { BESIDE = ANGEL_AMX_ROW_BLOCK * 4 * ANGEL_PANEL };  // the most rows by the most panels
+enum { BESIDE = ANGEL_AMX_ROW_BLOCK * 8 * ANGEL_PANEL };  // the most rows by the most panels
 
 // Bytes of a panel's first `pairs` pairs: whole blocks of 2:4 panels.
 ANGEL_INLINE int64_t bytes_of_pairs(angel_dtype weight, int64_t pairs) {
@@ -67,7 +67,9 @@ ANGEL_INLINE void multiply_block(
     memcpy(sums, a->output + (rows.begin + r) * a->columns + column, (size_t)width * sizeof(float));
     for (int64_t c = width; c < padded; c++) sums[c] = 0;
   }
-  const int64_t stretch = is_streamed ? pairs : cuts.pairs;
+  // About equally long, and whole tiles.
+  const int64_t stretches = (pairs + cuts.pairs - 1) / cuts.pairs, even = (pairs + stretches - 1) / stretches;
+  const int64_t stretch = is_streamed ? pairs : (even + 15) / 16 * 16;
   for (int64_t pair = 0; pair < pairs; pair += stretch) {
     tile.input = (const uint8_t *)a->input + rows.begin * row_bytes + pair * 4;
     tile.weight = (const uint8_t *)a->weight + panels.begin * panel_bytes + bytes_of_pairs(weight, pair);

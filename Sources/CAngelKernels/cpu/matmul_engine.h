@@ -73,8 +73,8 @@ enum {
   ANGEL_BF16_TILE_ROWS = 6,  // of the widest tile; so few rows see all depth at once
   ANGEL_BF16_ROW_BLOCK = 132,  // more rows than these pass by a stretch of weights in several calls
   ANGEL_BF16_PAIRS = 96,  // of depth, for more rows than a tile has: 24 KiB of four panels
-  ANGEL_AMX_ROW_BLOCK = 256,  // the same two for AMX
-  ANGEL_AMX_PAIRS = 256,
+  ANGEL_AMX_ROW_BLOCK = 128,  // the same two for AMX
+  ANGEL_AMX_PAIRS = 512,
 };
 
 // Rows of bfloat16 against bfloat16 panels.
