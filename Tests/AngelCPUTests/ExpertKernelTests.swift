@@ -101,7 +101,9 @@ import Testing
             rows: Int64(sizes[index]), depth: Int64(depth), columns: Int64(columns), accumulates: 0))
       }
       let addresses = memory.copy(weights.map { UnsafeRawPointer($0.packed.address) as UnsafeRawPointer? })
-      let together: [UInt32] = everyVariant(ANGEL_FAMILY_expert_matmul, angel_dtype(rows), angel_dtype(dtype)) { run in
+      let together: [UInt32] = everyVariant(
+        ANGEL_FAMILY_expert_matmul, angel_dtype(rows), angel_dtype(dtype), tilesDiffer: rows == .bfloat16Rows
+      ) { run in
         let output = memory.room(count, of: Float.nan)
         run(
           angel_expert_matmul_arguments(
@@ -188,8 +190,9 @@ import Testing
         ANGEL_FAMILY_expert_arrange_panels, right, columns, dtype,
         angel_expert_panels_bytes(angel_dtype(dtype), p, e, Int64(columns)))
       let count = Self.sizes.count * lines * columns
-      let together: [UInt32] = everyVariant(ANGEL_FAMILY_expert_outer, angel_dtype(rowDType), angel_dtype(dtype)) {
-        run in
+      let together: [UInt32] = everyVariant(
+        ANGEL_FAMILY_expert_outer, angel_dtype(rowDType), angel_dtype(dtype), tilesDiffer: dtype == .bfloat16
+      ) { run in
         let output = memory.room(count, of: Float.nan)
         run(
           angel_expert_outer_arguments(

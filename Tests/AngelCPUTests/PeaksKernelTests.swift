@@ -4,7 +4,9 @@ import Testing
 
 @Suite("The peaks kernels")
 struct PeaksKernelTests {
-  static let sets = [ANGEL_ISA_SCALAR, ANGEL_ISA_AVX2, ANGEL_ISA_AVX512, ANGEL_ISA_AVX512_BF16, ANGEL_ISA_AMX, ANGEL_ISA_NEON]
+  static let sets = [
+    ANGEL_ISA_SCALAR, ANGEL_ISA_AVX2, ANGEL_ISA_AVX512, ANGEL_ISA_AVX512_BF16, ANGEL_ISA_AMX, ANGEL_ISA_NEON,
+  ]
 
   private func kernel(_ isa: angel_isa, _ what: DType) -> angel_kernel? {
     angel_kernel_lookup_for(isa, ANGEL_FAMILY_peaks, angel_dtype(what.rawValue), ANGEL_NO_DTYPE, ANGEL_NO_DTYPE)
