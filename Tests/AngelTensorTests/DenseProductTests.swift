@@ -48,6 +48,16 @@ struct DenseProductTests {
     }
   }
 
+  /// The same in the order of AMX's tiles.
+  private func tiled(_ c: Case, _ left: [Float], _ right: [Float], bias: [Float]) -> [Float] {
+    (0..<(c.m * c.n)).map { index in
+      let (row, column) = (index / c.n, index % c.n)
+      let x = (0..<c.k).map { left[c.transposesLeft ? $0 * c.m + row : row * c.k + $0] }
+      let y = (0..<c.k).map { right[c.transposesRight ? column * c.k + $0 : $0 * c.n + column] }
+      return TileOrder.sum(y, x) + bias[column]
+    }
+  }
+
   @Test("a float32 product is one chain of fused multiply-adds an element, to the bit", arguments: cases)
   func float(_ c: Case) throws {
     let (left, right, bias) = operands(c)
@@ -63,7 +73,9 @@ struct DenseProductTests {
     let (narrowLeft, narrowRight) = (left.cast(to: .bfloat16), right.cast(to: .bfloat16))
     let x = try narrowLeft.cast(to: .float32).read(as: Float.self)
     let y = try narrowRight.cast(to: .float32).read(as: Float.self)
-    let want = chain(c, x, y, bias: try bias.read(as: Float.self), inPairs: true)
+    let b = try bias.read(as: Float.self)
+    let isTiled = angel_isa_current() == ANGEL_ISA_AMX
+    let want = isTiled ? tiled(c, x, y, bias: b) : chain(c, x, y, bias: b, inPairs: true)
     let flags = (c.transposesLeft, c.transposesRight)
     let wide = DenseProduct(transposesLeft: flags.0, transposesRight: flags.1, output: .float32)
     #expect(try wide(narrowLeft, narrowRight, bias: bias).read(as: Float.self) == want)

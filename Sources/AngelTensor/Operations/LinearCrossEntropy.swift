@@ -10,7 +10,7 @@ import CAngelKernels
 /// chunks.
 struct LinearCrossEntropy: Sendable {
   let targets: PredictionTargets
-  /// The most bytes of float32 logits at a time.
+  /// The most bytes of float32 logits at a time, or those of 32 rows.
   let logitBytes: Int
 
   func callAsFunction(_ hidden: Tensor, _ head: OutputHead) -> Tensor {
@@ -39,11 +39,11 @@ struct LinearCrossEntropy: Sendable {
     }
   }
 
-  /// Rows whose logits are at hand together: about equally many in each chunk, and whole lines of memory when
-  /// transposed.
+  /// Rows whose logits are at hand together: about equally many in each chunk, and whole tiles of products that sum
+  /// over rows (matmul.h), which cuts elsewhere would show in.
   private func chunkRows(vocabulary: Int) -> Int {
-    let limit = Swift.max(1, logitBytes / Swift.max(1, vocabulary * 4))
-    guard limit >= 32, targets.rowCount > 32 else { return limit }
+    let limit = Swift.max(32, logitBytes / Swift.max(1, vocabulary * 4))
+    guard targets.rowCount > 32 else { return limit }
     let even = (targets.rowCount + limit - 1) / limit
     let rows = (targets.rowCount + even - 1) / even
     return Swift.min((rows + 31) / 32, limit / 32) * 32
